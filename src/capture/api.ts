@@ -1,0 +1,193 @@
+/** The library's options and results: types only. Their meanings are the documentation; docs/library.md is written from them. */
+import type { CaptureError } from '../errors.js'
+
+export const BACKENDS = ['auto', 'ring', 'recv'] as const
+/** `ring` is a TPACKET_V3 ring, `recv` a socket read in batches by recvmmsg(2); `auto` takes `ring`. */
+export type Backend = (typeof BACKENDS)[number]
+
+export const FANOUT_MODES = ['cpu', 'hash', 'lb', 'qm', 'rnd', 'rollover', 'cbpf'] as const
+/** PACKET_FANOUT_CPU and so on: how the kernel spreads packets over the workers of one interface. */
+export type FanoutMode = (typeof FANOUT_MODES)[number]
+
+export interface FanoutOptions {
+  /** Default `cpu`. */
+  mode?: FanoutMode
+  /** Reassemble IPv4 fragments first, so that they reach one worker. Default false. Costs memory under a fragment flood. */
+  defrag?: boolean
+  /** A full worker passes packets on to the next: reorders flows. Default false. Not with mode `rollover`. */
+  rollover?: boolean
+  /** The group takes no packets that this host sends. Linux 6.2. Default: what `direction` says. */
+  ignoreOutgoing?: boolean
+  /** For mode `cbpf`: a classic BPF program that answers the worker's index, as `[code, jt, jf, k]` rows. */
+  program?: readonly (readonly [code: number, jt: number, jf: number, k: number])[]
+}
+
+/** `in` packets to this host or, promiscuously, to others; `out` those that it sends. */
+export type Direction = 'in' | 'out' | 'inout'
+
+export interface CaptureOptions {
+  /** Name of an interface, or several: each gets its own workers. */
+  interface: string | readonly string[]
+  /** Network namespace: a name in /run/netns, a path, or a pid. Default: this process's. Needs CAP_SYS_ADMIN. */
+  netns?: string
+  /** Default `auto`. */
+  backend?: Backend
+  /** Workers an interface, each a thread with a socket of its own; `auto` is one for each CPU that this process may use. Default 1. At most 256. */
+  workers?: number | 'auto'
+  /** How packets are spread over more than one worker. Default mode `cpu`. */
+  fanout?: FanoutMode | FanoutOptions
+  /** CPU of each worker in turn, used again from the start when there are more workers; `queues` pins worker i to the CPU that serves receive queue i. Default: not pinned. */
+  pin?: readonly number[] | 'queues'
+  /** Memory of each worker's ring in bytes, a multiple of `blockBytes`. Default 128 MiB. `ring` only. */
+  ringBytes?: number
+  /** Instead of `ringBytes`: as much as holds this many milliseconds of minimum-size packets at this rate (of one worker). */
+  ringHold?: { ms: number; packetsPerSecond: number }
+  /** Bytes of a block, a multiple of the page size. Default 1 MiB. `ring` only. */
+  blockBytes?: number
+  /** How long a block that is not full waits before it is handed over (`tp_retire_blk_tov`), 1 to 65535. Default 20. `ring` only. */
+  blockTimeoutMs?: number
+  /** Socket receive buffer in bytes (SO_RCVBUFFORCE, else SO_RCVBUF). Default 64 MiB. `recv` only. */
+  receiveBufferBytes?: number
+  /** Packets a recvmmsg(2) call, 1 to 1024. Default 64. `recv` only. */
+  batch?: number
+  /** Bytes kept of each packet, 1 to 262144. Default 262144. */
+  snapLengthBytes?: number
+  /** Take packets that are not for this host as well. Default true. Ends with the process, whatever happens. */
+  promiscuous?: boolean
+  /** Default `inout`; on a loopback interface `in`, where the kernel shows each packet twice. */
+  direction?: Direction
+  /** End after this many packets over all workers. */
+  count?: number
+  /** End after this many milliseconds. */
+  durationMs?: number
+  /** Module whose default export is a handler; see `ringtap/handler`. Default: count packets and bytes. */
+  handler?: URL | string
+  /** Given to the handler's `open`, structured-cloned. */
+  handlerData?: unknown
+  /** Ends the capture normally when aborted. */
+  signal?: AbortSignal
+  /** Called on the main thread for what happens to interfaces and workers. */
+  onEvent?: (event: CaptureEvent) => void
+}
+
+export type CaptureEvent =
+  /** The interface went down; the capture waits for it. */
+  | { type: 'interface-down'; interface: string }
+  /** It is up again and packets flow. */
+  | { type: 'interface-up'; interface: string }
+  /** A worker died and `fanout` was built anew without losing its place. */
+  | { type: 'fanout-rebuilt'; interface: string; worker: number }
+  /** Something that the kernel granted only in part: a smaller ring, a smaller buffer. */
+  | { type: 'warning'; message: string; hint?: string }
+
+/** Packets that were offered and not delivered, by where they were lost. Only these; their sum is `dropped`. */
+export interface Drops {
+  /** The ring was full, or its next block still in the worker's hands (`tp_drops`). */
+  ring: number
+  /** The socket's receive buffer was full (`tp_drops`). */
+  socket: number
+  /** Given up by the handler through `countDrops`, or not handed to it because it threw. */
+  handler: number
+  /** Given up by the loss policy of `packets()`. */
+  consumer: number
+  /** In the ring or the socket when the capture ended before they were read: after `count`, or an error. */
+  unread: number
+}
+
+export interface WorkerCounters {
+  worker: number
+  interface: string
+  /** Packets delivered to the handler. */
+  packets: number
+  /** Their bytes on the wire. */
+  bytes: number
+  /** Packets that the kernel gave to this worker's socket, dropped ones included (`tp_packets`). packets + sum(drops) equals it once the capture has ended. */
+  offered: number
+  drops: Drops
+  /** Sum of `drops`. */
+  dropped: number
+  /** Times that the kernel found no free block (`tp_freeze_q_cnt`). */
+  freezes: number
+  /** Delivered packets of which not all bytes were captured. */
+  truncated: number
+  /** Blocks, or batches of `recv`, that were handed over. */
+  blocks: number
+  /** The CPU that the worker is pinned to, -1 if not pinned. */
+  cpu: number
+  /** CPU time of the worker's thread. */
+  cpuUserMs: number
+  cpuSystemMs: number
+  /** Longest time that the handler took over one block, and the time since it was given the block that it has now (0: none). */
+  handlerMaxMs: number
+  handlerBusyMs: number
+}
+
+export interface CaptureCounters {
+  /** Seconds since packets flow. */
+  seconds: number
+  packets: number
+  bytes: number
+  offered: number
+  drops: Drops
+  dropped: number
+  freezes: number
+  truncated: number
+  workers: WorkerCounters[]
+  /** Packets that the interfaces themselves lost since the capture began, before any socket saw them: rx_dropped, rx_missed, rx_fifo, rx_over. */
+  interfaceDrops: number
+}
+
+/** One interval: the counters are its own, not totals. `total` holds those. */
+export interface CaptureStats extends CaptureCounters {
+  packetsPerSecond: number
+  bitsPerSecond: number
+  dropsPerSecond: number
+  total: CaptureCounters
+}
+
+export interface CaptureSummary extends CaptureCounters {
+  backend: 'ring' | 'recv'
+  /** null with one worker an interface. */
+  fanout: FanoutMode | null
+  /** CPU time of the whole process since the capture was opened. */
+  cpuUserMs: number
+  cpuSystemMs: number
+  /** Why it ended. */
+  reason: 'count' | 'duration' | 'stopped' | 'aborted'
+}
+
+export interface Capture extends AsyncDisposable {
+  /** What was asked for, with every default filled in. Printable. */
+  readonly plan: CapturePlan
+  /** Now, consistent within each worker. */
+  counters(): CaptureCounters
+  /** One value an interval until the capture ends; ends normally, also on abort. An error of the capture is thrown. */
+  stats(options?: { intervalMs?: number }): AsyncIterableIterator<CaptureStats>
+  /** The handlers' snapshots, folded by `merge`; undefined when the handler has none. */
+  snapshot<T = unknown>(): Promise<T | undefined>
+  /** Settles when the capture has ended and everything is closed; rejects with the error that ended it. */
+  readonly finished: Promise<CaptureSummary>
+  /** Ends the capture; idempotent. Resolves as `finished` does. */
+  stop(): Promise<CaptureSummary>
+  [Symbol.asyncDispose](): Promise<void>
+}
+
+/** Every decision that needs no kernel, as plain data. */
+export interface CapturePlan {
+  backend: 'ring' | 'recv'
+  interfaces: string[]
+  netns: string | undefined
+  workersPerInterface: number
+  fanout: (Required<Pick<FanoutOptions, 'mode' | 'defrag' | 'rollover'>> & Pick<FanoutOptions, 'ignoreOutgoing' | 'program'>) | undefined
+  pin: number[] | 'queues' | undefined
+  ring: { blockBytes: number; blockCount: number; blockTimeoutMs: number }
+  receiveBufferBytes: number
+  batch: number
+  snapLengthBytes: number
+  promiscuous: boolean
+  direction: Direction | undefined
+  count: number | undefined
+  durationMs: number | undefined
+}
+
+export type { CaptureError }

@@ -1,0 +1,50 @@
+/** sys/mman.h, poll.h, sys/eventfd.h, sched.h, sys/prctl.h, linux/membarrier.h, sys/resource.h, bits/fcntl.h. */
+
+export const PROT_NONE = 0
+export const PROT_READ = 1
+export const PROT_WRITE = 2
+export const MAP_SHARED = 0x01
+export const MAP_PRIVATE = 0x02
+export const MAP_FIXED = 0x10
+export const MAP_ANONYMOUS = 0x20
+export const MAP_NORESERVE = 0x4000
+export const MAP_POPULATE = 0x8000
+
+export const POLLIN = 0x001
+export const POLLERR = 0x008
+export const POLLHUP = 0x010
+export const POLLNVAL = 0x020
+
+/** struct pollfd. */
+export const POLLFD = { fd: 0, events: 4, revents: 6, sizeof: 8 } as const
+
+export const EFD_CLOEXEC = 0o2000000
+export const EFD_NONBLOCK = 0o4000
+
+export const CLONE_NEWNET = 0x40000000
+
+export const PR_SET_NAME = 15
+export const PR_SET_PDEATHSIG = 1
+export const SIGTERM = 15
+export const SIGKILL = 9
+
+/** Waits for an RCU grace period: no softirq that began before it is still running. Since Linux 4.3. */
+export const MEMBARRIER_CMD_GLOBAL = 1
+
+export const O_RDONLY = 0
+export const O_WRONLY = 1
+export const O_CLOEXEC = 0o2000000
+
+/** Since Linux 2.6.26. */
+export const RUSAGE_THREAD = 1
+/** struct rusage: the two leading timevals. */
+export const RUSAGE = { ru_utime: 0, ru_stime: 16, sizeof: 144 } as const
+
+/** getsid-free clock ids. */
+export const CLOCK_REALTIME = 0
+export const CLOCK_MONOTONIC = 1
+export const CLOCK_THREAD_CPUTIME_ID = 3
+/** struct timespec. */
+export const TIMESPEC = { tv_sec: 0, tv_nsec: 8, sizeof: 16 } as const
+
+export const _SC_PAGESIZE = 30

@@ -1,0 +1,71 @@
+/** errno: by name, as text, and as the error that a failed call becomes. */
+import { constants } from 'node:os'
+import { getSystemErrorMap } from 'node:util'
+import { CaptureError, type CaptureErrorCode } from '../errors.js'
+
+/** Names that Node's own table lacks. ENOTSUPP is a Linux-internal number that leaks out of bpf(2) and some drivers. */
+const LINUX_ONLY: Readonly<Record<number, string>> = { 524: 'ENOTSUPP', 76: 'ENOTUNIQ', 64: 'ENONET', 132: 'ERFKILL', 133: 'EHWPOISON' }
+
+export const EPERM = 1
+export const ENOENT = 2
+export const EINTR = 4
+export const EAGAIN = 11
+export const ENOMEM = 12
+export const EACCES = 13
+export const EBUSY = 16
+export const EEXIST = 17
+export const ENODEV = 19
+export const EINVAL = 22
+export const ENOSPC = 28
+export const EOPNOTSUPP = 95
+export const EADDRINUSE = 98
+export const ENETDOWN = 100
+export const ENOBUFS = 105
+export const EALREADY = 114
+
+const names = new Map<number, string>(Object.entries(constants.errno).map(([name, number]) => [number, name]))
+
+/** `errnoName(19)` is `'ENODEV'`. */
+export function errnoName(errno: number): string {
+  return LINUX_ONLY[errno] ?? getSystemErrorMap().get(-errno)?.[0] ?? names.get(errno) ?? `errno ${errno}`
+}
+
+/** `errnoText(19)` is `'no such device'`. */
+export function errnoText(errno: number): string {
+  return getSystemErrorMap().get(-errno)?.[1] ?? errnoName(errno)
+}
+
+const GRANT: Readonly<Record<string, string>> = {
+  CAP_NET_RAW: 'run as root, or once: sudo setcap cap_net_raw,cap_net_admin+eip "$(readlink -f "$(which node)")"',
+  CAP_NET_ADMIN: 'run as root, or once: sudo setcap cap_net_raw,cap_net_admin+eip "$(readlink -f "$(which node)")"',
+  CAP_SYS_ADMIN: 'run as root: changing network namespaces and loading programs need CAP_SYS_ADMIN',
+}
+
+export interface FailedCall {
+  /** What it was done for: an interface and worker, a namespace. */
+  subject: string
+  /** The call with its values: `setsockopt(PACKET_RX_RING, tp_block_size=1048576 tp_block_nr=64)`. */
+  call: string
+  /** Positive errno, or the negative result that carries it. */
+  errno: number
+  code?: CaptureErrorCode
+  hint?: string
+  /** The capability whose lack shows as EPERM or EACCES here; names the remedy. */
+  capability?: keyof typeof GRANT & string
+}
+
+/** The error for a call that failed: `eth0: bind(ETH_P_ALL): ENETDOWN (network is down)`. */
+export function callFailed(failed: FailedCall): CaptureError {
+  const errno = Math.abs(failed.errno)
+  const name = errnoName(errno)
+  const denied = (errno === EPERM || errno === EACCES) && failed.capability !== undefined
+  const message = denied
+    ? `${failed.subject}: ${failed.call}: ${name}: permission denied, ${failed.capability} is missing`
+    : `${failed.subject}: ${failed.call}: ${name} (${errnoText(errno)})`
+  return new CaptureError(denied ? 'PERMISSION' : (failed.code ?? 'SYSTEM_CALL_FAILED'), message, {
+    syscall: failed.call,
+    errno,
+    errnoName: name,
+    hint: denied ? GRANT[failed.capability as string] : failed.hint,
+  })
+}

@@ -1,0 +1,72 @@
+/**
+ * Memory that was mapped, and how it ends. An ArrayBuffer over mapped memory outlives any close: whoever still holds a view
+ * may read it, and a read of a hole is a SIGSEGV that no try/catch sees (KERNEL.md, 60). So `close` never unmaps: it maps
+ * fresh anonymous pages over the range, which frees what was there and lets a stale view read zeros. The range itself goes
+ * when no view can be left: `release`, for a thread whose isolate has ended, or reuse by the next mapping of this thread.
+ */
+import { MAP_ANONYMOUS, MAP_FIXED, MAP_NORESERVE, MAP_POPULATE, MAP_PRIVATE, MAP_SHARED, PROT_READ, PROT_WRITE } from './abi/process.js'
+import { callFailed } from './errno.js'
+import type { Kernel } from './system.js'
+
+/** Covered ranges of this thread, by length in bytes, ready to be mapped again. */
+const free = new Map<number, bigint[]>()
+
+export class Mapping {
+  readonly #kernel: Kernel
+  readonly address: bigint
+  readonly length: number
+  /** The memory; reads zeros once closed. */
+  readonly buffer: ArrayBuffer
+  #open = true
+
+  private constructor(kernel: Kernel, address: bigint, length: number) {
+    this.#kernel = kernel
+    this.address = address
+    this.length = length
+    this.buffer = kernel.view(address, length)
+  }
+
+  /**
+   * Maps `length` bytes of `fd` shared, read and write, or anonymous private memory when `fd` is -1. Not locked: ring pages are
+   * kernel pages that cannot be swapped, and MAP_LOCKED only hits RLIMIT_MEMLOCK.
+   * @throws CaptureError with the errno of mmap(2).
+   */
+  static map(kernel: Kernel, subject: string, fd: number, length: number): Mapping {
+    const size = Math.ceil(length / kernel.pageSize) * kernel.pageSize
+    const reused = free.get(size)?.pop() ?? 0n
+    const flags = (fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED) | MAP_POPULATE | (reused === 0n ? 0 : MAP_FIXED)
+    const address = kernel.mmap(reused, size, PROT_READ | PROT_WRITE, flags, fd)
+    if (address < 0n) {
+      if (reused !== 0n) keep(size, reused)
+      throw callFailed({ subject, call: `mmap(${size} bytes)`, errno: Number(address) })
+    }
+    return new Mapping(kernel, address, size)
+  }
+
+  /** Frees the memory and leaves zero pages in its place. Idempotent. */
+  close(): void {
+    if (!this.#open) return
+    this.#open = false
+    if (coverRange(this.#kernel, this.address, this.length)) keep(this.length, this.address)
+  }
+
+  [Symbol.dispose](): void {
+    this.close()
+  }
+}
+
+function keep(length: number, address: bigint): void {
+  const ranges = free.get(length)
+  if (ranges === undefined) free.set(length, [address])
+  else ranges.push(address)
+}
+
+/** False when the kernel refused (out of mappings): then the range stays as it is, never a hole. */
+function coverRange(kernel: Kernel, address: bigint, length: number): boolean {
+  return kernel.mmap(address, length, PROT_READ | PROT_WRITE, MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1) >= 0n
+}
+
+/** Unmaps a range of a thread that has ended: nothing can read it any more. */
+export function releaseRange(kernel: Kernel, address: bigint, length: number): void {
+  kernel.munmap(address, length)
+}
