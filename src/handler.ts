@@ -70,8 +70,11 @@ export interface HandlerContext {
   readonly interfaceIndex: number
   /** The caller's `handlerData`, structured-cloned. */
   readonly data: unknown
-  /** Counts packets that the handler gave up, under the drop `handler`. Call it once a block or less. */
-  readonly countDrops: (packets: number) => void
+  /**
+   * Moves packets that were handed to the handler, and that it or whoever it works for gave up, from `packets` to the drop
+   * `handler` (default) or `consumer`.
+   */
+  readonly countDrops: (packets: number, reason?: 'handler' | 'consumer') => void
 }
 
 export interface Handler<State = unknown, Snapshot = State> {

@@ -42,13 +42,21 @@ export function withNamespace<T>(kernel: Kernel, namespace: Descriptor | undefin
   if (entered < 0) {
     throw callFailed({ subject: 'network namespace', call: 'setns(CLONE_NEWNET)', errno: entered, code: 'NO_SUCH_NAMESPACE', capability: 'CAP_SYS_ADMIN' })
   }
+  let result: T
   try {
-    return inside()
-  } finally {
-    const back = kernel.setns(home.fd, CLONE_NEWNET)
-    // Nothing after this would act where the caller thinks: no way on but out.
-    if (back < 0) throw callFailed({ subject: 'network namespace', call: 'setns(CLONE_NEWNET) back', errno: back })
+    result = inside()
+  } catch (error) {
+    goHome(kernel, home)
+    throw error
   }
+  goHome(kernel, home)
+  return result
+}
+
+function goHome(kernel: Kernel, home: Descriptor): void {
+  const back = kernel.setns(home.fd, CLONE_NEWNET)
+  // Nothing after this would act where the caller thinks: no way on but out.
+  if (back < 0) throw callFailed({ subject: 'network namespace', call: 'setns(CLONE_NEWNET) back', errno: back })
 }
 
 /** A descriptor of the calling thread's namespace. */
@@ -67,10 +75,7 @@ export function createNamespace(kernel: Kernel): Descriptor {
   using home = ownNamespace(kernel)
   const made = kernel.unshare(CLONE_NEWNET)
   if (made < 0) throw callFailed({ subject: 'network namespace', call: 'unshare(CLONE_NEWNET)', errno: made, capability: 'CAP_SYS_ADMIN' })
-  try {
-    return ownNamespace(kernel)
-  } finally {
-    const back = kernel.setns(home.fd, CLONE_NEWNET)
-    if (back < 0) throw callFailed({ subject: 'network namespace', call: 'setns(CLONE_NEWNET) back', errno: back })
-  }
+  const namespace = ownNamespace(kernel)
+  goHome(kernel, home)
+  return namespace
 }

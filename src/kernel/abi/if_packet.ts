@@ -55,6 +55,7 @@ export const TP_STATUS_VLAN_VALID = 1 << 4
 export const TP_STATUS_BLK_TMO = 1 << 5
 export const TP_STATUS_VLAN_TPID_VALID = 1 << 6
 export const TP_STATUS_CSUM_VALID = 1 << 7
+/** Since Linux 6.3. */
 export const TP_STATUS_GSO_TCP = 1 << 8
 export const TP_STATUS_TS_SOFTWARE = 1 << 29
 export const TP_STATUS_TS_RAW_HARDWARE = 0x80000000
@@ -139,3 +140,15 @@ export const TPACKET_ROLLOVER_STATS = { tp_all: 0, tp_huge: 8, tp_failed: 16, si
 
 /** struct fanout_args, since Linux 5.6; before it the option is the first word alone. */
 export const FANOUT_ARGS = { id: 0, type_flags: 2, max_num_members: 4, sizeof: 8 } as const
+
+/** The same struct sockaddr_ll where it stands in a ring: offsets from the start of struct tpacket3_hdr. */
+export const SOCKADDR_LL_AFTER_HDR = {
+  sll_family: 48,
+  sll_protocol: 50,
+  sll_ifindex: 52,
+  sll_hatype: 56,
+  sll_pkttype: 58,
+  sll_halen: 59,
+  sll_addr: 60,
+  sizeof: 68,
+} as const

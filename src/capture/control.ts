@@ -1,0 +1,63 @@
+/**
+ * How the main thread speaks to a worker that is busy in its loop: words in shared memory that the loop looks at between
+ * blocks, and an eventfd in its poll set for when it waits.
+ */
+
+const COMMAND = 0
+const SNAPSHOT_ASKED = 1
+const WORDS = 2
+
+/** Values of the command word; a higher one overrides. */
+export const RUN = 0
+/** End: deliver what is there, for a bounded time. */
+export const STOP = 1
+/** End at once: someone else's error or the count is reached. */
+export const ABANDON = 2
+
+export function controlMemory(workers: number): SharedArrayBuffer {
+  return new SharedArrayBuffer(workers * WORDS * 4)
+}
+
+export class Control {
+  readonly #words: Int32Array
+
+  constructor(memory: SharedArrayBuffer, worker: number) {
+    this.#words = new Int32Array(memory, worker * WORDS * 4, WORDS)
+  }
+
+  command(): number {
+    return Atomics.load(this.#words, COMMAND)
+  }
+  send(command: number): void {
+    if (command > Atomics.load(this.#words, COMMAND)) Atomics.store(this.#words, COMMAND, command)
+  }
+  /** Counts the snapshots that were asked for. */
+  askSnapshot(): number {
+    return Atomics.add(this.#words, SNAPSHOT_ASKED, 1) + 1
+  }
+  snapshotsAsked(): number {
+    return Atomics.load(this.#words, SNAPSHOT_ASKED)
+  }
+}
+
+/** Packets that all workers together may still deliver; 64 bits, claimed a block at a time. */
+export class Budget {
+  readonly #left: BigInt64Array
+
+  constructor(memory: SharedArrayBuffer) {
+    this.#left = new BigInt64Array(memory)
+  }
+  static memory(packets: number): SharedArrayBuffer {
+    const memory = new SharedArrayBuffer(8)
+    new BigInt64Array(memory)[0] = BigInt(packets)
+    return memory
+  }
+  /** How many of `wanted` packets may be delivered. */
+  claim(wanted: number): number {
+    const before = Atomics.sub(this.#left, 0, BigInt(wanted))
+    return before <= 0n ? 0 : Math.min(wanted, Number(before))
+  }
+  exhausted(): boolean {
+    return Atomics.load(this.#left, 0) <= 0n
+  }
+}

@@ -1,0 +1,249 @@
+/**
+ * The loop of a worker: take a block, walk it, give it back, publish the counters; wait when there is nothing. Hot: per packet
+ * no allocation and no call but the handler's. Measured by bench/walk: about 5 ns a packet to count, 7 to hand one to an empty
+ * handler, 1 us a block for everything else.
+ */
+import type { Handler } from '../handler.js'
+import { MEMBARRIER_CMD_GLOBAL, POLLERR, POLLFD, POLLHUP, POLLIN, POLLNVAL } from '../kernel/abi/process.js'
+import { TPACKET3_HDR } from '../kernel/abi/if_packet.js'
+import { encodeProgram, REJECT_ALL } from '../bpf/classic.js'
+import { attachFilter } from '../kernel/options.js'
+import type { Kernel } from '../kernel/system.js'
+import { threadCpuTime } from '../kernel/thread.js'
+import type { Block } from '../packet/block.js'
+import { BlockPacketView } from '../packet/view.js'
+import type { Source } from '../source/source.js'
+import { type Budget, type Control, RUN, STOP } from './control.js'
+import { COUNTER, type CounterWriter } from './counters.js'
+import type { InterfaceWatch } from './interface-watch.js'
+
+const SNAPLEN = TPACKET3_HDR.tp_snaplen / 4
+const LEN = TPACKET3_HDR.tp_len / 4
+
+/** How long poll(2) waits at the most: also how soon a missing event is noticed. */
+const POLL_MS = 100
+const STATISTICS_INTERVAL_MS = 100
+/** What is in the ring when a capture is stopped is delivered for so long; the rest is counted as `unread`. */
+const DRAIN_MS = 25
+/** After so many polls that say ready without a ready block, the ring is searched. */
+const STALL_POLLS = 3
+
+const drop = { ring: COUNTER.dropRing, socket: COUNTER.dropSocket } as const
+
+export interface LoopContext {
+  kernel: Kernel
+  source: Source
+  /** Readable when there is something in `control`. */
+  wakeFd: number
+  control: Control
+  counters: CounterWriter
+  budget: Budget | undefined
+  /** Neither `packet` nor `block`: packets are only counted. */
+  handler: Handler
+  state: unknown
+  watch: InterfaceWatch
+  answerSnapshot: (asked: number) => void
+}
+
+export type LoopEnd = 'stopped' | 'count'
+
+export class Loop {
+  readonly #context: LoopContext
+  readonly #view = new BlockPacketView()
+  readonly #pollfds = new Uint8Array(2 * POLLFD.sizeof)
+  readonly #poll = new DataView(this.#pollfds.buffer)
+  readonly #wake = new Uint8Array(8)
+  /** Packets taken from the source, whatever became of them. */
+  #consumed = 0
+  #lastStatistics = 0
+  #stalledPolls = 0
+
+  constructor(context: LoopContext) {
+    this.#context = context
+    this.#poll.setInt32(POLLFD.fd, context.source.fd, true)
+    this.#poll.setInt16(POLLFD.events, POLLIN, true)
+    this.#poll.setInt32(POLLFD.sizeof + POLLFD.fd, context.wakeFd, true)
+    this.#poll.setInt16(POLLFD.sizeof + POLLFD.events, POLLIN, true)
+    const { values } = context.counters
+    // A worker that took over from another starts from its counts.
+    this.#consumed = (values[COUNTER.packets] as number) + (values[COUNTER.dropHandler] as number) + (values[COUNTER.dropConsumer] as number)
+  }
+
+  /** Runs until it is told to stop, or the budget is used up. Throws what the handler throws, with the counters right. */
+  run(): LoopEnd {
+    const { source, control, counters, budget } = this.#context
+    let snapshots = control.snapshotsAsked()
+    for (;;) {
+      if (control.command() !== RUN) return 'stopped'
+      if (control.snapshotsAsked() !== snapshots) {
+        snapshots = control.snapshotsAsked()
+        this.#context.answerSnapshot(snapshots)
+      }
+      const block = source.peek()
+      if (block === undefined) {
+        if (budget?.exhausted() === true) return 'count'
+        this.#wait()
+        continue
+      }
+      const count = block.packetCount
+      const granted = budget === undefined ? count : budget.claim(count)
+      const now = this.#deliver(block, granted)
+      if (granted < count) return 'count'
+      source.release()
+      if (now - this.#lastStatistics >= STATISTICS_INTERVAL_MS) this.#readStatistics(now)
+      counters.publish()
+    }
+  }
+
+  /**
+   * Closes the gate and settles the account: what the kernel put into the ring or the buffer before the gate closed is
+   * delivered for a bounded time (`deliverRest`), the rest is counted as `unread`. Afterwards packets + drops = offered.
+   */
+  settle(deliverRest: boolean): void {
+    const { kernel, source, counters, control } = this.#context
+    attachFilter(kernel, source.fd, encodeProgram(REJECT_ALL))
+    // A softirq that had passed the filter before may still be writing: one RCU grace period, and none is. Without
+    // membarrier(2) (before 4.3, or seccomp) the account may miss packets of the last microseconds, which came after the stop.
+    kernel.membarrier(MEMBARRIER_CMD_GLOBAL)
+    this.#readStatistics(performance.now())
+    const values = counters.values
+    const placed = (values[COUNTER.offered] as number) - (values[drop[source.full]] as number)
+    const deadline = performance.now() + DRAIN_MS
+    while (deliverRest && control.command() <= STOP && this.#consumed < placed && performance.now() < deadline) {
+      const block = source.peek() ?? source.peekUnfinished(placed - this.#consumed)
+      if (block === undefined) {
+        kernel.poll(this.#pollfds, 1, 1)
+        continue
+      }
+      this.#deliver(block, block.packetCount)
+      if (this.#consumed < placed) source.release()
+    }
+    values[COUNTER.dropUnread] = Math.max(0, placed - this.#consumed)
+    values[COUNTER.handlerSinceMs] = 0
+    counters.publish()
+  }
+
+  /** Hands `limit` packets of a block over; answers the time after it, in milliseconds of performance.now(). */
+  #deliver(block: Block, limit: number): number {
+    const { handler, state, counters } = this.#context
+    const values = counters.values
+    values[COUNTER.blocks] = (values[COUNTER.blocks] as number) + 1
+    if (handler.packet === undefined && handler.block === undefined) {
+      this.#count(block, limit)
+      return performance.now()
+    }
+    const before = performance.now()
+    counters.publishHandlerSince(Date.now())
+    if (handler.block !== undefined) this.#deliverBlock(block, limit, handler.block, state)
+    else this.#deliverPackets(block, limit, handler.packet as (packet: BlockPacketView, state: unknown) => void, state)
+    const after = performance.now()
+    values[COUNTER.handlerSinceMs] = 0
+    const took = (after - before) * 1000
+    if (took > (values[COUNTER.handlerMaxUs] as number)) values[COUNTER.handlerMaxUs] = took
+    return after
+  }
+
+  #count(block: Block, limit: number): void {
+    const words = block.words32
+    let at = block.firstOffset >>> 2
+    let bytes = 0
+    let truncated = 0
+    for (let i = 0; i < limit; i++) {
+      const length = words[at + LEN] as number
+      bytes += length
+      if ((words[at + SNAPLEN] as number) < length) truncated++
+      at += (words[at] as number) >>> 2
+    }
+    this.#add(limit, bytes, truncated)
+  }
+
+  #add(packets: number, bytes: number, truncated: number): void {
+    const values = this.#context.counters.values
+    values[COUNTER.packets] = (values[COUNTER.packets] as number) + packets
+    values[COUNTER.bytes] = (values[COUNTER.bytes] as number) + bytes
+    values[COUNTER.truncated] = (values[COUNTER.truncated] as number) + truncated
+    this.#consumed += packets
+  }
+
+  #deliverPackets(block: Block, limit: number, packet: (packet: BlockPacketView, state: unknown) => void, state: unknown): void {
+    const view = this.#view
+    view.enter(block)
+    const words = block.words32
+    let header = block.firstOffset
+    let bytes = 0
+    let truncated = 0
+    let done = 0
+    try {
+      for (; done < limit; done++) {
+        const at = header >>> 2
+        const length = words[at + LEN] as number
+        view.header = header
+        packet(view, state)
+        bytes += length
+        if ((words[at + SNAPLEN] as number) < length) truncated++
+        header += words[at] as number
+      }
+    } finally {
+      this.#add(done, bytes, truncated)
+      if (done < limit) this.#handlerThrew(limit - done)
+    }
+  }
+
+  #deliverBlock(block: Block, limit: number, deliver: (block: Block, state: unknown) => void, state: unknown): void {
+    const count = block.packetCount
+    block.packetCount = limit
+    let done = false
+    try {
+      if (limit > 0) deliver(block, state)
+      done = true
+    } finally {
+      block.packetCount = count
+      if (done) this.#count(block, limit)
+      else this.#handlerThrew(limit)
+    }
+  }
+
+  /** The rest of the block was not handed over. */
+  #handlerThrew(packets: number): void {
+    const values = this.#context.counters.values
+    values[COUNTER.dropHandler] = (values[COUNTER.dropHandler] as number) + packets
+    this.#consumed += packets
+  }
+
+  #readStatistics(now: number): void {
+    const { kernel, source, counters } = this.#context
+    const values = counters.values
+    const statistics = source.readStatistics()
+    values[COUNTER.offered] = statistics.offered
+    values[drop[source.full]] = statistics.drops
+    values[COUNTER.freezes] = statistics.freezes
+    const cpu = threadCpuTime(kernel)
+    values[COUNTER.cpuUserUs] = cpu.userMs * 1000
+    values[COUNTER.cpuSystemUs] = cpu.systemMs * 1000
+    this.#lastStatistics = now
+  }
+
+  #wait(): void {
+    const { kernel, source, counters, wakeFd, watch } = this.#context
+    const now = performance.now()
+    if (now - this.#lastStatistics >= STATISTICS_INTERVAL_MS) this.#readStatistics(now)
+    counters.publish()
+    const error = source.takeError()
+    if (error !== 0) watch.socketError(-error)
+    const ready = kernel.poll(this.#pollfds, 2, POLL_MS)
+    watch.tick()
+    if (ready <= 0) return
+    if (this.#poll.getInt16(POLLFD.sizeof + POLLFD.revents, true) !== 0) kernel.read(wakeFd, this.#wake)
+    const events = this.#poll.getInt16(POLLFD.revents, true)
+    if ((events & (POLLERR | POLLHUP | POLLNVAL)) !== 0) watch.pendingError()
+    if ((events & POLLIN) === 0 || source.peek() !== undefined) {
+      this.#stalledPolls = 0
+      return
+    }
+    // Ready, yet nothing at our place: search the ring, and if it is empty do not spin.
+    if (++this.#stalledPolls >= STALL_POLLS) {
+      if (source.resync()) this.#stalledPolls = 0
+      else kernel.poll(this.#pollfds.subarray(POLLFD.sizeof), 1, 1)
+    }
+  }
+}

@@ -1,0 +1,183 @@
+/** From options to a plan: every check and default that needs no kernel. Pure; facts about the machine are arguments. */
+import { FANOUT_TYPES } from '../source/packet-socket.js'
+import { CaptureError } from '../errors.js'
+import { DEFAULT_BLOCK_BYTES, DEFAULT_BLOCK_TIMEOUT_MS, DEFAULT_RING_BYTES, longestPacket, MAX_BLOCK_TIMEOUT_MS, planRing, ringBytesToHold } from '../ring/geometry.js'
+import { BACKENDS, type CaptureOptions, type CapturePlan, FANOUT_MODES, type FanoutMode, type FanoutOptions } from './api.js'
+
+export interface MachineFacts {
+  pageSize: number
+  /** CPUs that this process may use. */
+  cpus: readonly number[]
+  /** MemAvailable. */
+  availableMemoryBytes: number
+}
+
+export const MAX_SNAP_LENGTH_BYTES = 262_144
+/** Members of a fanout group (PACKET_FANOUT_MAX before Linux 5.6, the default since). */
+export const MAX_WORKERS = 256
+export const DEFAULT_RECEIVE_BUFFER_BYTES = 64 * 2 ** 20
+export const DEFAULT_BATCH = 64
+const MAX_BATCH = 1024
+/** SO_RCVBUF is an int that the kernel doubles. */
+const MAX_RECEIVE_BUFFER_BYTES = 2 ** 30 - 1
+/** setTimeout's limit, 24.8 days. */
+const MAX_DURATION_MS = 2 ** 31 - 1
+
+const KNOWN: Readonly<Record<keyof CaptureOptions, true>> = {
+  interface: true,
+  netns: true,
+  backend: true,
+  workers: true,
+  fanout: true,
+  pin: true,
+  ringBytes: true,
+  ringHold: true,
+  blockBytes: true,
+  blockTimeoutMs: true,
+  receiveBufferBytes: true,
+  batch: true,
+  snapLengthBytes: true,
+  promiscuous: true,
+  direction: true,
+  count: true,
+  durationMs: true,
+  handler: true,
+  handlerData: true,
+  signal: true,
+  onEvent: true,
+}
+
+/**
+ * Checks options and fills in defaults.
+ * @throws CaptureError INVALID_OPTION, saying what was expected and what was got.
+ */
+export function planCapture(options: CaptureOptions, machine: MachineFacts): CapturePlan {
+  for (const name of Object.keys(options)) {
+    if (!(name in KNOWN)) throw new CaptureError('INVALID_OPTION', `Unknown option ${name}`, { hint: `options: ${Object.keys(KNOWN).join(', ')}` })
+  }
+  const interfaces = planInterfaces(options.interface)
+  const backend = oneOf('backend', options.backend ?? 'auto', BACKENDS)
+  const used = backend === 'auto' ? 'ring' : backend
+  const workersPerInterface = planWorkers(options.workers, machine)
+  const workers = workersPerInterface * interfaces.length
+  const blockBytes = options.blockBytes ?? DEFAULT_BLOCK_BYTES
+  if (options.ringBytes !== undefined && options.ringHold !== undefined) throw invalid('ringBytes', 'absent when ringHold is given', options.ringBytes)
+  const ringBytes = options.ringHold === undefined ? (options.ringBytes ?? defaultRing(blockBytes)) : held(options.ringHold, blockBytes)
+  const geometry = planRing(ringBytes, blockBytes, machine.pageSize)
+  if (used === 'ring') checkMemory(ringBytes, workers, machine)
+  const direction = options.direction === undefined ? undefined : oneOf('direction', options.direction, ['in', 'out', 'inout'] as const)
+  const snapLengthBytes = integer('snapLengthBytes', options.snapLengthBytes ?? MAX_SNAP_LENGTH_BYTES, 1, MAX_SNAP_LENGTH_BYTES)
+  return {
+    backend: used,
+    interfaces,
+    netns: options.netns === undefined ? undefined : text('netns', options.netns),
+    workersPerInterface,
+    fanout: planFanout(options.fanout, workersPerInterface),
+    pin: planPin(options.pin),
+    ring: { ...geometry, blockTimeoutMs: integer('blockTimeoutMs', options.blockTimeoutMs ?? DEFAULT_BLOCK_TIMEOUT_MS, 1, MAX_BLOCK_TIMEOUT_MS) },
+    receiveBufferBytes: integer('receiveBufferBytes', options.receiveBufferBytes ?? DEFAULT_RECEIVE_BUFFER_BYTES, 1, MAX_RECEIVE_BUFFER_BYTES),
+    batch: integer('batch', options.batch ?? DEFAULT_BATCH, 1, MAX_BATCH),
+    // A block holds no longer packet; the kernel would cut it with a line in its log.
+    snapLengthBytes: used === 'ring' ? Math.min(snapLengthBytes, longestPacket(blockBytes)) : snapLengthBytes,
+    promiscuous: boolean('promiscuous', options.promiscuous ?? true),
+    direction,
+    count: options.count === undefined ? undefined : integer('count', options.count, 1, Number.MAX_SAFE_INTEGER),
+    durationMs: options.durationMs === undefined ? undefined : integer('durationMs', options.durationMs, 1, MAX_DURATION_MS),
+  }
+}
+
+/** Worker i of an interface runs here, -1 where it may; `queueCpus` are the CPUs of the interface's receive queues. */
+export function workerCpu(pin: CapturePlan['pin'], worker: number, queueCpus: readonly number[]): number {
+  const cpus = pin === 'queues' ? queueCpus : pin
+  return cpus === undefined || cpus.length === 0 ? -1 : (cpus[worker % cpus.length] as number)
+}
+
+function planInterfaces(given: unknown): string[] {
+  const names = typeof given === 'string' ? [given] : given
+  if (!Array.isArray(names) || names.length === 0 || !names.every((name) => typeof name === 'string' && name !== '')) {
+    throw invalid('interface', 'the name of an interface or an array of names', given)
+  }
+  const twice = names.find((name, index) => names.indexOf(name) !== index)
+  if (twice !== undefined) throw invalid('interface', 'names that differ', given, `${twice} stands there twice: each packet would be delivered twice`)
+  if (names.includes('any')) throw invalid('interface', "names of real interfaces, not 'any'", given, 'name them: -i eth0 -i eth1')
+  return [...names]
+}
+
+function planWorkers(given: number | 'auto' | undefined, machine: MachineFacts): number {
+  if (given === 'auto') return Math.min(MAX_WORKERS, Math.max(1, machine.cpus.length))
+  if (typeof given === 'number' && given > MAX_WORKERS) throw invalid('workers', `at most ${MAX_WORKERS}, the members of a fanout group`, given)
+  return given === undefined ? 1 : integer('workers', given, 1, MAX_WORKERS)
+}
+
+function planFanout(given: FanoutMode | FanoutOptions | undefined, workers: number): CapturePlan['fanout'] {
+  const wish: FanoutOptions = typeof given === 'object' && given !== null ? given : given === undefined ? {} : { mode: given }
+  const mode = oneOf('fanout', wish.mode ?? 'cpu', FANOUT_MODES)
+  const defrag = boolean('fanout.defrag', wish.defrag ?? false)
+  const rollover = boolean('fanout.rollover', wish.rollover ?? false)
+  if (rollover && mode === 'rollover') throw invalid('fanout.rollover', "absent with mode 'rollover', which does it already", rollover)
+  if ((mode === 'cbpf') !== (wish.program !== undefined)) throw invalid('fanout.program', "a classic BPF program with mode 'cbpf' and absent with any other", wish.program)
+  if (!(mode in FANOUT_TYPES)) throw invalid('fanout', Object.keys(FANOUT_TYPES).join(', '), mode)
+  // One worker an interface needs no group, and without one packets take a shorter way.
+  if (workers === 1) return undefined
+  return {
+    mode,
+    defrag,
+    rollover,
+    ...(wish.ignoreOutgoing === undefined ? {} : { ignoreOutgoing: boolean('fanout.ignoreOutgoing', wish.ignoreOutgoing) }),
+    ...(wish.program === undefined ? {} : { program: wish.program }),
+  }
+}
+
+function planPin(given: readonly number[] | 'queues' | undefined): CapturePlan['pin'] {
+  if (given === undefined || given === 'queues') return given
+  if (!Array.isArray(given) || given.length === 0) throw invalid('pin', "CPU numbers, or 'queues'", given)
+  return given.map((cpu: number) => integer('pin', cpu, 0, 1023))
+}
+
+function defaultRing(blockBytes: number): number {
+  // A block size that is off is told by planRing; here it must only not divide by nonsense.
+  return blockBytes > 0 ? Math.max(2, Math.ceil(DEFAULT_RING_BYTES / blockBytes)) * blockBytes : DEFAULT_RING_BYTES
+}
+
+function held(hold: { ms: number; packetsPerSecond: number }, blockBytes: number): number {
+  const positive = (value: unknown) => typeof value === 'number' && Number.isFinite(value) && value > 0
+  if (typeof hold !== 'object' || hold === null || !positive(hold.ms) || !positive(hold.packetsPerSecond)) {
+    throw invalid('ringHold', '{ ms, packetsPerSecond } with positive numbers', hold)
+  }
+  return ringBytesToHold(hold.ms, hold.packetsPerSecond, blockBytes)
+}
+
+function checkMemory(ringBytes: number, workers: number, machine: MachineFacts): void {
+  const total = ringBytes * workers
+  if (total <= machine.availableMemoryBytes) return
+  const gib = (bytes: number) => `${(bytes / 2 ** 30).toFixed(1)} GiB`
+  // The kernel would try, and the OOM killer might choose someone else.
+  throw new CaptureError('RING_REFUSED', `${workers} × ${gib(ringBytes)} of ring is more than the ${gib(machine.availableMemoryBytes)} of memory that are available`, {
+    hint: 'a smaller --ring or fewer --workers',
+  })
+}
+
+function integer(option: string, value: unknown, min: number, max: number): number {
+  if (typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max) return value
+  throw invalid(option, `an integer from ${min} to ${max}`, value)
+}
+
+function boolean(option: string, value: unknown): boolean {
+  if (typeof value === 'boolean') return value
+  throw invalid(option, 'a boolean', value)
+}
+
+function text(option: string, value: unknown): string {
+  if (typeof value === 'string' && value !== '') return value
+  throw invalid(option, 'a string that is not empty', value)
+}
+
+function oneOf<T extends string>(option: string, value: unknown, values: readonly T[]): T {
+  if (values.includes(value as T)) return value as T
+  throw invalid(option, `one of ${values.join(', ')}`, value)
+}
+
+function invalid(option: string, expected: string, got: unknown, hint?: string): CaptureError {
+  const shown = typeof got === 'string' ? `'${got}'` : typeof got === 'object' && got !== null ? JSON.stringify(got) : String(got)
+  return new CaptureError('INVALID_OPTION', `Expected the option ${option} to be ${expected}, got ${shown} (${typeof got})`, { hint })
+}

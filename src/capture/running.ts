@@ -1,0 +1,289 @@
+/** A capture that runs: its counters as seen from the main thread, and every way in which it ends. */
+import { CaptureError } from '../errors.js'
+import type { Handler } from '../handler.js'
+import type { Kernel } from '../kernel/system.js'
+import type { Capture, CaptureCounters, CaptureEvent, CapturePlan, CaptureStats, CaptureSummary, Drops, WorkerCounters } from './api.js'
+import { ABANDON, STOP } from './control.js'
+import { COUNTER, readCounters } from './counters.js'
+import type { WorkerEnd, WorkerThread } from './worker-thread.js'
+
+/** A handler that does not come back is left to itself after so long, and its thread ended. */
+const HANDLER_PATIENCE_MS = 5000
+
+export interface RunningParts {
+  kernel: Kernel
+  plan: CapturePlan
+  handler: Handler
+  threads: WorkerThread[]
+  counters: SharedArrayBuffer
+  cpuBefore: NodeJS.CpuUsage
+  signal: AbortSignal | undefined
+  onEvent: ((event: CaptureEvent) => void) | undefined
+  /** Packets that the interfaces themselves lost since the capture began. */
+  interfaceDrops: () => number
+  /** Closes what the workers used; called once, after the last of them. */
+  release: () => void
+}
+
+export class RunningCapture implements Capture {
+  readonly plan: CapturePlan
+  readonly finished: Promise<CaptureSummary>
+  readonly #parts: RunningParts
+  readonly #startedAt = performance.now()
+  readonly #timer: NodeJS.Timeout | undefined
+  readonly #abort = () => this.#end('aborted')
+  /** Wakes those who wait for the end in `stats`. */
+  readonly #endedSignal: Promise<void>
+  #reason: CaptureSummary['reason'] | undefined
+  #error: CaptureError | undefined
+  #errorSeen = false
+  #seconds: number | undefined
+  #patience: NodeJS.Timeout | undefined
+
+  constructor(parts: RunningParts) {
+    this.#parts = parts
+    this.plan = parts.plan
+    let ended: () => void = () => {}
+    this.#endedSignal = new Promise((resolve) => {
+      ended = resolve
+    })
+    for (const thread of parts.threads) {
+      thread.onEvent = (event) => this.#interfaceEvent(thread, event)
+      thread.onEnding = (end) => this.#workerEnded(end)
+    }
+    this.finished = Promise.all(parts.threads.map((thread) => thread.ended)).then(() => {
+      this.#close()
+      ended()
+      if (this.#error !== undefined) throw this.#error
+      return this.#summary()
+    })
+    // An error is told by stats(), stop(), finished or dispose, whichever is used; none of them need be.
+    this.finished.catch(() => {})
+    if (parts.plan.durationMs !== undefined) this.#timer = setTimeout(() => this.#end('duration'), parts.plan.durationMs)
+    parts.signal?.addEventListener('abort', this.#abort, { once: true })
+    if (parts.signal?.aborted === true) this.#abort()
+  }
+
+  counters(): CaptureCounters {
+    const { counters } = this.#parts
+    const seconds = this.#seconds ?? (performance.now() - this.#startedAt) / 1000
+    const workers = this.#parts.threads.map(({ data }) => workerCounters(readCounters(counters, data.worker), data.worker, data.interfaceName, data.cpu))
+    const sum = (of: (w: WorkerCounters) => number) => workers.reduce((total, worker) => total + of(worker), 0)
+    const drops = Object.fromEntries(Object.keys(noDrops()).map((name) => [name, sum((w) => w.drops[name as keyof Drops])])) as unknown as Drops
+    return {
+      seconds,
+      packets: sum((w) => w.packets),
+      bytes: sum((w) => w.bytes),
+      offered: sum((w) => w.offered),
+      drops,
+      dropped: sum((w) => w.dropped),
+      freezes: sum((w) => w.freezes),
+      truncated: sum((w) => w.truncated),
+      workers,
+      interfaceDrops: this.#parts.interfaceDrops(),
+    }
+  }
+
+  async *stats(options: { intervalMs?: number } = {}): AsyncIterableIterator<CaptureStats> {
+    const intervalMs = options.intervalMs ?? 1000
+    if (!(Number.isFinite(intervalMs) && intervalMs > 0)) {
+      throw new CaptureError('INVALID_OPTION', `Expected the option intervalMs to be a positive number of milliseconds, got ${intervalMs} (${typeof intervalMs})`)
+    }
+    let before = this.counters()
+    let due = performance.now()
+    for (;;) {
+      // Kept to a grid, so that a late timer does not shift all that follow.
+      due = Math.max(due + intervalMs, performance.now())
+      const ended = await this.#endedWithin(due - performance.now())
+      if (this.#error !== undefined && ended) {
+        this.#errorSeen = true
+        throw this.#error
+      }
+      const now = this.counters()
+      // What is left over at the end is an interval too, unless nothing came.
+      if (!ended || now.packets !== before.packets || now.dropped !== before.dropped) yield interval(before, now)
+      if (ended) return
+      before = now
+    }
+  }
+
+  async #endedWithin(milliseconds: number): Promise<boolean> {
+    let timer: NodeJS.Timeout | undefined
+    const timeout = new Promise<boolean>((resolve) => {
+      timer = setTimeout(() => resolve(false), milliseconds)
+    })
+    try {
+      return await Promise.race([this.#endedSignal.then(() => true), timeout])
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+
+  async snapshot<T = unknown>(): Promise<T | undefined> {
+    const { handler, threads } = this.#parts
+    if (handler.snapshot === undefined) return undefined
+    const snapshots = (await Promise.all(threads.map((thread) => thread.snapshot()))).filter((snapshot) => snapshot !== undefined)
+    if (snapshots.length <= 1) return snapshots[0] as T | undefined
+    const merge = handler.merge
+    if (merge === undefined) {
+      throw new CaptureError('HANDLER_FAILED', `the handler has no merge, and there are ${snapshots.length} snapshots`, { hint: 'add merge(a, b), or capture with one worker' })
+    }
+    const [first, ...others] = snapshots
+    return others.reduce<unknown>((a, b) => merge(a, b), first) as T
+  }
+
+  stop(): Promise<CaptureSummary> {
+    this.#end('stopped')
+    this.#errorSeen = true
+    return this.finished
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const seen = this.#errorSeen
+    this.#end('stopped')
+    try {
+      await this.finished
+    } catch (error) {
+      if (!seen) throw error
+    }
+  }
+
+  #end(reason: CaptureSummary['reason']): void {
+    if (this.#reason !== undefined) return
+    this.#reason = reason
+    for (const thread of this.#parts.threads) thread.send(reason === 'count' ? ABANDON : STOP)
+    this.#watchHandlers()
+  }
+
+  /** A handler that never returns cannot be asked to stop. */
+  #watchHandlers(): void {
+    this.#patience = setTimeout(() => {
+      for (const thread of this.#parts.threads) {
+        if (thread.hasEnded) continue
+        const error = new CaptureError('WORKER_FAILED', `worker ${thread.data.worker}: the handler has not returned for ${HANDLER_PATIENCE_MS} ms`, {
+          hint: 'its thread was ended; packets that it had not read are lost and not counted',
+        })
+        this.#error ??= error
+        void thread.terminate()
+      }
+    }, HANDLER_PATIENCE_MS)
+    this.#patience.unref()
+  }
+
+  #workerEnded(end: WorkerEnd): void {
+    if (end.error !== undefined) {
+      this.#error ??= end.error
+      this.#reason ??= 'stopped'
+      for (const thread of this.#parts.threads) thread.send(ABANDON)
+      if (this.#patience === undefined) this.#watchHandlers()
+    } else if (end.reason === 'count') this.#end('count')
+  }
+
+  /** Workers of one interface see the same thing: it is told once. */
+  #down = new Set<string>()
+  #interfaceEvent(thread: WorkerThread, event: 'interface-down' | 'interface-up'): void {
+    const name = thread.data.interfaceName
+    const isDown = event === 'interface-down'
+    if (isDown === this.#down.has(name)) return
+    if (isDown) this.#down.add(name)
+    else this.#down.delete(name)
+    this.#parts.onEvent?.({ type: event, interface: name })
+  }
+
+  #close(): void {
+    clearTimeout(this.#timer)
+    clearTimeout(this.#patience)
+    this.#parts.signal?.removeEventListener('abort', this.#abort)
+    this.counters()
+    this.#seconds = (performance.now() - this.#startedAt) / 1000
+    this.#parts.release()
+  }
+
+  #summary(): CaptureSummary {
+    const { plan, cpuBefore } = this.#parts
+    const cpu = process.cpuUsage(cpuBefore)
+    return {
+      backend: plan.backend,
+      fanout: plan.fanout?.mode ?? null,
+      ...this.counters(),
+      cpuUserMs: cpu.user / 1000,
+      cpuSystemMs: cpu.system / 1000,
+      reason: this.#reason ?? 'stopped',
+    }
+  }
+}
+
+function noDrops(): Drops {
+  return { ring: 0, socket: 0, handler: 0, consumer: 0, unread: 0 }
+}
+
+function workerCounters(values: Float64Array, worker: number, interfaceName: string, cpu: number): WorkerCounters {
+  const at = (counter: number) => values[counter] as number
+  const drops: Drops = {
+    ring: at(COUNTER.dropRing),
+    socket: at(COUNTER.dropSocket),
+    handler: at(COUNTER.dropHandler),
+    consumer: at(COUNTER.dropConsumer),
+    unread: at(COUNTER.dropUnread),
+  }
+  const since = at(COUNTER.handlerSinceMs)
+  return {
+    worker,
+    interface: interfaceName,
+    packets: at(COUNTER.packets),
+    bytes: at(COUNTER.bytes),
+    offered: at(COUNTER.offered),
+    drops,
+    dropped: Object.values(drops).reduce((a, b) => a + b, 0),
+    freezes: at(COUNTER.freezes),
+    truncated: at(COUNTER.truncated),
+    blocks: at(COUNTER.blocks),
+    cpu,
+    cpuUserMs: at(COUNTER.cpuUserUs) / 1000,
+    cpuSystemMs: at(COUNTER.cpuSystemUs) / 1000,
+    handlerMaxMs: at(COUNTER.handlerMaxUs) / 1000,
+    handlerBusyMs: since === 0 ? 0 : Math.max(0, Date.now() - since),
+  }
+}
+
+/** The difference of two counters, with rates. */
+function interval(before: CaptureCounters, now: CaptureCounters): CaptureStats {
+  const seconds = now.seconds - before.seconds
+  const drops = Object.fromEntries(Object.entries(now.drops).map(([name, value]) => [name, value - before.drops[name as keyof Drops]])) as unknown as Drops
+  const workers = now.workers.map((worker, index) => {
+    const past = before.workers[index] as WorkerCounters
+    return {
+      ...worker,
+      packets: worker.packets - past.packets,
+      bytes: worker.bytes - past.bytes,
+      offered: worker.offered - past.offered,
+      drops: Object.fromEntries(Object.entries(worker.drops).map(([name, value]) => [name, value - past.drops[name as keyof Drops]])) as unknown as Drops,
+      dropped: worker.dropped - past.dropped,
+      freezes: worker.freezes - past.freezes,
+      truncated: worker.truncated - past.truncated,
+      blocks: worker.blocks - past.blocks,
+      cpuUserMs: worker.cpuUserMs - past.cpuUserMs,
+      cpuSystemMs: worker.cpuSystemMs - past.cpuSystemMs,
+    }
+  })
+  const packets = now.packets - before.packets
+  const bytes = now.bytes - before.bytes
+  const dropped = now.dropped - before.dropped
+  const perSecond = (value: number) => (seconds > 0 ? value / seconds : 0)
+  return {
+    seconds,
+    packets,
+    bytes,
+    offered: now.offered - before.offered,
+    drops,
+    dropped,
+    freezes: now.freezes - before.freezes,
+    truncated: now.truncated - before.truncated,
+    workers,
+    interfaceDrops: now.interfaceDrops - before.interfaceDrops,
+    packetsPerSecond: perSecond(packets),
+    bitsPerSecond: perSecond(bytes * 8),
+    dropsPerSecond: perSecond(dropped),
+    total: now,
+  }
+}

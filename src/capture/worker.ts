@@ -1,0 +1,141 @@
+/** Entry of a worker thread: maps its source, loads its handler, runs the loop, and tells the main thread how it ended. */
+import { parentPort, workerData } from 'node:worker_threads'
+import { CaptureError, type PlainCaptureError, toPlainError } from '../errors.js'
+import type { Handler } from '../handler.js'
+import { openKernel } from '../kernel/system.js'
+import { nameThread, pinThread } from '../kernel/thread.js'
+import { RecvSource } from '../source/recv.js'
+import { RingSource } from '../source/ring.js'
+import { Budget, Control } from './control.js'
+import { COUNTER, CounterWriter } from './counters.js'
+import { loadHandler } from './handler-module.js'
+import { InterfaceWatch } from './interface-watch.js'
+import { Loop } from './loop.js'
+
+export interface WorkerData {
+  worker: number
+  workerCount: number
+  interfaceName: string
+  interfaceIndex: number
+  fd: number
+  wakeFd: number
+  source: { kind: 'ring'; blockBytes: number; blockCount: number } | { kind: 'recv'; batch: number; snapLengthBytes: number }
+  /** -1: not pinned. */
+  cpu: number
+  /** Absolute URL, or undefined to count only. */
+  handler: string | undefined
+  handlerData: unknown
+  control: SharedArrayBuffer
+  counters: SharedArrayBuffer
+  budget: SharedArrayBuffer | undefined
+}
+
+export type WorkerMessage =
+  | { type: 'mapped'; address: bigint; length: number }
+  | { type: 'ready' }
+  | { type: 'snapshot'; asked: number; value: unknown }
+  | { type: 'event'; event: 'interface-down' | 'interface-up' }
+  /** `snapshot` is the last one; `error` what ended the worker, if anything did. */
+  | { type: 'ended'; reason: 'stopped' | 'count' | 'error'; hasSnapshot: boolean; snapshot: unknown; error: PlainCaptureError | undefined }
+
+const data = workerData as WorkerData
+
+function post(message: WorkerMessage): void {
+  parentPort?.postMessage(message)
+}
+
+/** Runs a function of the handler; what it throws gets the handler's name and keeps its stack. */
+async function guarded<T>(name: string, run: () => T | Promise<T>): Promise<T> {
+  try {
+    return await run()
+  } catch (error) {
+    throw handlerFailed(name, error)
+  }
+}
+
+function handlerFailed(name: string, error: unknown): CaptureError {
+  if (error instanceof CaptureError) return error
+  const thrown = error instanceof Error ? `${error.name}: ${error.message}` : String(error)
+  return new CaptureError('HANDLER_FAILED', `handler ${name}() of worker ${data.worker} threw ${thrown}`, {
+    cause: error,
+    hint: `${data.handler ?? 'handler'}: RINGTAP_DEBUG=1 shows where`,
+  })
+}
+
+async function main(): Promise<void> {
+  const kernel = openKernel()
+  nameThread(kernel, `ringtap/${data.worker}`)
+  if (data.cpu >= 0) pinThread(kernel, [data.cpu])
+  const subject = `${data.interfaceName} worker ${data.worker}`
+  const source =
+    data.source.kind === 'ring' ? new RingSource(kernel, subject, data.fd, data.source) : new RecvSource(kernel, subject, data.fd, data.source)
+  post({ type: 'mapped', address: source.mapping.address, length: source.mapping.length })
+  let reason: 'stopped' | 'count' | 'error' = 'stopped'
+  let failure: unknown
+  let snapshot: unknown
+  let hasSnapshot = false
+  try {
+    const handler: Handler = data.handler === undefined ? {} : await loadHandler(data.handler)
+    const counters = new CounterWriter(data.counters, data.worker)
+    const countDrops = (packets: number, why: 'handler' | 'consumer' = 'handler'): void => {
+      const values = counters.values
+      const counter = why === 'handler' ? COUNTER.dropHandler : COUNTER.dropConsumer
+      values[counter] = (values[counter] as number) + packets
+      values[COUNTER.packets] = (values[COUNTER.packets] as number) - packets
+    }
+    const { worker: workerIndex, workerCount, interfaceName, interfaceIndex, handlerData } = data
+    const context = { workerIndex, workerCount, interfaceName, interfaceIndex, data: handlerData, countDrops }
+    const state = await guarded('open', () => handler.open?.(context))
+    try {
+      const loop = new Loop({
+        kernel,
+        source,
+        wakeFd: data.wakeFd,
+        control: new Control(data.control, data.worker),
+        counters,
+        budget: data.budget === undefined ? undefined : new Budget(data.budget),
+        handler,
+        state,
+        watch: new InterfaceWatch(kernel, data.fd, interfaceName, interfaceIndex, (event) => post({ type: 'event', event })),
+        answerSnapshot: (asked) => postSnapshot(asked, handler, state),
+      })
+      post({ type: 'ready' })
+      try {
+        reason = loop.run()
+        loop.settle(reason === 'stopped')
+      } catch (error) {
+        reason = 'error'
+        failure = handlerFailed(handler.block === undefined ? 'packet' : 'block', error)
+        loop.settle(false)
+      }
+      if (handler.snapshot !== undefined) {
+        const take = handler.snapshot
+        snapshot = await guarded('snapshot', () => structuredClone(take(state)))
+        hasSnapshot = true
+      }
+    } finally {
+      await guarded('close', () => handler.close?.(state))
+    }
+  } catch (error) {
+    // The first error is the one to tell: a close that fails after it is its consequence.
+    failure ??= error
+    reason = 'error'
+  } finally {
+    source.close()
+  }
+  const error = failure === undefined ? undefined : toPlainError(failure, 'WORKER_FAILED')
+  post({ type: 'ended', reason, hasSnapshot, snapshot, error })
+}
+
+function postSnapshot(asked: number, handler: Handler, state: unknown): void {
+  if (handler.snapshot === undefined) return post({ type: 'snapshot', asked, value: undefined })
+  try {
+    post({ type: 'snapshot', asked, value: handler.snapshot(state) })
+  } catch (error) {
+    throw handlerFailed('snapshot', error)
+  }
+}
+
+main().catch((error: unknown) => {
+  post({ type: 'ended', reason: 'error', hasSnapshot: false, snapshot: undefined, error: toPlainError(error, 'WORKER_FAILED') })
+})

@@ -1,0 +1,25 @@
+/**
+ * ringtap: packet capture for Linux at line rate. What is exported here, and by the subpaths `ringtap/handler` and
+ * `ringtap/testbed`, is public; all else is private.
+ * @module
+ */
+export type {
+  Backend,
+  Capture,
+  CaptureCounters,
+  CaptureEvent,
+  CaptureOptions,
+  CapturePlan,
+  CaptureStats,
+  CaptureSummary,
+  Direction,
+  Drops,
+  FanoutMode,
+  FanoutOptions,
+  WorkerCounters,
+} from './capture/api.js'
+export { BACKENDS, FANOUT_MODES } from './capture/api.js'
+export { openCapture } from './capture/open.js'
+export { type MachineFacts, planCapture } from './capture/plan.js'
+export { CAPTURE_ERROR_CODES, CaptureError, type CaptureErrorCode, type CaptureErrorOptions } from './errors.js'
+export { type BlockView, defineHandler, type Handler, type HandlerContext, type PacketView } from './handler.js'

@@ -1,0 +1,67 @@
+/** linux/rtnetlink.h, linux/if_link.h, linux/veth.h: links and their counters. Byte offsets from the start of each struct. */
+
+export const RTM_NEWLINK = 16
+export const RTM_DELLINK = 17
+export const RTM_GETLINK = 18
+export const RTM_SETLINK = 19
+export const RTM_NEWSTATS = 92
+/** Since Linux 4.7. */
+export const RTM_GETSTATS = 94
+
+export const IFLA_ADDRESS = 1
+export const IFLA_IFNAME = 3
+export const IFLA_MTU = 4
+export const IFLA_OPERSTATE = 16
+export const IFLA_LINKINFO = 18
+export const IFLA_NET_NS_FD = 28
+export const IFLA_EXT_MASK = 29
+export const IFLA_NUM_TX_QUEUES = 31
+export const IFLA_NUM_RX_QUEUES = 32
+
+/** For IFLA_EXT_MASK: leave the counters out of the answer. */
+export const RTEXT_FILTER_SKIP_STATS = 1 << 3
+
+/** Within IFLA_LINKINFO. */
+export const IFLA_INFO_KIND = 1
+export const IFLA_INFO_DATA = 2
+/** Within IFLA_INFO_DATA of kind `veth`: struct ifinfomsg and the attributes of the other end. */
+export const VETH_INFO_PEER = 1
+
+/** Of struct if_stats_msg's answer, and its bit in filter_mask. */
+export const IFLA_STATS_LINK_64 = 1
+export const IFLA_STATS_LINK_64_FILTER = 1 << 0
+
+/** IF_OPER_*, RFC 2863, by number. */
+export const IF_OPER = ['unknown', 'notpresent', 'down', 'lowerlayerdown', 'testing', 'dormant', 'up'] as const
+
+/** struct ifinfomsg. */
+export const IFINFOMSG = { ifi_family: 0, ifi_type: 2, ifi_index: 4, ifi_flags: 8, ifi_change: 12, sizeof: 16 } as const
+
+/** struct if_stats_msg. */
+export const IF_STATS_MSG = { family: 0, ifindex: 4, filter_mask: 8, sizeof: 12 } as const
+
+/** struct rtnl_link_stats64: 64-bit words. `rx_nohandler` since Linux 4.6, `rx_otherhost_dropped` since 5.19. */
+export const RTNL_LINK_STATS64 = {
+  rx_packets: 0,
+  tx_packets: 8,
+  rx_bytes: 16,
+  tx_bytes: 24,
+  rx_errors: 32,
+  tx_errors: 40,
+  rx_dropped: 48,
+  tx_dropped: 56,
+  multicast: 64,
+  collisions: 72,
+  rx_length_errors: 80,
+  rx_over_errors: 88,
+  rx_crc_errors: 96,
+  rx_frame_errors: 104,
+  rx_fifo_errors: 112,
+  rx_missed_errors: 120,
+  tx_aborted_errors: 128,
+  tx_carrier_errors: 136,
+  tx_fifo_errors: 144,
+  rx_nohandler: 184,
+  rx_otherhost_dropped: 192,
+  sizeof: 200,
+} as const

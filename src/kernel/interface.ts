@@ -1,0 +1,59 @@
+/** One interface, asked by ioctl(2) through any socket: the answer is of the network namespace that the socket was made in. */
+import { IFNAMSIZ, IFREQ, SIOCGIFFLAGS, SIOCGIFHWADDR, SIOCGIFINDEX, SIOCGIFMTU, SIOCGIFNAME } from './abi/if.js'
+import type { Kernel } from './system.js'
+
+export interface InterfaceIdentity {
+  index: number
+  /** IFF_UP and the rest of linux/if.h. */
+  flags: number
+  /** ARPHRD_ETHER and the rest of linux/if_arp.h. */
+  linkType: number
+  mtu: number
+}
+
+function request(name: string): DataView {
+  const bytes = new Uint8Array(IFREQ.sizeof)
+  new TextEncoder().encodeInto(name, bytes.subarray(0, IFNAMSIZ - 1))
+  return new DataView(bytes.buffer)
+}
+
+function ask(kernel: Kernel, fd: number, call: number, ifreq: DataView): number {
+  return kernel.ioctl(fd, call, new Uint8Array(ifreq.buffer))
+}
+
+/** Facts of a named interface, or -errno (ENODEV when there is none of that name). */
+export function identifyInterface(kernel: Kernel, fd: number, name: string): InterfaceIdentity | number {
+  // A longer name cannot exist; cut, it would name another interface.
+  if (new TextEncoder().encode(name).length >= IFNAMSIZ) return -19
+  const ifreq = request(name)
+  let result = ask(kernel, fd, SIOCGIFINDEX, ifreq)
+  if (result < 0) return result
+  const index = ifreq.getInt32(IFREQ.ifr_ifindex, true)
+  result = ask(kernel, fd, SIOCGIFFLAGS, ifreq)
+  if (result < 0) return result
+  const flags = ifreq.getUint16(IFREQ.ifr_flags, true)
+  result = ask(kernel, fd, SIOCGIFHWADDR, ifreq)
+  if (result < 0) return result
+  const linkType = ifreq.getUint16(IFREQ.ifr_hwaddr, true)
+  result = ask(kernel, fd, SIOCGIFMTU, ifreq)
+  if (result < 0) return result
+  return { index, flags, linkType, mtu: ifreq.getInt32(IFREQ.ifr_mtu, true) }
+}
+
+/** Present name of an interface, which a rename changes and an index keeps; undefined once it is gone. */
+export function interfaceName(kernel: Kernel, fd: number, index: number): string | undefined {
+  const ifreq = request('')
+  ifreq.setInt32(IFREQ.ifr_ifindex, index, true)
+  if (ask(kernel, fd, SIOCGIFNAME, ifreq) < 0) return undefined
+  const bytes = new Uint8Array(ifreq.buffer, 0, IFNAMSIZ)
+  const end = bytes.indexOf(0)
+  return new TextDecoder().decode(bytes.subarray(0, end < 0 ? IFNAMSIZ : end))
+}
+
+/** Flags of an interface found by index; undefined once it is gone. */
+export function interfaceFlags(kernel: Kernel, fd: number, index: number): number | undefined {
+  const name = interfaceName(kernel, fd, index)
+  if (name === undefined) return undefined
+  const ifreq = request(name)
+  return ask(kernel, fd, SIOCGIFFLAGS, ifreq) < 0 ? undefined : ifreq.getUint16(IFREQ.ifr_flags, true)
+}

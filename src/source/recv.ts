@@ -1,0 +1,62 @@
+/** The `recv` source of a worker: recvmmsg(2) in batches, presented as blocks. A batch of 1 is the article's one call a packet. */
+import { MSG_DONTWAIT } from '../kernel/abi/socket.js'
+import { EAGAIN, EINTR } from '../kernel/errno.js'
+import { Mapping } from '../kernel/mapping.js'
+import type { Kernel } from '../kernel/system.js'
+import type { Block } from '../packet/block.js'
+import { type BatchGeometry, batchMemoryBytes, ReceiveBatch } from '../ring/batch.js'
+import type { Source, SourceStatistics } from './source.js'
+import { StatisticsReader } from './statistics.js'
+
+export class RecvSource implements Source {
+  readonly fd: number
+  readonly full = 'socket'
+  readonly mapping: Mapping
+  readonly #kernel: Kernel
+  readonly #batch: ReceiveBatch
+  readonly #vector: bigint
+  readonly #statistics: StatisticsReader
+  #ready: Block | undefined
+  #error = 0
+
+  constructor(kernel: Kernel, subject: string, fd: number, geometry: BatchGeometry) {
+    this.fd = fd
+    this.#kernel = kernel
+    this.#statistics = new StatisticsReader(kernel, fd)
+    this.mapping = Mapping.map(kernel, subject, -1, batchMemoryBytes(geometry))
+    this.#batch = new ReceiveBatch(this.mapping.buffer, this.mapping.address, geometry)
+    this.#vector = this.mapping.address + BigInt(this.#batch.vectorOffset)
+  }
+
+  peek(): Block | undefined {
+    if (this.#ready !== undefined) return this.#ready
+    const count = this.#kernel.recvmmsg(this.fd, this.#vector, this.#batch.batch, MSG_DONTWAIT)
+    if (count <= 0) {
+      if (count !== -EAGAIN && count !== -EINTR) this.#error = count
+      return undefined
+    }
+    this.#batch.accept(count)
+    this.#ready = this.#batch.block
+    return this.#ready
+  }
+  release(): void {
+    this.#ready = undefined
+  }
+  resync(): boolean {
+    return false
+  }
+  peekUnfinished(): undefined {
+    return undefined
+  }
+  readStatistics(): SourceStatistics {
+    return this.#statistics.read()
+  }
+  takeError(): number {
+    const error = this.#error
+    this.#error = 0
+    return error
+  }
+  close(): void {
+    this.mapping.close()
+  }
+}
