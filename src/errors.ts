@@ -97,5 +97,5 @@ function plainCause(cause: unknown): unknown {
     if (cause.stack !== undefined) copy.stack = cause.stack
     return copy
   }
-  return typeof cause === 'object' || typeof cause === 'function' ? String(cause) : cause
+  return typeof cause === 'object' || typeof cause === 'function' || typeof cause === 'symbol' ? String(cause) : cause
 }

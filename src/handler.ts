@@ -42,6 +42,8 @@ export interface PacketView {
   readonly rxhash: number
   /** A copy of the frame, with the VLAN tag put back where the wire had it. Allocates. */
   copy(): Uint8Array<ArrayBuffer>
+  /** The same without allocating: writes the frame at `at` of `target` and answers its length, at most `capturedLength` + 4. */
+  copyInto(target: Uint8Array, at: number): number
 }
 
 /**

@@ -133,7 +133,7 @@ export interface CaptureCounters {
   freezes: number
   truncated: number
   workers: WorkerCounters[]
-  /** Packets that the interfaces themselves lost since the capture began, before any socket saw them: rx_dropped, rx_missed, rx_fifo, rx_over. */
+  /** Packets that the interfaces themselves lost since the capture began, before any socket saw them: rx_missed_errors and rx_fifo_errors, as tcpdump reports. */
   interfaceDrops: number
 }
 

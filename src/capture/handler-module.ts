@@ -13,11 +13,15 @@ export async function loadHandler(url: string): Promise<Handler> {
     module = (await import(url)) as { default?: unknown }
   } catch (error) {
     const thrown = error instanceof Error ? error.message.split('\n')[0] : String(error)
-    throw new CaptureError('HANDLER_NOT_LOADED', `handler ${shown}: ${thrown}`, { cause: error, hint: 'a handler is an ES module whose default export is defineHandler({…})' })
+    throw new CaptureError('HANDLER_NOT_LOADED', `handler ${shown}: ${thrown}`, {
+      cause: error,
+      hint: 'a handler is an ES module whose default export is defineHandler({…})',
+    })
   }
   const handler = module.default
   const bad = complaint(handler)
-  if (bad !== undefined) throw new CaptureError('HANDLER_NOT_LOADED', `handler ${shown}: ${bad}`, { hint: 'export default defineHandler({ packet(p, state) { … } })' })
+  if (bad !== undefined)
+    throw new CaptureError('HANDLER_NOT_LOADED', `handler ${shown}: ${bad}`, { hint: 'export default defineHandler({ packet(p, state) { … } })' })
   return handler as Handler
 }
 

@@ -3,10 +3,11 @@
  * no allocation and no call but the handler's. Measured by bench/walk: about 5 ns a packet to count, 7 to hand one to an empty
  * handler, 1 us a block for everything else.
  */
-import type { Handler } from '../handler.js'
-import { MEMBARRIER_CMD_GLOBAL, POLLERR, POLLFD, POLLHUP, POLLIN, POLLNVAL } from '../kernel/abi/process.js'
-import { TPACKET3_HDR } from '../kernel/abi/if_packet.js'
+
 import { encodeProgram, REJECT_ALL } from '../bpf/classic.js'
+import type { Handler } from '../handler.js'
+import { TPACKET3_HDR } from '../kernel/abi/if_packet.js'
+import { MEMBARRIER_CMD_GLOBAL, POLLERR, POLLFD, POLLHUP, POLLIN, POLLNVAL } from '../kernel/abi/process.js'
 import { attachFilter } from '../kernel/options.js'
 import type { Kernel } from '../kernel/system.js'
 import { threadCpuTime } from '../kernel/thread.js'
@@ -52,6 +53,8 @@ export class Loop {
   readonly #view = new BlockPacketView()
   readonly #pollfds = new Uint8Array(2 * POLLFD.sizeof)
   readonly #poll = new DataView(this.#pollfds.buffer)
+  /** The second of them alone. */
+  readonly #wakeOnly = new Uint8Array(this.#pollfds.buffer, POLLFD.sizeof)
   readonly #wake = new Uint8Array(8)
   /** Packets taken from the source, whatever became of them. */
   #consumed = 0
@@ -243,7 +246,7 @@ export class Loop {
     // Ready, yet nothing at our place: search the ring, and if it is empty do not spin.
     if (++this.#stalledPolls >= STALL_POLLS) {
       if (source.resync()) this.#stalledPolls = 0
-      else kernel.poll(this.#pollfds.subarray(POLLFD.sizeof), 1, 1)
+      else kernel.poll(this.#wakeOnly, 1, 1)
     }
   }
 }

@@ -14,6 +14,7 @@ import type { Capture, CaptureOptions, CapturePlan } from './api.js'
 import { Budget, Control, controlMemory } from './control.js'
 import { countersMemory } from './counters.js'
 import { loadHandler } from './handler-module.js'
+import { InterfaceDrops } from './interface-drops.js'
 import { MAX_SNAP_LENGTH_BYTES, type MachineFacts, planCapture, workerCpu } from './plan.js'
 import { RunningCapture } from './running.js'
 import { WorkerThread } from './worker-thread.js'
@@ -57,6 +58,7 @@ class Opening {
   readonly #wakes: Descriptor[] = []
   readonly #threads: WorkerThread[] = []
   #namespace: Descriptor | undefined
+  #interfaceDrops: InterfaceDrops | undefined
 
   constructor(kernel: Kernel, plan: CapturePlan, options: CaptureOptions, handler: Handler) {
     this.#kernel = kernel
@@ -107,6 +109,7 @@ class Opening {
     }
     await Promise.all(this.#threads.map((thread) => thread.ready))
     this.#options.signal?.throwIfAborted()
+    this.#interfaceDrops = new InterfaceDrops(kernel, plan.interfaces, plan.netns)
     for (const sockets of this.#sockets) sockets.start()
     return new RunningCapture({
       kernel,
@@ -117,7 +120,7 @@ class Opening {
       cpuBefore: before,
       signal: this.#options.signal,
       onEvent: this.#options.onEvent,
-      interfaceDrops: () => 0,
+      interfaceDrops: () => this.#interfaceDrops?.total() ?? 0,
       release: () => this.#release(),
     })
   }
@@ -149,6 +152,7 @@ class Opening {
 
   /** After every worker has ended: descriptors, then nothing is left. */
   #release(): void {
+    this.#interfaceDrops?.close()
     for (const sockets of this.#sockets) sockets.close()
     for (const wake of this.#wakes) wake.close()
     this.#namespace?.close()

@@ -1,7 +1,16 @@
 /** From options to a plan: every check and default that needs no kernel. Pure; facts about the machine are arguments. */
-import { FANOUT_TYPES } from '../source/packet-socket.js'
+
 import { CaptureError } from '../errors.js'
-import { DEFAULT_BLOCK_BYTES, DEFAULT_BLOCK_TIMEOUT_MS, DEFAULT_RING_BYTES, longestPacket, MAX_BLOCK_TIMEOUT_MS, planRing, ringBytesToHold } from '../ring/geometry.js'
+import {
+  DEFAULT_BLOCK_BYTES,
+  DEFAULT_BLOCK_TIMEOUT_MS,
+  DEFAULT_RING_BYTES,
+  longestPacket,
+  MAX_BLOCK_TIMEOUT_MS,
+  planRing,
+  ringBytesToHold,
+} from '../ring/geometry.js'
+import { FANOUT_TYPES } from '../source/packet-socket.js'
 import { BACKENDS, type CaptureOptions, type CapturePlan, FANOUT_MODES, type FanoutMode, type FanoutOptions } from './api.js'
 
 export interface MachineFacts {
@@ -115,7 +124,8 @@ function planFanout(given: FanoutMode | FanoutOptions | undefined, workers: numb
   const defrag = boolean('fanout.defrag', wish.defrag ?? false)
   const rollover = boolean('fanout.rollover', wish.rollover ?? false)
   if (rollover && mode === 'rollover') throw invalid('fanout.rollover', "absent with mode 'rollover', which does it already", rollover)
-  if ((mode === 'cbpf') !== (wish.program !== undefined)) throw invalid('fanout.program', "a classic BPF program with mode 'cbpf' and absent with any other", wish.program)
+  if ((mode === 'cbpf') !== (wish.program !== undefined))
+    throw invalid('fanout.program', "a classic BPF program with mode 'cbpf' and absent with any other", wish.program)
   if (!(mode in FANOUT_TYPES)) throw invalid('fanout', Object.keys(FANOUT_TYPES).join(', '), mode)
   // One worker an interface needs no group, and without one packets take a shorter way.
   if (workers === 1) return undefined
@@ -152,9 +162,13 @@ function checkMemory(ringBytes: number, workers: number, machine: MachineFacts):
   if (total <= machine.availableMemoryBytes) return
   const gib = (bytes: number) => `${(bytes / 2 ** 30).toFixed(1)} GiB`
   // The kernel would try, and the OOM killer might choose someone else.
-  throw new CaptureError('RING_REFUSED', `${workers} × ${gib(ringBytes)} of ring is more than the ${gib(machine.availableMemoryBytes)} of memory that are available`, {
-    hint: 'a smaller --ring or fewer --workers',
-  })
+  throw new CaptureError(
+    'RING_REFUSED',
+    `${workers} × ${gib(ringBytes)} of ring is more than the ${gib(machine.availableMemoryBytes)} of memory that are available`,
+    {
+      hint: 'a smaller --ring or fewer --workers',
+    },
+  )
 }
 
 function integer(option: string, value: unknown, min: number, max: number): number {

@@ -87,7 +87,10 @@ export class RunningCapture implements Capture {
   async *stats(options: { intervalMs?: number } = {}): AsyncIterableIterator<CaptureStats> {
     const intervalMs = options.intervalMs ?? 1000
     if (!(Number.isFinite(intervalMs) && intervalMs > 0)) {
-      throw new CaptureError('INVALID_OPTION', `Expected the option intervalMs to be a positive number of milliseconds, got ${intervalMs} (${typeof intervalMs})`)
+      throw new CaptureError(
+        'INVALID_OPTION',
+        `Expected the option intervalMs to be a positive number of milliseconds, got ${intervalMs} (${typeof intervalMs})`,
+      )
     }
     let before = this.counters()
     let due = performance.now()
@@ -126,7 +129,9 @@ export class RunningCapture implements Capture {
     if (snapshots.length <= 1) return snapshots[0] as T | undefined
     const merge = handler.merge
     if (merge === undefined) {
-      throw new CaptureError('HANDLER_FAILED', `the handler has no merge, and there are ${snapshots.length} snapshots`, { hint: 'add merge(a, b), or capture with one worker' })
+      throw new CaptureError('HANDLER_FAILED', `the handler has no merge, and there are ${snapshots.length} snapshots`, {
+        hint: 'add merge(a, b), or capture with one worker',
+      })
     }
     const [first, ...others] = snapshots
     return others.reduce<unknown>((a, b) => merge(a, b), first) as T

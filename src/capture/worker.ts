@@ -67,8 +67,7 @@ async function main(): Promise<void> {
   nameThread(kernel, `ringtap/${data.worker}`)
   if (data.cpu >= 0) pinThread(kernel, [data.cpu])
   const subject = `${data.interfaceName} worker ${data.worker}`
-  const source =
-    data.source.kind === 'ring' ? new RingSource(kernel, subject, data.fd, data.source) : new RecvSource(kernel, subject, data.fd, data.source)
+  const source = data.source.kind === 'ring' ? new RingSource(kernel, subject, data.fd, data.source) : new RecvSource(kernel, subject, data.fd, data.source)
   post({ type: 'mapped', address: source.mapping.address, length: source.mapping.length })
   let reason: 'stopped' | 'count' | 'error' = 'stopped'
   let failure: unknown
@@ -128,9 +127,8 @@ async function main(): Promise<void> {
 }
 
 function postSnapshot(asked: number, handler: Handler, state: unknown): void {
-  if (handler.snapshot === undefined) return post({ type: 'snapshot', asked, value: undefined })
   try {
-    post({ type: 'snapshot', asked, value: handler.snapshot(state) })
+    post({ type: 'snapshot', asked, value: handler.snapshot?.(state) })
   } catch (error) {
     throw handlerFailed('snapshot', error)
   }

@@ -1,10 +1,12 @@
 /** bpf(2): maps of one element, programs, and running a program on live frames. */
 import {
+  BPF_ATTR_LINK_CREATE,
   BPF_ATTR_MAP_CREATE,
   BPF_ATTR_MAP_ELEM,
   BPF_ATTR_PROG_LOAD,
   BPF_ATTR_TEST,
   BPF_F_TEST_XDP_LIVE_FRAMES,
+  BPF_LINK_CREATE,
   BPF_MAP_CREATE,
   BPF_MAP_LOOKUP_ELEM,
   BPF_MAP_TYPE_ARRAY,
@@ -13,6 +15,8 @@ import {
   BPF_PROG_LOAD,
   BPF_PROG_RUN,
   BPF_PROG_TYPE_XDP,
+  BPF_XDP,
+  XDP_FLAGS_DRV_MODE,
 } from './abi/bpf.js'
 import { Descriptor } from './descriptor.js'
 import { callFailed, EACCES, EINVAL, EPERM } from './errno.js'
@@ -22,39 +26,37 @@ const LOG_BYTES = 256 * 1024
 /** Lines of the verifier's log that go into the error; the last ones say why. */
 const LOG_LINES = 12
 
-/** An array map of one element: memory that a program and a reader share. */
-export class BpfCell implements Disposable {
+/** Makes an array map of one element of so many 64-bit words. */
+export function createCell(kernel: Kernel, name: string, words: number): Descriptor {
+  const attributes = new Uint8Array(new ArrayBuffer(BPF_ATTR_MAP_CREATE.sizeof))
+  const view = new DataView(attributes.buffer)
+  view.setUint32(BPF_ATTR_MAP_CREATE.map_type, BPF_MAP_TYPE_ARRAY, true)
+  view.setUint32(BPF_ATTR_MAP_CREATE.key_size, 4, true)
+  view.setUint32(BPF_ATTR_MAP_CREATE.value_size, words * 8, true)
+  view.setUint32(BPF_ATTR_MAP_CREATE.max_entries, 1, true)
+  setName(attributes, BPF_ATTR_MAP_CREATE.map_name, name)
+  const fd = kernel.bpf(BPF_MAP_CREATE, attributes)
+  if (fd < 0) throw callFailed({ subject: name, call: `bpf(BPF_MAP_CREATE, ${words * 8} bytes)`, errno: fd, capability: 'CAP_SYS_ADMIN' })
+  return new Descriptor(kernel, fd)
+}
+
+/** The element of such a map: memory that a program and its readers share. Owns no descriptor. */
+export class BpfCell {
   readonly #kernel: Kernel
-  readonly #descriptor: Descriptor
   readonly #key = new ArrayBuffer(4)
   readonly #value: ArrayBuffer
   readonly #attributes = new Uint8Array(new ArrayBuffer(BPF_ATTR_MAP_ELEM.sizeof))
-  /** The element, as `read` found it and as `write` leaves it. */
+  /** As `read` found it, and what `write` writes. */
   readonly words: BigUint64Array
 
-  /** @throws CaptureError PERMISSION without CAP_BPF */
-  constructor(kernel: Kernel, name: string, words: number) {
-    const attributes = new Uint8Array(BPF_ATTR_MAP_CREATE.sizeof)
-    const view = new DataView(attributes.buffer)
-    view.setUint32(BPF_ATTR_MAP_CREATE.map_type, BPF_MAP_TYPE_ARRAY, true)
-    view.setUint32(BPF_ATTR_MAP_CREATE.key_size, 4, true)
-    view.setUint32(BPF_ATTR_MAP_CREATE.value_size, words * 8, true)
-    view.setUint32(BPF_ATTR_MAP_CREATE.max_entries, 1, true)
-    setName(attributes, BPF_ATTR_MAP_CREATE.map_name, name)
-    const fd = kernel.bpf(BPF_MAP_CREATE, attributes)
-    if (fd < 0) throw callFailed({ subject: name, call: `bpf(BPF_MAP_CREATE, ${words * 8} bytes)`, errno: fd, capability: 'CAP_SYS_ADMIN' })
+  constructor(kernel: Kernel, fd: number, words: number) {
     this.#kernel = kernel
-    this.#descriptor = new Descriptor(kernel, fd)
     this.#value = new ArrayBuffer(words * 8)
     this.words = new BigUint64Array(this.#value)
     const element = new DataView(this.#attributes.buffer)
     element.setUint32(BPF_ATTR_MAP_ELEM.map_fd, fd, true)
     element.setBigUint64(BPF_ATTR_MAP_ELEM.key, kernel.addressOf(this.#key), true)
     element.setBigUint64(BPF_ATTR_MAP_ELEM.value, kernel.addressOf(this.#value), true)
-  }
-
-  get fd(): number {
-    return this.#descriptor.fd
   }
 
   read(): void {
@@ -68,14 +70,6 @@ export class BpfCell implements Disposable {
   #access(command: number, name: string): void {
     const result = this.#kernel.bpf(command, this.#attributes)
     if (result < 0) throw callFailed({ subject: 'map', call: `bpf(${name})`, errno: result })
-  }
-
-  close(): void {
-    this.#descriptor.close()
-  }
-
-  [Symbol.dispose](): void {
-    this.close()
   }
 }
 
@@ -118,26 +112,55 @@ function verifierLog(log: Uint8Array): string {
 }
 
 /**
- * Runs an XDP program on frames that really travel: each call of the result makes `repeat` of them from `frame` and answers 0
- * or -errno. The frames are recycled with the contents that the last run left, so the program must write all that varies.
- * NB: an error may come after part of the runs; only the program itself can count them. Batches of up to 256 frames run with
- * softirqs off. Since Linux 5.18; before, the flag is EINVAL.
+ * Attaches an XDP program to an interface of the calling thread's namespace, in its driver, for as long as the result is open.
+ * Since Linux 5.9.
  */
-export function liveFrames(kernel: Kernel, program: Descriptor, frame: Uint8Array, batch: number): (repeat: number) => number {
+export function linkXdp(kernel: Kernel, program: Descriptor, interfaceName: string, interfaceIndex: number): Descriptor {
+  const attributes = new Uint8Array(new ArrayBuffer(BPF_ATTR_LINK_CREATE.sizeof))
+  const view = new DataView(attributes.buffer)
+  view.setUint32(BPF_ATTR_LINK_CREATE.prog_fd, program.fd, true)
+  view.setUint32(BPF_ATTR_LINK_CREATE.target_ifindex, interfaceIndex, true)
+  view.setUint32(BPF_ATTR_LINK_CREATE.attach_type, BPF_XDP, true)
+  view.setUint32(BPF_ATTR_LINK_CREATE.flags, XDP_FLAGS_DRV_MODE, true)
+  const fd = kernel.bpf(BPF_LINK_CREATE, attributes)
+  if (fd < 0) throw callFailed({ subject: interfaceName, call: 'bpf(BPF_LINK_CREATE, BPF_XDP)', errno: fd, capability: 'CAP_SYS_ADMIN' })
+  return new Descriptor(kernel, fd)
+}
+
+export interface LiveFrames {
+  /** Makes so many frames; answers 0 or -errno. */
+  run(repeat: number): number
+  /** What a frame took in the last run, without the waits before, between and after batches; 0 if that failed. */
+  nsPerFrame(): number
+}
+
+/**
+ * An XDP program on frames that really travel, made from `frame`. They are recycled with the contents that the last run left,
+ * so the program must write all that varies. Batches of up to 256 frames run with softirqs off. Since Linux 5.18; before, EINVAL.
+ *
+ * NB: an error may come after part of the runs; only the program itself can count them.
+ * NB: a run of more than one frame enters the program into the kernel's XDP dispatcher and takes it out again. Unless it is
+ * there already, being attached to some interface, that patches code and waits for RCU twice: about 50 ms. The lock around it
+ * is the machine's one, so whoever does that holds up all others.
+ */
+export function liveFrames(kernel: Kernel, programFd: number, frame: Uint8Array, batch: number): LiveFrames {
   const data = new ArrayBuffer(frame.length)
   new Uint8Array(data).set(frame)
   const attributes = new Uint8Array(new ArrayBuffer(BPF_ATTR_TEST.sizeof))
   const view = new DataView(attributes.buffer)
-  view.setUint32(BPF_ATTR_TEST.prog_fd, program.fd, true)
+  view.setUint32(BPF_ATTR_TEST.prog_fd, programFd, true)
   view.setUint32(BPF_ATTR_TEST.data_size_in, frame.length, true)
   view.setBigUint64(BPF_ATTR_TEST.data_in, kernel.addressOf(data), true)
   view.setUint32(BPF_ATTR_TEST.flags, BPF_F_TEST_XDP_LIVE_FRAMES, true)
   view.setUint32(BPF_ATTR_TEST.batch_size, batch, true)
-  return (repeat) => {
-    view.setUint32(BPF_ATTR_TEST.repeat, repeat, true)
-    // Named here so that the frame lives as long as its address is in use.
-    if (data.byteLength === 0) return -EINVAL
-    return kernel.bpf(BPF_PROG_RUN, attributes)
+  return {
+    run(repeat) {
+      view.setUint32(BPF_ATTR_TEST.repeat, repeat, true)
+      view.setUint32(BPF_ATTR_TEST.duration, 0, true)
+      // Named here so that the frame lives as long as its address is in use.
+      return data.byteLength === 0 ? -EINVAL : kernel.bpf(BPF_PROG_RUN, attributes)
+    },
+    nsPerFrame: () => view.getUint32(BPF_ATTR_TEST.duration, true),
   }
 }
 

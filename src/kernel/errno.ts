@@ -3,8 +3,8 @@ import { constants } from 'node:os'
 import { getSystemErrorMap } from 'node:util'
 import { CaptureError, type CaptureErrorCode } from '../errors.js'
 
-/** Names that Node's own table lacks. ENOTSUPP is a Linux-internal number that leaks out of bpf(2) and some drivers. */
-const LINUX_ONLY: Readonly<Record<number, string>> = { 524: 'ENOTSUPP', 76: 'ENOTUNIQ', 64: 'ENONET', 132: 'ERFKILL', 133: 'EHWPOISON' }
+/** Names that Node's own table lacks, or has by another name. ENOTSUPP is a Linux-internal number that leaks out of bpf(2) and some drivers. */
+const LINUX_ONLY: Readonly<Record<number, string>> = { 95: 'EOPNOTSUPP', 524: 'ENOTSUPP', 76: 'ENOTUNIQ', 64: 'ENONET', 132: 'ERFKILL', 133: 'EHWPOISON' }
 
 export const EPERM = 1
 export const ENOENT = 2

@@ -4,7 +4,7 @@
  * fresh anonymous pages over the range, which frees what was there and lets a stale view read zeros. The range itself goes
  * when no view can be left: `release`, for a thread whose isolate has ended, or reuse by the next mapping of this thread.
  */
-import { MAP_ANONYMOUS, MAP_FIXED, MAP_NORESERVE, MAP_POPULATE, MAP_PRIVATE, MAP_SHARED, PROT_READ, PROT_WRITE } from './abi/process.js'
+import { MAP_ANONYMOUS, MAP_FIXED, MAP_FIXED_NOREPLACE, MAP_NORESERVE, MAP_POPULATE, MAP_PRIVATE, MAP_SHARED, PROT_READ, PROT_WRITE } from './abi/process.js'
 import { callFailed } from './errno.js'
 import type { Kernel } from './system.js'
 
@@ -37,7 +37,7 @@ export class Mapping {
     const flags = (fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED) | MAP_POPULATE | (reused === 0n ? 0 : MAP_FIXED)
     const address = kernel.mmap(reused, size, PROT_READ | PROT_WRITE, flags, fd)
     if (address < 0n) {
-      if (reused !== 0n) keep(size, reused)
+      if (reused !== 0n && refillRange(kernel, reused, size)) keep(size, reused)
       throw callFailed({ subject, call: `mmap(${size} bytes)`, errno: Number(address) })
     }
     return new Mapping(kernel, address, size)
@@ -64,6 +64,17 @@ function keep(length: number, address: bigint): void {
 /** False when the kernel refused (out of mappings): then the range stays as it is, never a hole. */
 function coverRange(kernel: Kernel, address: bigint, length: number): boolean {
   return kernel.mmap(address, length, PROT_READ | PROT_WRITE, MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1) >= 0n
+}
+
+/**
+ * After a failed mmap(2) over the range. NB: with MAP_FIXED it removes what was there before it can fail (seen on 6.18), and
+ * another thread may have been given the hole since: only what is still free is filled. False when the range is not ours again.
+ */
+function refillRange(kernel: Kernel, address: bigint, length: number): boolean {
+  const flags = MAP_FIXED_NOREPLACE | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE
+  const filled = kernel.mmap(address, length, PROT_READ | PROT_WRITE, flags, -1)
+  if (filled >= 0n && filled !== address) kernel.munmap(filled, length)
+  return filled === address
 }
 
 /** Unmaps a range of a thread that has ended: nothing can read it any more. */

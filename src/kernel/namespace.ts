@@ -75,7 +75,18 @@ export function createNamespace(kernel: Kernel): Descriptor {
   using home = ownNamespace(kernel)
   const made = kernel.unshare(CLONE_NEWNET)
   if (made < 0) throw callFailed({ subject: 'network namespace', call: 'unshare(CLONE_NEWNET)', errno: made, capability: 'CAP_SYS_ADMIN' })
-  const namespace = ownNamespace(kernel)
-  goHome(kernel, home)
+  let namespace: Descriptor
+  try {
+    namespace = ownNamespace(kernel)
+  } catch (error) {
+    goHome(kernel, home)
+    throw error
+  }
+  try {
+    goHome(kernel, home)
+  } catch (error) {
+    namespace.close()
+    throw error
+  }
   return namespace
 }

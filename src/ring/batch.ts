@@ -6,14 +6,7 @@
  * Behind the slots come the control messages, iovecs and mmsghdrs. Cost: about 12 ns a packet beside the copy in the kernel.
  */
 import { alignUp } from '../bytes/align.js'
-import {
-  PACKET_AUXDATA,
-  SOCKADDR_LL,
-  TP_STATUS_TS_SOFTWARE,
-  TPACKET_AUXDATA,
-  TPACKET_BLOCK_DESC,
-  TPACKET3_HDR,
-} from '../kernel/abi/if_packet.js'
+import { PACKET_AUXDATA, SOCKADDR_LL, TP_STATUS_TS_SOFTWARE, TPACKET_AUXDATA, TPACKET_BLOCK_DESC, TPACKET3_HDR } from '../kernel/abi/if_packet.js'
 import { CMSGHDR, IOVEC, MMSGHDR, MSGHDR, SCM_TIMESTAMPNS, SOL_PACKET, SOL_SOCKET } from '../kernel/abi/socket.js'
 import { Block } from '../packet/block.js'
 

@@ -27,7 +27,12 @@ export const MIN_PACKET_FOOTPRINT_BYTES = 144
  */
 export function planRing(ringBytes: number, blockBytes: number, pageSize: number): RingGeometry {
   if (!Number.isInteger(blockBytes) || blockBytes <= 0 || blockBytes % pageSize !== 0) {
-    throw invalid('blockBytes', `a positive multiple of the page size, ${pageSize}`, blockBytes, `try --block ${Math.max(pageSize, alignUp(blockBytes || 0, pageSize))}`)
+    throw invalid(
+      'blockBytes',
+      `a positive multiple of the page size, ${pageSize}`,
+      blockBytes,
+      `try --block ${Math.max(pageSize, alignUp(blockBytes || 0, pageSize))}`,
+    )
   }
   if (!Number.isInteger(ringBytes) || ringBytes <= 0 || ringBytes % blockBytes !== 0) {
     const nearest = Math.max(2 * blockBytes, alignUp(ringBytes || 0, blockBytes))

@@ -67,6 +67,6 @@ export class Tpacket3Ring {
     const block = this.#blocks[this.#next] as Block
     block.readHeader()
     if (block.packetCount !== packets) return undefined
-    return block.sequence() === ((this.#lastSequence + 1) >>> 0) ? block : undefined
+    return block.sequence() === (this.#lastSequence + 1) >>> 0 ? block : undefined
   }
 }

@@ -155,7 +155,11 @@ export class PacketSockets {
     if (spec.ring !== undefined) {
       // A later worker gets no more than the one before it was granted.
       const granted = this.sockets[this.sockets.length - 2]?.ring ?? spec.ring
-      this.#set('setsockopt(PACKET_VERSION, TPACKET_V3)', () => setInt(kernel, fd, SOL_PACKET, PACKET_VERSION, TPACKET_V3), 'TPACKET_V3 needs Linux 3.2 with CONFIG_PACKET; try --backend recv')
+      this.#set(
+        'setsockopt(PACKET_VERSION, TPACKET_V3)',
+        () => setInt(kernel, fd, SOL_PACKET, PACKET_VERSION, TPACKET_V3),
+        'TPACKET_V3 needs Linux 3.2 with CONFIG_PACKET; try --backend recv',
+      )
       prepared.ring = { ...this.#makeRing(fd, granted), blockTimeoutMs: spec.ring.blockTimeoutMs }
     } else {
       this.#set('setsockopt(PACKET_AUXDATA)', () => setInt(kernel, fd, SOL_PACKET, PACKET_AUXDATA, 1))
@@ -210,7 +214,10 @@ export class PacketSockets {
     }
     const granted = getInt(kernel, fd, SOL_SOCKET, SO_RCVBUF) / 2
     if (granted < bytes) {
-      this.#spec.warn(`${this.#subject()}: receive buffer is ${mebibytes(granted)}, not ${mebibytes(bytes)}`, 'needs CAP_NET_ADMIN, or sysctl net.core.rmem_max')
+      this.#spec.warn(
+        `${this.#subject()}: receive buffer is ${mebibytes(granted)}, not ${mebibytes(bytes)}`,
+        'needs CAP_NET_ADMIN, or sysctl net.core.rmem_max',
+      )
     }
   }
 
@@ -229,7 +236,8 @@ export class PacketSockets {
       }
       const bound = kernel.bind(descriptor.fd, linkLayerAddress(this.identity.index))
       if (bound === -ENODEV) throw removed(spec.interfaceName)
-      if (bound < 0) throw callFailed({ subject: this.#subject(), call: `bind(ETH_P_ALL, ifindex ${this.identity.index})`, errno: bound, capability: 'CAP_NET_RAW' })
+      if (bound < 0)
+        throw callFailed({ subject: this.#subject(), call: `bind(ETH_P_ALL, ifindex ${this.identity.index})`, errno: bound, capability: 'CAP_NET_RAW' })
     }
     if (spec.fanout === undefined) return
     this.#joinFanout(spec.fanout)

@@ -6,10 +6,17 @@ export const BPF_MAP_UPDATE_ELEM = 2
 export const BPF_PROG_LOAD = 5
 /** Named BPF_PROG_TEST_RUN before Linux 5.14. */
 export const BPF_PROG_RUN = 10
+/** For XDP since Linux 5.9. */
+export const BPF_LINK_CREATE = 28
 
 export const BPF_MAP_TYPE_ARRAY = 2
 export const BPF_PROG_TYPE_XDP = 6
 export const BPF_OBJ_NAME_LEN = 16
+
+/** attach_type of an XDP link. */
+export const BPF_XDP = 37
+/** linux/if_link.h: in the driver, or not at all. */
+export const XDP_FLAGS_DRV_MODE = 1 << 2
 
 /** Since Linux 5.18: frames that XDP_REDIRECT, XDP_TX or XDP_PASS really send. They are recycled, contents as they were left. */
 export const BPF_F_TEST_XDP_LIVE_FRAMES = 1 << 1
@@ -57,3 +64,6 @@ export const BPF_ATTR_TEST = {
   batch_size: 72,
   sizeof: 80,
 } as const
+
+/** BPF_LINK_CREATE of an XDP program. */
+export const BPF_ATTR_LINK_CREATE = { prog_fd: 0, target_ifindex: 4, attach_type: 8, flags: 12, sizeof: 16 } as const

@@ -9,6 +9,8 @@ export const MAP_FIXED = 0x10
 export const MAP_ANONYMOUS = 0x20
 export const MAP_NORESERVE = 0x4000
 export const MAP_POPULATE = 0x8000
+/** Since Linux 4.17; a mere hint before. */
+export const MAP_FIXED_NOREPLACE = 0x100000
 
 export const POLLIN = 0x001
 export const POLLERR = 0x008

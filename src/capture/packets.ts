@@ -1,0 +1,227 @@
+/** `packets()`: the slow path, one owned packet after another on the main thread. */
+import { CaptureError } from '../errors.js'
+import { createPacketQueue, PACKET_QUEUE, type PacketQueueMemory, RECORD } from '../handlers/packet-queue.js'
+import type { PacketsHandlerData } from '../handlers/packets.js'
+import { openKernel } from '../kernel/system.js'
+import type { Capture, CaptureOptions, CaptureSummary } from './api.js'
+import { machineFacts, openCapture } from './open.js'
+import { planCapture } from './plan.js'
+
+/** A packet of one's own. */
+export interface Packet {
+  /** The frame, its VLAN tag where the wire had it. */
+  bytes: Uint8Array<ArrayBuffer>
+  /** Bytes on the wire, the VLAN tag counted, without FCS. */
+  wireLength: number
+  /** Time stamp: seconds since 1970 and nanoseconds. */
+  seconds: number
+  nanoseconds: number
+  /** `sll_pkttype`; 4 is outgoing. */
+  packetType: number
+  interfaceIndex: number
+  /** -1 without a tag. */
+  vlanId: number
+  /**
+   * Packets lost since the one before, wherever they were lost: those given up here are counted at their exact place, those
+   * that the kernel dropped when its counter shows them. Added up over all packets, with what the summary has left, nothing is missing.
+   */
+  droppedBefore: number
+}
+
+export interface PacketsOptions extends Omit<CaptureOptions, 'handler' | 'handlerData'> {
+  /**
+   * When the consumer is slower than the packets: `drop` gives new ones up and counts them as `consumer`; `wait` leaves them in
+   * the ring, until that is full and the kernel drops and counts. Default `drop`.
+   */
+  whenFull?: 'drop' | 'wait'
+  /** Packets waiting for the consumer, in bytes a worker, rounded up to a power of two. Default 16 MiB. */
+  queueBytes?: number
+}
+
+export interface Packets extends AsyncIterableIterator<Packet> {
+  /** Settles when the iterator has ended. Packets that were queued and never taken stand in `drops.consumer`. */
+  readonly summary: Promise<CaptureSummary>
+}
+
+const DEFAULT_QUEUE_BYTES = 16 * 2 ** 20
+const MIN_QUEUE_BYTES = 2 ** 20
+const MAX_QUEUE_BYTES = 2 ** 30
+
+/**
+ * Captures packets as an async iterator of owned copies. The capture opens with the first `next()`. With several workers, order
+ * holds within each worker only. `count` is the number of packets that the iterator yields.
+ * @throws CaptureError from the first `next()`, or later from the one that meets it.
+ */
+export function packets(options: PacketsOptions): Packets {
+  let settle: (summary: CaptureSummary) => void = () => {}
+  let fail: (error: unknown) => void = () => {}
+  const summary = new Promise<CaptureSummary>((resolve, reject) => {
+    settle = resolve
+    fail = reject
+  })
+  summary.catch(() => {})
+  return Object.assign(iterate(options, settle, fail), { summary })
+}
+
+async function* iterate(
+  options: PacketsOptions,
+  settle: (summary: CaptureSummary) => void,
+  fail: (error: unknown) => void,
+): AsyncGenerator<Packet, void, undefined> {
+  const { whenFull = 'drop', queueBytes = DEFAULT_QUEUE_BYTES, count, ...rest } = options
+  let capture: Capture | undefined
+  let readers: QueueReader[] = []
+  let ended = false
+  try {
+    if (whenFull !== 'drop' && whenFull !== 'wait')
+      throw new CaptureError('INVALID_OPTION', `Expected the option whenFull to be one of drop, wait, got '${String(whenFull)}'`)
+    if (!Number.isInteger(queueBytes) || queueBytes < MIN_QUEUE_BYTES || queueBytes > MAX_QUEUE_BYTES) {
+      throw new CaptureError(
+        'INVALID_OPTION',
+        `Expected the option queueBytes to be an integer from ${MIN_QUEUE_BYTES} to ${MAX_QUEUE_BYTES}, got ${queueBytes}`,
+      )
+    }
+    const plan = planCapture({ ...rest, ...(count === undefined ? {} : { count }) }, machineFacts(openKernel()))
+    const queues = Array.from({ length: plan.workersPerInterface * plan.interfaces.length }, () => createPacketQueue(queueBytes))
+    const bell = new SharedArrayBuffer(8)
+    const bellWords = new Int32Array(bell)
+    readers = queues.map((queue) => new QueueReader(queue))
+    const handlerData: PacketsHandlerData = { queues, bell, whenFull }
+    const opened = await openCapture({ ...rest, handler: new URL('../handlers/packets.js', import.meta.url), handlerData })
+    capture = opened
+    const over = opened.finished.then(
+      () => {
+        ended = true
+      },
+      () => {
+        ended = true
+      },
+    )
+    let lostInKernel = 0
+    let yielded = 0
+    for (;;) {
+      const wasEnded = ended
+      let took = 0
+      // What the kernel has dropped up to now is told by the next packet.
+      const { drops } = opened.counters()
+      const lost = drops.ring + drops.socket + drops.handler + drops.unread
+      let droppedBefore = lost - lostInKernel
+      for (const reader of readers) {
+        for (let packet = reader.take(); packet !== undefined; packet = reader.take()) {
+          took++
+          packet.droppedBefore += droppedBefore
+          lostInKernel += droppedBefore
+          droppedBefore = 0
+          yield packet
+          if (++yielded === count) return
+        }
+      }
+      if (took > 0) continue
+      if (wasEnded) return
+      await bellRung(bellWords, readers, over)
+    }
+  } finally {
+    for (const reader of readers) reader.close()
+    // An error of the capture ends the iteration with it.
+    if (capture !== undefined) await finish(capture, readers, settle, fail)
+    else fail(new CaptureError('WORKER_FAILED', 'the capture did not open'))
+  }
+}
+
+async function finish(capture: Capture, readers: QueueReader[], settle: (summary: CaptureSummary) => void, fail: (error: unknown) => void): Promise<void> {
+  try {
+    const summary = await capture.stop()
+    const left = readers.map((reader) => reader.countLeft())
+    const total = left.reduce((a, b) => a + b, 0)
+    settle({
+      ...summary,
+      packets: summary.packets - total,
+      dropped: summary.dropped + total,
+      drops: { ...summary.drops, consumer: summary.drops.consumer + total },
+      workers: summary.workers.map((worker, index) => {
+        const mine = left[index] as number
+        const drops = { ...worker.drops, consumer: worker.drops.consumer + mine }
+        return { ...worker, packets: worker.packets - mine, dropped: worker.dropped + mine, drops }
+      }),
+    })
+  } catch (error) {
+    fail(error)
+    throw error
+  }
+}
+
+/** Waits until a worker has queued something, or the capture is over. */
+async function bellRung(bell: Int32Array, readers: QueueReader[], over: Promise<void>): Promise<void> {
+  const heard = Atomics.load(bell, 0)
+  Atomics.store(bell, 1, 1)
+  // Queued between the last look and the flag: nobody would ring for that.
+  if (readers.some((reader) => reader.hasSome())) return
+  const wait = Atomics.waitAsync(bell, 0, heard, 1000)
+  if (wait.async) await Promise.race([wait.value, over])
+}
+
+class QueueReader {
+  readonly #words: Int32Array
+  readonly #unsigned: Uint32Array
+  readonly #bytes: Uint8Array
+  readonly #size: number
+  #tail = 0
+
+  constructor({ memory, sizeBytes }: PacketQueueMemory) {
+    this.#words = new Int32Array(memory)
+    this.#unsigned = new Uint32Array(memory)
+    this.#bytes = new Uint8Array(memory)
+    this.#size = sizeBytes
+  }
+
+  hasSome(): boolean {
+    return Atomics.load(this.#words, PACKET_QUEUE.head) >>> 0 !== this.#tail
+  }
+
+  take(): Packet | undefined {
+    if (!this.#skipGap()) return undefined
+    const at = PACKET_QUEUE.data + (this.#tail & (this.#size - 1))
+    const field = (name: keyof typeof RECORD) => this.#unsigned[(at + RECORD[name]) >>> 2] as number
+    const bytes = new Uint8Array(field('length'))
+    bytes.set(this.#bytes.subarray(at + RECORD.sizeof, at + RECORD.sizeof + bytes.length))
+    const packet: Packet = {
+      bytes,
+      wireLength: field('wireLength'),
+      seconds: field('seconds'),
+      nanoseconds: field('nanoseconds'),
+      packetType: field('packetType'),
+      interfaceIndex: field('interfaceIndex'),
+      vlanId: field('vlanId') | 0,
+      droppedBefore: field('droppedBefore'),
+    }
+    this.#release(field('total'))
+    return packet
+  }
+
+  /** Counts what was queued and not taken, by taking it away. */
+  countLeft(): number {
+    let left = 0
+    for (; this.#skipGap(); left++) this.#release(this.#unsigned[(PACKET_QUEUE.data + (this.#tail & (this.#size - 1))) >>> 2] as number)
+    return left
+  }
+
+  close(): void {
+    Atomics.store(this.#words, PACKET_QUEUE.closed, 1)
+    Atomics.notify(this.#words, PACKET_QUEUE.tail)
+  }
+
+  /** Moves to the next record; false when there is none. */
+  #skipGap(): boolean {
+    if (!this.hasSome()) return false
+    const place = this.#tail & (this.#size - 1)
+    if (this.#unsigned[(PACKET_QUEUE.data + place) >>> 2] === 0) this.#tail = (this.#tail + this.#size - place) >>> 0
+    return this.hasSome()
+  }
+
+  #release(total: number): void {
+    this.#tail = (this.#tail + total) >>> 0
+    // The record was copied before the worker may write over it.
+    Atomics.store(this.#words, PACKET_QUEUE.tail, this.#tail | 0)
+    Atomics.notify(this.#words, PACKET_QUEUE.tail)
+  }
+}

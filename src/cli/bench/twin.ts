@@ -1,0 +1,62 @@
+/** The C twins of the rungs: compiled from bench/reference/ into a temporary folder, run in the receiver's network namespace. */
+import { execFile } from 'node:child_process'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { CaptureError } from '../../index.js'
+import { parseJsonLine, type ReceiverProgram, type ReceiverReport } from './receiver.js'
+import type { Rung } from './rungs.js'
+
+const run = promisify(execFile)
+
+export interface Twins {
+  program(rung: Rung, workers: number, interfaceName: string, netns: string): ReceiverProgram
+}
+
+export async function compileTwins(rungs: readonly Rung[], folder: string, signal: AbortSignal): Promise<Twins> {
+  const programs = new Map<string, string>()
+  for (const source of new Set(rungs.map((rung) => rung.twin))) {
+    const path = fileURLToPath(new URL(`../../../bench/reference/${source}`, import.meta.url))
+    const output = join(folder, source.replace(/\.c$/, ''))
+    try {
+      await run('cc', ['-O2', '-pthread', '-o', output, path], { signal })
+    } catch (error) {
+      signal.throwIfAborted()
+      const { code, stderr } = error as { code?: string | number; stderr?: string }
+      if (code === 'ENOENT') {
+        throw new CaptureError('UNSUPPORTED_PLATFORM', '--reference: no C compiler: cc is not installed', {
+          hint: 'apt-get install gcc libc6-dev, or leave out --reference',
+          cause: error,
+        })
+      }
+      const complaint = (stderr ?? '').split('\n').find((line) => line.includes('error')) ?? String(error)
+      throw new CaptureError('UNSUPPORTED_PLATFORM', `--reference: cc does not compile ${source}: ${complaint.trim()}`, {
+        hint: 'apt-get install libc6-dev linux-libc-dev, or leave out --reference',
+        cause: error,
+      })
+    }
+    programs.set(source, output)
+  }
+  return {
+    program: (rung, workers, interfaceName, netns) => ({
+      name: twinName(rung, workers),
+      // Node.js starts a child in its own namespace. nsenter replaces itself by the program, so the child is the twin.
+      command: 'nsenter',
+      arguments: [`--net=${netns}`, programs.get(rung.twin) ?? '', '-i', interfaceName, '-w', String(workers)],
+      stopSignal: 'SIGTERM',
+      parse: (line) => parseTwinLine(rung, line),
+    }),
+  }
+}
+
+export function twinName(rung: Rung, workers: number): string {
+  return `${rung.twin} -w ${workers}`
+}
+
+export function parseTwinLine(rung: Rung, line: string): ReceiverReport {
+  if (line === 'ready') return { ready: true }
+  const value = parseJsonLine(line)
+  if (value === undefined || typeof value.packets !== 'number') return {}
+  const place = rung.backend === 'ring' ? 'ring' : 'socket'
+  return { totals: { received: value.packets, drops: { [place]: Number(value.drops) } } }
+}

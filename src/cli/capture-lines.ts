@@ -1,0 +1,137 @@
+/** What `ringtap capture` prints, as text made from the library's results. Pure. */
+import type { CaptureCounters, CaptureEvent, CapturePlan, CaptureStats, CaptureSummary, Drops, WorkerCounters } from '../index.js'
+import { alignColumns, formatBytes, formatCount, formatDecimal, formatSeconds, plural } from './human.js'
+import { toJson } from './to-json.js'
+
+/** tcpdump's "listening on" line, and how. */
+export function listeningLine(plan: CapturePlan): string {
+  const parts = [
+    `listening on ${plan.interfaces.join(', ')}`,
+    'link-type EN10MB (Ethernet)',
+    `snapshot length ${plan.snapLengthBytes} bytes`,
+    `backend ${plan.backend}`,
+    workersText(plan),
+    plan.backend === 'ring'
+      ? `ring ${formatBytes(plan.ring.blockBytes * plan.ring.blockCount)} (${plan.ring.blockCount} x ${formatBytes(plan.ring.blockBytes)})`
+      : `socket buffer ${formatBytes(plan.receiveBufferBytes)}`,
+  ]
+  if (plan.netns !== undefined) parts.push(`namespace ${plan.netns}`)
+  return parts.join(', ')
+}
+
+function workersText(plan: CapturePlan): string {
+  const workers = plural(plan.workersPerInterface, 'worker')
+  const each = plan.interfaces.length > 1 ? ' an interface' : ''
+  return `${workers}${each}${plan.workersPerInterface > 1 && plan.fanout !== undefined ? ` (fanout ${plan.fanout.mode})` : ''}`
+}
+
+/** The line a second; with `perWorker` one more for each worker. */
+export function intervalLines(stats: CaptureStats, perWorker: boolean): string[] {
+  const line = [
+    formatSeconds(stats.total.seconds).padStart(8),
+    formatDecimal(stats.packetsPerSecond, 'pps').padStart(9),
+    formatDecimal(stats.bitsPerSecond, 'bit/s').padStart(11),
+    `${formatCount(stats.dropsPerSecond).padStart(5)} drops/s${dropNames(stats.drops, stats.dropped)}${interfaceDropsText(stats)}`,
+  ].join('  ')
+  if (!perWorker) return [line]
+  const rows = stats.workers.map((worker) => workerCells(worker, stats.seconds))
+  return [line, ...alignColumns(rows, new Set([1, 2, 3])).map((row) => `          ${row}`)]
+}
+
+function workerCells(worker: WorkerCounters, seconds: number): string[] {
+  const perSecond = (value: number): number => (seconds > 0 ? value / seconds : 0)
+  const share = (ms: number): string => `${Math.round(perSecond(ms) / 10)}%`
+  const notes = [`user ${share(worker.cpuUserMs)}, system ${share(worker.cpuSystemMs)}`]
+  if (worker.handlerMaxMs > 0) notes.push(`handler at most ${milliseconds(worker.handlerMaxMs)} a block`)
+  if (worker.handlerBusyMs >= 100) notes.push(`in the handler for ${milliseconds(worker.handlerBusyMs)} now`)
+  return [
+    workerName(worker),
+    formatDecimal(perSecond(worker.packets), 'pps'),
+    formatDecimal(perSecond(worker.bytes * 8), 'bit/s'),
+    `${formatCount(perSecond(worker.dropped))} drops/s${dropNames(worker.drops, worker.dropped)}`,
+    notes.join(', '),
+  ]
+}
+
+function workerName(worker: WorkerCounters): string {
+  return `worker ${worker.worker} ${worker.interface}${worker.cpu < 0 ? '' : ` cpu ${worker.cpu}`}`
+}
+
+function dropNames(drops: Drops, dropped: number): string {
+  if (dropped === 0) return ''
+  const names = Object.entries(drops).filter(([, count]) => count > 0)
+  return ` (${names.map(([name, count]) => (names.length === 1 ? name : `${name} ${count}`)).join(', ')})`
+}
+
+function interfaceDropsText(stats: CaptureStats): string {
+  return stats.interfaceDrops === 0 ? '' : `, ${plural(stats.interfaceDrops, 'packet')} dropped by interface`
+}
+
+/** tcpdump's lines, in its words; a loss that tcpdump has no word for is said when there is one. */
+export function summaryLines(counters: CaptureCounters): string[] {
+  const { drops } = counters
+  const lines = [
+    `${plural(counters.packets, 'packet')} captured`,
+    `${plural(counters.offered, 'packet')} received by filter`,
+    `${plural(drops.ring + drops.socket, 'packet')} dropped by kernel`,
+  ]
+  if (counters.interfaceDrops > 0) lines.push(`${plural(counters.interfaceDrops, 'packet')} dropped by interface`)
+  if (drops.handler > 0) lines.push(`${plural(drops.handler, 'packet')} dropped by handler`)
+  if (drops.consumer > 0) lines.push(`${plural(drops.consumer, 'packet')} dropped by consumer`)
+  if (drops.unread > 0) lines.push(`${plural(drops.unread, 'packet')} left unread`)
+  return lines
+}
+
+/** With -v: what each worker did, and what it cost. */
+export function summaryDetailLines(summary: CaptureSummary): string[] {
+  const nanoseconds = (ms: number): string => (summary.packets === 0 ? '' : ` (${Math.round((ms * 1e6) / summary.packets)} ns a packet)`)
+  return [
+    ...summary.workers.map(
+      (worker) =>
+        `${workerName(worker)}: ${worker.packets} captured, ${worker.dropped} dropped, ` +
+        `${worker.freezes} freezes, ${worker.truncated} truncated, handler at most ${milliseconds(worker.handlerMaxMs)} a block`,
+    ),
+    `${formatSeconds(summary.seconds)}, user ${milliseconds(summary.cpuUserMs)}${nanoseconds(summary.cpuUserMs)}, ` +
+      `system ${milliseconds(summary.cpuSystemMs)}${nanoseconds(summary.cpuSystemMs)}, ended by: ${summary.reason}`,
+  ]
+}
+
+export function eventLines(event: CaptureEvent): string[] {
+  switch (event.type) {
+    case 'interface-down':
+      return [`ringtap: ${event.interface} went down`, '  the capture goes on when it is up again']
+    case 'interface-up':
+      return [`ringtap: ${event.interface} is up again`]
+    case 'fanout-rebuilt':
+      return [`ringtap: worker ${event.worker} of ${event.interface} was replaced and the fanout group built anew`]
+    case 'warning':
+      return event.hint === undefined ? [`ringtap: warning: ${event.message}`] : [`ringtap: warning: ${event.message}`, `  ${event.hint}`]
+  }
+}
+
+export function startDocument(plan: CapturePlan): string {
+  const { netns = null, fanout = null, pin = null, direction = null, count = null, durationMs = null } = plan
+  return JSON.stringify({ type: 'start', ...plan, netns, fanout, pin, direction, count, durationMs })
+}
+
+export function intervalDocument(stats: CaptureStats): string {
+  return JSON.stringify({ type: 'interval', ...stats })
+}
+
+export function summaryDocument(summary: CaptureSummary): string {
+  return JSON.stringify({ type: 'summary', ...summary })
+}
+
+export function snapshotDocument(snapshot: unknown): string {
+  return JSON.stringify({ type: 'snapshot', value: toJson(snapshot) })
+}
+
+/** `event` says which of the events, as `type` already says that it is one. */
+export function eventDocument(event: CaptureEvent): string {
+  const { type, ...rest } = event
+  return JSON.stringify({ type: 'event', event: type, ...rest })
+}
+
+function milliseconds(ms: number): string {
+  return ms >= 10_000 ? `${(ms / 1000).toFixed(1)} s` : ms >= 10 ? `${Math.round(ms)} ms` : `${Number(ms.toFixed(2))} ms`
+}

@@ -1,0 +1,85 @@
+/** From the command line's values to the library's options. Pure. */
+import { pathToFileURL } from 'node:url'
+import type { CaptureOptions, FanoutMode, FanoutOptions } from '../index.js'
+import { findCommand, type ValuesOf } from './table.js'
+import { parseSize } from './units.js'
+import { UsageError } from './usage-error.js'
+
+type Values = ValuesOf<'capture'>
+type Program = NonNullable<FanoutOptions['program']>
+
+export function captureOptions(values: Values, program?: Program): CaptureOptions {
+  const { interface: interfaces } = values
+  if (interfaces === undefined) throw new UsageError('which interface? -i IFACE is missing', 'ringtap interfaces lists them')
+  const fanout = fanoutOptions(values, program)
+  return {
+    interface: interfaces,
+    promiscuous: !values.noPromiscuousMode,
+    ...given({
+      netns: values.netns,
+      backend: values.backend,
+      workers: values.workers,
+      fanout,
+      pin: values.pin,
+      blockBytes: values.block,
+      blockTimeoutMs: values.blockTimeout,
+      batch: values.batch,
+      // As with tcpdump, 0 is the default.
+      snapLengthBytes: values.snapLength === 0 ? undefined : values.snapLength,
+      direction: values.direction,
+      count: values.count,
+      durationMs: values.duration,
+      handler: values.handler === undefined ? undefined : pathToFileURL(values.handler),
+      handlerData: values.handlerData?.value,
+    }),
+    ...bufferOptions(values),
+  }
+}
+
+/** What `tcpdump -ddd` prints: the number of instructions, then one a line. */
+export function parseProgram(text: string): Program {
+  const [count, ...rows] = text
+    .split('\n')
+    .map((line) => line.trim())
+    .filter((line) => line !== '')
+  const program = rows.map((row) => row.split(/\s+/).map(Number))
+  if (Number(count) !== program.length || !program.every((row) => row.length === 4 && row.every((word) => Number.isInteger(word) && word >= 0))) {
+    throw new UsageError('--fanout-program: expected what tcpdump -ddd prints, a count and then four numbers a line')
+  }
+  return program as unknown as Program
+}
+
+function fanoutOptions(values: Values, program: Program | undefined): FanoutOptions | undefined {
+  if (program !== undefined && values.fanout?.mode !== 'cbpf') throw new UsageError('--fanout-program goes with --fanout cbpf')
+  if (program === undefined && values.fanout?.mode === 'cbpf') {
+    throw new UsageError('--fanout cbpf needs --fanout-program FILE', "what tcpdump -ddd prints, with the worker's number as the program's answer")
+  }
+  if (values.fanout === undefined) return undefined
+  const { mode, ...flags } = values.fanout
+  return { mode: mode as FanoutMode, ...flags, ...given({ program }) }
+}
+
+function bufferOptions(values: Values): Pick<CaptureOptions, 'ringBytes' | 'ringHold' | 'receiveBufferBytes'> {
+  const isRecv = values.backend === 'recv'
+  const other = isRecv ? values.receiveBuffer : values.ring
+  if (values.bufferSize !== undefined && other !== undefined) {
+    throw new UsageError(`-B and ${isRecv ? '--receive-buffer' : '--ring'} say the same thing`, 'give one of them')
+  }
+  const ring = values.ring === undefined ? {} : 'hold' in values.ring ? { ringHold: values.ring.hold } : { ringBytes: values.ring.bytes }
+  const receive = given({ receiveBufferBytes: values.receiveBuffer })
+  if (values.bufferSize === undefined) return { ...ring, ...receive }
+  if (isRecv) return { ...ring, receiveBufferBytes: values.bufferSize }
+  const block = values.block ?? defaultBlockBytes()
+  // A buffer of 0 stays 0, for the library to refuse.
+  return { ...receive, ringBytes: block > 0 ? Math.ceil(values.bufferSize / block) * block : values.bufferSize }
+}
+
+function defaultBlockBytes(): number {
+  const row = findCommand('capture')?.options.find((option) => option.name === 'block')
+  return parseSize(row?.libraryDefault ?? '') ?? 1
+}
+
+/** An option that was not given is absent, not undefined. */
+function given<T extends object>(options: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as { [K in keyof T]?: Exclude<T[K], undefined> }
+}

@@ -1,0 +1,70 @@
+/** `ringtap capture`. */
+import { readFileSync } from 'node:fs'
+import { inspect } from 'node:util'
+import { type CaptureEvent, openCapture } from '../index.js'
+import {
+  eventDocument,
+  eventLines,
+  intervalDocument,
+  intervalLines,
+  listeningLine,
+  snapshotDocument,
+  startDocument,
+  summaryDetailLines,
+  summaryDocument,
+  summaryLines,
+} from './capture-lines.js'
+import { captureOptions, parseProgram } from './capture-options.js'
+import { EXIT } from './exit-status.js'
+import type { Io } from './io.js'
+import type { ValuesOf } from './table.js'
+import { UsageError } from './usage-error.js'
+
+export async function runCapture(values: ValuesOf<'capture'>, words: readonly string[], io: Io): Promise<number> {
+  if (words.length > 0) {
+    throw new UsageError(`a filter expression is not there yet, got '${words.join(' ')}'`, 'capture without one, or let tcpdump filter')
+  }
+  const { json } = values
+  const options = captureOptions(values, values.fanoutProgram === undefined ? undefined : readProgram(values.fanoutProgram))
+  const onEvent = (event: CaptureEvent): void => {
+    if (json) io.out(eventDocument(event))
+    else for (const line of eventLines(event)) io.err(line)
+  }
+
+  await using capture = await openCapture({ ...options, signal: io.signal, onEvent })
+  if (json) io.out(startDocument(capture.plan))
+  else io.err(listeningLine(capture.plan))
+
+  try {
+    for await (const stats of capture.stats({ intervalMs: values.interval })) {
+      if (values.quiet) continue
+      if (json) io.out(intervalDocument(stats))
+      else for (const line of intervalLines(stats, values.verbose)) io.out(line)
+    }
+    const summary = await capture.finished
+    const snapshot = await capture.snapshot()
+    if (snapshot !== undefined)
+      io.out(json ? snapshotDocument(snapshot) : inspect(snapshot, { depth: 6, maxArrayLength: 1000, colors: io.isTerminal, breakLength: io.columns }))
+    if (json) {
+      io.out(summaryDocument(summary))
+    } else {
+      for (const line of summaryLines(summary)) io.err(line)
+      if (values.verbose) for (const line of summaryDetailLines(summary)) io.err(line)
+    }
+    return EXIT.done
+  } catch (error) {
+    // What was captured until then is no less true.
+    if (!json) for (const line of summaryLines(capture.counters())) io.err(line)
+    throw error
+  }
+}
+
+function readProgram(file: string): ReturnType<typeof parseProgram> {
+  let text: string
+  try {
+    text = readFileSync(file, 'utf8')
+  } catch (error) {
+    throw new UsageError(`--fanout-program: ${error instanceof Error ? error.message : String(error)}`)
+  }
+  return parseProgram(text)
+}

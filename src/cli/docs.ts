@@ -1,0 +1,125 @@
+/** docs/cli.md, made from the table. `node dist/cli/docs.js` writes it; a unit test compares. */
+import { realpathSync, writeFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { groupsOf, optionSyntax } from './help.js'
+import { COMMANDS, type CommandRow } from './table.js'
+
+const INTRODUCTION = `# The command line
+
+<!-- Made by node dist/cli/docs.js from src/cli/table.ts and src/cli/docs.ts: edit those. -->
+
+\`ringtap <command> [options]\`. A letter that tcpdump has means what it means in tcpdump, in every command; other options are long and have
+the names of the [library](library.md) without the unit, which the value carries. Letters may be joined (\`-qi eth0\`, \`-c10\`), long options
+take \`--ring 1G\` or \`--ring=1G\`, and \`--\` ends the options. \`ringtap <command> --help\` prints what stands here.
+
+Data goes to stdout, everything else to stderr.
+`
+
+const REFERENCE = `## Values
+
+| value | forms | meaning |
+|---|---|---|
+| SIZE | \`4096\`, \`64K\`, \`256M\`, \`1.5G\`, \`1MiB\`, \`1MB\` | bytes; K, M, G and T are powers of 1024 |
+| KIB | \`4096\`, \`4M\` | as SIZE, but a number without a unit is KiB, as with tcpdump's \`-B\` |
+| TIME | \`500us\`, \`60ms\`, \`2s\`, \`1.5s\`, \`5min\`, \`1h\` | where the options speak of seconds, minutes or hours (\`--duration\`, \`--interval\`, \`--seconds\`, \`--warmup\`) a number without a unit is seconds; elsewhere the unit is needed |
+| PPS | \`1000\`, \`500k\`, \`2M\`, \`2Mpps\` | packets a second; k, M and G are powers of 1000 |
+| N | \`1000\`, \`10k\`, \`10M\` | a count; k, M and G are powers of 1000 |
+| TIME@RATE | \`500ms@2Mpps\` | a ring that holds this much time of minimum-size packets at this rate |
+| CPUS | \`0,1\`, \`0-3,6\` | CPU numbers |
+
+## Exit status and signals
+
+| status | meaning |
+|---|---|
+| 0 | done |
+| 1 | failed while it ran, or could not begin: no such interface or namespace, interface down, a handler that throws |
+| 2 | usage: an option that does not exist, a value that is not of its kind or that the library refuses |
+| 3 | permission (a capability is missing) or unsupported (platform, link type) |
+
+The first SIGINT or SIGTERM ends a command as its own end would: what is in the ring is read, the summary is printed, the status is 0. The second
+ends the process at once (130 in a shell). When nobody reads stdout any more, as in \`ringtap capture -i eth0 | head -3\`, the command ends
+without a word about it.
+
+An error is one line on stderr, and a second one with the next thing to try. \`RINGTAP_DEBUG=1\` adds the stack.
+
+## JSON
+
+With \`--json\` stdout has one JSON document a line, each with a \`type\`; \`interfaces\` and \`bench\` print one document in all. Times are in the unit
+that ends the name, other numbers are packets or bytes. The names are a contract: a version of ringtap may add some, and takes none away.
+
+### ringtap capture --json
+
+| \`type\` | when | fields |
+|---|---|---|
+| \`start\` | once, when packets flow | the plan: \`backend\`, \`interfaces\`, \`netns\`, \`workersPerInterface\`, \`fanout\` (\`mode\`, \`defrag\`, \`rollover\`, \`ignoreOutgoing\`), \`pin\`, \`ring\` (\`blockBytes\`, \`blockCount\`, \`blockTimeoutMs\`), \`receiveBufferBytes\`, \`batch\`, \`snapLengthBytes\`, \`promiscuous\`, \`direction\`, \`count\`, \`durationMs\`; null is "not given" |
+| \`interval\` | each \`--interval\`, not with \`-q\` | counters of this interval alone; \`packetsPerSecond\`, \`bitsPerSecond\`, \`dropsPerSecond\`; \`total\`: counters since the start |
+| \`event\` | when it happens | \`event\`: \`interface-down\`, \`interface-up\` (\`interface\`), \`fanout-rebuilt\` (\`interface\`, \`worker\`) or \`warning\` (\`message\`, \`hint\`) |
+| \`snapshot\` | at the end, with a handler that has snapshots | \`value\`: the workers' last snapshots, merged; a Map becomes an object (or a list of pairs, if its keys are not text or numbers), a Set or typed array a list |
+| \`summary\` | last | \`backend\` (\`ring\` or \`recv\`), \`fanout\` (the mode, null with one worker), \`reason\` (\`count\`, \`duration\`, \`stopped\`, \`aborted\`), counters since the start, \`cpuUserMs\` and \`cpuSystemMs\` of the whole process |
+| \`error\` | instead of the summary | \`code\` (as in the library; \`USAGE\` is the command line's own, null anything unforeseen), \`message\`, \`hint\` |
+
+Counters, of an interval or in all:
+
+| field | meaning |
+|---|---|
+| \`seconds\` | length of the interval; since packets flow |
+| \`packets\`, \`bytes\` | delivered to the handler; bytes as on the wire |
+| \`offered\` | packets that the kernel gave to the sockets, dropped ones included. In a summary \`offered\` = \`packets\` + \`dropped\` |
+| \`drops\` | by where they were lost: \`ring\`, \`socket\` (full), \`handler\` (given up by it), \`consumer\`, \`unread\` (still in the ring at the end) |
+| \`dropped\` | sum of \`drops\` |
+| \`freezes\` | times that the kernel found no free block |
+| \`truncated\` | packets of which not all bytes were captured |
+| \`interfaceDrops\` | packets that the interfaces lost before any socket saw them |
+| \`workers\` | one a worker: \`worker\`, \`interface\`, \`cpu\` (-1: not pinned), \`packets\`, \`bytes\`, \`offered\`, \`drops\`, \`dropped\`, \`freezes\`, \`truncated\`, \`blocks\`, \`cpuUserMs\`, \`cpuSystemMs\`, \`handlerMaxMs\`, \`handlerBusyMs\` |
+
+### ringtap interfaces --json
+
+One document: \`type\` is \`interfaces\`, \`interfaces\` a list of \`name\`, \`index\`, \`state\` (\`up\`, \`down\`, \`no-carrier\`, or the kernel's word for others), \`up\`
+(administratively), \`operState\` (the kernel's word), \`mac\`, \`mtu\`, \`driver\`, \`kind\` (\`veth\`, \`bridge\`, …), \`speedMbps\`, \`rxQueues\`, \`txQueues\`, \`linkType\`
+(ARPHRD), \`netns\`. What is not known is null.
+
+### ringtap rate --json
+
+\`interval\` lines: \`interface\`, \`seconds\` (of this interval), \`rx\` and \`tx\`, each with \`packets\`, \`bytes\`, \`drops\` of this interval and
+\`packetsPerSecond\`, \`bitsPerSecond\`, \`dropsPerSecond\`; \`total\`: \`seconds\`, \`rx\` and \`tx\` since the start. RX drops are the kernel's rx_dropped, rx_missed, rx_fifo and
+rx_over.
+
+### ringtap flood --json
+
+\`start\` (\`interface\`, \`kind\`, \`frameBytes\`, \`ratePps\`, null for as many as go), \`interval\` (\`seconds\`, \`packets\`, \`packetsPerSecond\`, \`total\`: \`seconds\`, \`packets\`) and
+at the end \`summary\` (\`seconds\`, \`packets\`, \`bytes\`, \`packetsPerSecond\`, \`cpus\`: \`cpu\`, \`packets\`). \`packets\` of the summary is exact.
+
+### ringtap bench --json
+
+See [the ladder](ladder.md).
+`
+
+export function commandLineDocument(): string {
+  return [INTRODUCTION, ...COMMANDS.map(commandSection), REFERENCE].join('\n')
+}
+
+function commandSection(command: CommandRow): string {
+  const lines = [`## ringtap ${command.name}`, '', `\`${command.usage}\``, '']
+  for (const paragraph of command.doc) lines.push(paragraph, '')
+  for (const group of groupsOf(command)) {
+    lines.push(`| ${group} | default | |`, '|---|---|---|')
+    for (const option of command.options) {
+      if (option.group === group) lines.push(`| ${code(optionSyntax(option))} | ${cell(option.default ?? option.libraryDefault ?? '')} | ${cell(option.doc)} |`)
+    }
+    lines.push('')
+  }
+  lines.push('```', ...command.examples.map(([example, meaning]) => `${example}   # ${meaning}`), '```', '')
+  return lines.join('\n')
+}
+
+function code(text: string): string {
+  return `\`${cell(text)}\``
+}
+
+function cell(text: string): string {
+  return text.replaceAll('|', '\\|')
+}
+
+if (process.argv[1] !== undefined && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {
+  writeFileSync(new URL('../../docs/cli.md', import.meta.url), commandLineDocument())
+}

@@ -1,0 +1,74 @@
+/** What a command writes to, and what tells it to finish. */
+export interface Io {
+  /** A line of data, to stdout. */
+  out(line: string): void
+  /** A line for the person at the terminal, to stderr. */
+  err(line: string): void
+  /** Aborted by the first SIGINT or SIGTERM, and when nobody reads stdout any more. A command then finishes and prints its summary. */
+  readonly signal: AbortSignal
+  /** stdout is a terminal. */
+  readonly isTerminal: boolean
+  /** Width of that terminal, 80 without one. */
+  readonly columns: number
+}
+
+export interface ProcessIo extends Io {
+  /** Why stdout could not be written to; a reader that went away (EPIPE) is no failure. */
+  readonly failure: Error | undefined
+  /** Resolves when all that was written has been handed to the kernel, or has failed. */
+  flush(): Promise<void>
+}
+
+/** The process's own streams and signals. */
+export function processIo(): ProcessIo {
+  const controller = new AbortController()
+  let isClosed = false
+  let failure: Error | undefined
+
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    isClosed = true
+    if (error.code !== 'EPIPE') failure ??= error
+    controller.abort()
+  })
+  process.stderr.on('error', () => {})
+
+  for (const name of ['SIGINT', 'SIGTERM'] as const) {
+    process.on(name, () => {
+      if (controller.signal.aborted) exitAtOnce(name)
+      // The terminal has just shown ^C, and the cursor stands behind it.
+      if (name === 'SIGINT' && process.stderr.isTTY) process.stderr.write('\n')
+      controller.abort()
+    })
+  }
+
+  return {
+    out(line) {
+      if (!isClosed) process.stdout.write(`${line}\n`)
+    },
+    err(line) {
+      process.stderr.write(`${line}\n`)
+    },
+    signal: controller.signal,
+    isTerminal: process.stdout.isTTY === true,
+    columns: process.stdout.columns ?? 80,
+    get failure() {
+      return failure
+    },
+    flush() {
+      return new Promise((resolve) => {
+        if (isClosed) resolve()
+        else process.stdout.write('', () => setImmediate(resolve))
+      })
+    },
+  }
+}
+
+/**
+ * NB: process.exit() joins the worker threads, and one that sits in a system call keeps it waiting. Dying of the signal does not
+ * wait, and a shell reports it as 130. Process 1 of a container does not die of it, hence the second line.
+ */
+function exitAtOnce(name: 'SIGINT' | 'SIGTERM'): void {
+  process.removeAllListeners(name)
+  process.kill(process.pid, name)
+  process.exit(130)
+}

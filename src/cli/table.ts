@@ -1,0 +1,369 @@
+/**
+ * Every command and option of the command line, as data. Help, parsing, defaults and docs/cli.md are made from this table and from
+ * nothing else. A letter that tcpdump has means what it means there, in every command.
+ */
+import type { KindName, KindValue } from './units.js'
+
+export interface OptionRow {
+  /** Long name without the dashes: the API's name in kebab-case, without the unit that the value carries itself. */
+  name: string
+  /** tcpdump's letter, where tcpdump has one. */
+  letter?: string
+  /** Other long names, tcpdump's. */
+  aliases?: readonly string[]
+  kind: KindName | 'flag' | 'enum'
+  /** Of an `enum`. */
+  values?: readonly string[]
+  /** Stands for the value in the help, where the kind's own word says too little. */
+  metavar?: string
+  /** May be given several times; the value is a list. */
+  repeats?: true
+  /** The value when the option is not given, as a user would write it. */
+  default?: string
+  /** What the library takes when the option is not given; for the reader. */
+  libraryDefault?: string
+  /** Bounds that only the command line knows; the library checks its own. In the unit of the parsed value. */
+  min?: number
+  max?: number
+  /** Name of the same thing in the API. An error of the library that speaks of it is printed with the option's name. */
+  api?: string
+  group: string
+  /** One line. */
+  doc: string
+}
+
+export interface CommandRow {
+  name: string
+  usage: string
+  /** One line, for the list of commands. */
+  summary: string
+  /** Paragraphs. */
+  doc: readonly string[]
+  /** Trailing words are a pcap-filter expression; other commands take none. */
+  takesFilter?: true
+  options: readonly OptionRow[]
+  examples: readonly (readonly [command: string, meaning: string])[]
+}
+
+const WHAT = 'What to capture'
+const HOW = 'How'
+const OUTPUT = 'Output'
+
+const NETNS = {
+  name: 'netns',
+  kind: 'string',
+  metavar: 'NAME|PATH|PID',
+  api: 'netns',
+  doc: 'network namespace: a name in /run/netns, a path, or a pid',
+} as const
+const JSON_LINES = { name: 'json', kind: 'flag', group: OUTPUT, doc: 'JSON lines instead of text' } as const
+const KIND_NAMES = ['syn', 'udp', 'icmp', 'mix'] as const
+
+export const COMMANDS = [
+  {
+    name: 'capture',
+    usage: 'ringtap capture -i IFACE [options]',
+    summary: 'capture packets: a line a second, a summary at the end',
+    doc: [
+      "Captures packets, prints a line a second and, at the end, tcpdump's summary. Every packet that the kernel offered is in it: captured, or dropped and where.",
+      'The packets go to a handler: without --handler they are counted.',
+    ],
+    takesFilter: true,
+    options: [
+      {
+        name: 'interface',
+        letter: 'i',
+        kind: 'string',
+        metavar: 'IFACE',
+        repeats: true,
+        api: 'interface',
+        group: WHAT,
+        doc: 'interface to capture from; may be given several times',
+      },
+      { ...NETNS, group: WHAT },
+      { name: 'count', letter: 'c', kind: 'integer', api: 'count', group: WHAT, doc: 'end after N packets' },
+      { name: 'duration', kind: 'seconds', api: 'durationMs', group: WHAT, doc: 'end after this time' },
+      {
+        name: 'snap-length',
+        letter: 's',
+        aliases: ['snapshot-length'],
+        kind: 'size',
+        libraryDefault: '262144',
+        api: 'snapLengthBytes',
+        group: WHAT,
+        doc: 'bytes kept of each packet; 0 is the default',
+      },
+      {
+        name: 'no-promiscuous-mode',
+        letter: 'p',
+        aliases: ['no-promiscuous'],
+        kind: 'flag',
+        api: 'promiscuous',
+        group: WHAT,
+        doc: 'only what is for this host: do not put the interface into promiscuous mode',
+      },
+      {
+        name: 'direction',
+        letter: 'Q',
+        kind: 'enum',
+        values: ['in', 'out', 'inout'],
+        metavar: 'in|out|inout',
+        libraryDefault: 'inout; in on a loopback interface',
+        api: 'direction',
+        group: WHAT,
+        doc: 'packets that arrive, that this host sends, or both',
+      },
+      {
+        name: 'backend',
+        kind: 'enum',
+        values: ['auto', 'ring', 'recv'],
+        metavar: 'auto|ring|recv',
+        libraryDefault: 'auto',
+        api: 'backend',
+        group: HOW,
+        doc: 'ring is a TPACKET_V3 ring, recv a socket read in batches; auto takes ring',
+      },
+      {
+        name: 'workers',
+        kind: 'workers',
+        libraryDefault: '1',
+        api: 'workers',
+        group: HOW,
+        doc: 'threads an interface, each with its own ring; auto is one a CPU',
+      },
+      {
+        name: 'fanout',
+        kind: 'fanout',
+        metavar: 'MODE[,FLAG]',
+        libraryDefault: 'cpu',
+        api: 'fanout',
+        group: HOW,
+        doc: 'how packets are spread over workers: cpu, hash, lb, qm, rnd, rollover or cbpf; flags defrag, rollover, ignore-outgoing',
+      },
+      {
+        name: 'fanout-program',
+        kind: 'string',
+        metavar: 'FILE',
+        api: 'fanout.program',
+        group: HOW,
+        doc: 'for --fanout cbpf: a program as tcpdump -ddd prints it, whose answer is the worker',
+      },
+      {
+        name: 'pin',
+        kind: 'pin',
+        libraryDefault: 'not pinned',
+        api: 'pin',
+        group: HOW,
+        doc: "CPU of each worker in turn; queues takes the CPU that serves the worker's receive queue",
+      },
+      {
+        name: 'ring',
+        kind: 'ring',
+        libraryDefault: '128M',
+        api: 'ringBytes',
+        group: HOW,
+        doc: "each worker's ring: a multiple of --block, or what holds TIME of minimum-size packets at RATE",
+      },
+      { name: 'block', kind: 'size', libraryDefault: '1M', api: 'blockBytes', group: HOW, doc: 'block of the ring, a multiple of the page size' },
+      { name: 'block-timeout', kind: 'duration', libraryDefault: '20ms', api: 'blockTimeoutMs', group: HOW, doc: 'how long a block that is not full waits' },
+      {
+        name: 'buffer-size',
+        letter: 'B',
+        kind: 'kibibytes',
+        group: HOW,
+        doc: "each worker's buffer in the kernel: the ring, rounded up to whole blocks, or with --backend recv the socket's",
+      },
+      {
+        name: 'receive-buffer',
+        kind: 'size',
+        libraryDefault: '64M',
+        api: 'receiveBufferBytes',
+        group: HOW,
+        doc: "the socket's receive buffer, --backend recv only",
+      },
+      { name: 'batch', kind: 'integer', libraryDefault: '64', api: 'batch', group: HOW, doc: 'packets a recvmmsg(2) call, --backend recv only' },
+      {
+        name: 'handler',
+        kind: 'string',
+        metavar: 'FILE',
+        api: 'handler',
+        group: HOW,
+        doc: 'module whose default export is a handler; its last snapshot is printed',
+      },
+      { name: 'handler-data', kind: 'json', api: 'handlerData', group: HOW, doc: "given to the handler's open" },
+      { name: 'interval', kind: 'seconds', default: '1s', min: 10, group: OUTPUT, doc: 'time between lines' },
+      { name: 'verbose', letter: 'v', kind: 'flag', group: OUTPUT, doc: 'a line a worker as well' },
+      { name: 'quiet', letter: 'q', kind: 'flag', group: OUTPUT, doc: 'no line a second: the summary only' },
+      { ...JSON_LINES },
+      { name: 'no-names', letter: 'n', kind: 'flag', group: OUTPUT, doc: 'accepted for the habit of it: addresses are never turned into names' },
+      { name: 'line-buffered', letter: 'l', kind: 'flag', group: OUTPUT, doc: 'accepted for the habit of it: every line is written at once' },
+      { name: 'list-interfaces', letter: 'D', kind: 'flag', group: OUTPUT, doc: "list the interfaces and end, as 'ringtap interfaces' does" },
+    ],
+    examples: [
+      ['ringtap capture -i eth0', 'packets, bits and drops a second, until Ctrl-C'],
+      ['ringtap capture -i eth0 --workers auto --ring 512M', 'a flood: one worker and one ring a core'],
+      ['ringtap capture -i eth0 --ring 500ms@2Mpps', 'a ring that survives a stall of half a second'],
+      ['ringtap capture -i eth0 --handler ./top.js --duration 10s --json', 'a handler of your own, for a program to read'],
+    ],
+  },
+  {
+    name: 'interfaces',
+    usage: 'ringtap interfaces [options]',
+    summary: 'list interfaces: state, addresses, driver, speed, queues',
+    doc: ['Lists the interfaces of a network namespace. A value that the kernel does not know is shown as -.'],
+    options: [
+      { ...NETNS, group: WHAT },
+      { name: 'json', kind: 'flag', group: OUTPUT, doc: 'one JSON document instead of a table' },
+    ],
+    examples: [
+      ['ringtap interfaces', 'the interfaces of this host; also ringtap -D'],
+      ['ringtap interfaces --netns blue --json', 'those of a network namespace, for a program to read'],
+    ],
+  },
+  {
+    name: 'rate',
+    usage: 'ringtap rate -i IFACE [options]',
+    summary: "packets and bits a second from the interface's own counters",
+    doc: [
+      "Prints what the kernel's counters of an interface say, a line a second: what was received and sent, and what the interface dropped. Captures nothing and needs no privilege.",
+      'Compare it with ringtap capture: what stands here and not there was lost before any socket saw it.',
+    ],
+    options: [
+      { name: 'interface', letter: 'i', kind: 'string', metavar: 'IFACE', group: WHAT, doc: 'interface' },
+      { ...NETNS, group: WHAT },
+      { name: 'interval', kind: 'seconds', default: '1s', min: 10, group: OUTPUT, doc: 'time between lines' },
+      { name: 'count', letter: 'c', kind: 'integer', min: 1, group: OUTPUT, doc: 'end after N lines' },
+      { name: 'duration', kind: 'seconds', min: 1, group: OUTPUT, doc: 'end after this time' },
+      { ...JSON_LINES },
+    ],
+    examples: [
+      ['ringtap rate -i eth0', 'a line a second, until Ctrl-C'],
+      ['ringtap rate -i eth0 --interval 100ms -c 50 --json', 'fifty fine-grained values, for a program to read'],
+    ],
+  },
+  {
+    name: 'flood',
+    usage: 'ringtap flood -i VETH [options]',
+    summary: 'make a flood on a veth interface, in the kernel',
+    doc: [
+      'Sends packets out of a veth interface, at millions a second, from random source addresses and ports with valid checksums: an XDP program makes them, so that the receiver is the limit and not the sender. For testbeds only: it refuses any interface that is not a veth.',
+      'Needs root. The other end of the pair must take XDP frames: ethtool -K OTHER-END gro on.',
+    ],
+    options: [
+      { name: 'interface', letter: 'i', kind: 'string', metavar: 'VETH', group: 'What to send', doc: 'veth interface to send from' },
+      { ...NETNS, group: 'What to send' },
+      {
+        name: 'kind',
+        kind: 'enum',
+        values: KIND_NAMES,
+        metavar: KIND_NAMES.join('|'),
+        default: 'syn',
+        group: 'What to send',
+        doc: 'TCP SYNs, UDP datagrams, ICMP echo requests, or all of them',
+      },
+      { name: 'size', kind: 'size', metavar: 'BYTES', default: '60', api: 'frameBytes', group: 'What to send', doc: 'length of a frame without its FCS' },
+      {
+        name: 'sources',
+        kind: 'integer',
+        libraryDefault: '16777216',
+        api: 'sources',
+        group: 'What to send',
+        doc: 'how many source addresses, taken at random from 10.0.0.0 upwards',
+      },
+      { name: 'rate', kind: 'rate-or-max', default: 'max', api: 'ratePps', group: 'How much', doc: 'packets a second, all senders together' },
+      { name: 'count', letter: 'c', kind: 'integer', api: 'count', group: 'How much', doc: 'end after exactly N packets' },
+      { name: 'duration', kind: 'seconds', api: 'durationMs', group: 'How much', doc: 'end after this time' },
+      { name: 'cpus', kind: 'cpus', libraryDefault: 'all', api: 'cpus', group: 'How much', doc: 'one sender on each of these CPUs' },
+      { name: 'quiet', letter: 'q', kind: 'flag', group: OUTPUT, doc: 'no line a second: the totals only' },
+      { ...JSON_LINES },
+    ],
+    examples: [
+      ['ringtap flood -i veth0', 'SYNs as fast as the kernel can, until Ctrl-C'],
+      ['ringtap flood -i veth0 --kind mix --rate 1Mpps --count 10M', 'exactly ten million packets at a million a second'],
+    ],
+  },
+  {
+    name: 'bench',
+    usage: 'ringtap bench [options]',
+    summary: 'the ladder: every way to capture, under a flood, on this machine',
+    doc: [
+      'Makes two network namespaces and a veth pair, floods it from the kernel, and runs every rung of the ladder on it, from slowest to fastest: offered, received, dropped and unaccounted packets a second, load of each core, and CPU time a packet. Everything that it made is gone afterwards. Needs root.',
+      'With --reference each rung runs alternately with its twin in C, and the ratio is printed.',
+    ],
+    options: [
+      { name: 'seconds', kind: 'seconds', default: '5s', min: 100, group: 'What to run', doc: 'measured time of each run' },
+      { name: 'warmup', kind: 'seconds', default: '1s', min: 0, group: 'What to run', doc: 'time before that' },
+      {
+        name: 'rungs',
+        kind: 'words',
+        default: 'recv,recv+fanout,ring,ring+fanout',
+        group: 'What to run',
+        doc: 'which rungs',
+      },
+      { name: 'workers', kind: 'workers', default: 'auto', group: 'What to run', doc: 'workers of the rungs with fanout; auto is one a CPU' },
+      { name: 'reference', kind: 'flag', group: 'What to run', doc: 'run the C twin of each rung as well; needs cc' },
+      { name: 'alternations', kind: 'integer', default: '3', min: 1, max: 1000, group: 'What to run', doc: 'with --reference: how often the two take turns' },
+      { name: 'profile', kind: 'flag', group: 'What to run', doc: 'top kernel symbols of each rung; needs perf' },
+      {
+        name: 'kind',
+        kind: 'enum',
+        values: KIND_NAMES,
+        metavar: KIND_NAMES.join('|'),
+        default: 'syn',
+        group: 'The flood',
+        doc: 'TCP SYNs, UDP datagrams, ICMP echo requests, or all of them',
+      },
+      { name: 'frame-size', kind: 'size', metavar: 'BYTES', default: '60', api: 'frameBytes', group: 'The flood', doc: 'length of a frame without its FCS' },
+      { name: 'report', kind: 'string', metavar: 'FILE', group: OUTPUT, doc: 'write a page with charts (HTML) as well' },
+      { name: 'json', kind: 'flag', group: OUTPUT, doc: 'one JSON document instead of a table' },
+    ],
+    examples: [
+      ['ringtap bench', 'the ladder in about half a minute'],
+      ['ringtap bench --reference --profile --report ladder.html', 'all that can be known, on one page'],
+    ],
+  },
+] as const satisfies readonly CommandRow[]
+
+export type CommandName = (typeof COMMANDS)[number]['name']
+
+type CamelCase<S extends string> = S extends `${infer Head}-${infer Tail}` ? `${Head}${Capitalize<CamelCase<Tail>>}` : S
+type OptionsOf<C extends CommandName> = Extract<(typeof COMMANDS)[number], { name: C }>['options'][number]
+type ValueOf<O> = O extends { kind: 'flag' }
+  ? boolean
+  : O extends { kind: 'enum'; values: readonly (infer V)[] }
+    ? V
+    : O extends { kind: infer K extends KindName; repeats: true }
+      ? KindValue<K>[]
+      : O extends { kind: infer K extends KindName }
+        ? KindValue<K>
+        : never
+
+/** What the parser gives a command: options by name in camelCase. Those with a default and flags are always there; the rest only when given. */
+export type ValuesOf<C extends CommandName> = {
+  [O in OptionsOf<C> as O extends { default: string } | { kind: 'flag' } ? CamelCase<O['name']> : never]: ValueOf<O>
+} & {
+  [O in OptionsOf<C> as O extends { default: string } | { kind: 'flag' } ? never : CamelCase<O['name']>]?: ValueOf<O>
+}
+
+export function findCommand(name: string): CommandRow | undefined {
+  return COMMANDS.find((row) => row.name === name)
+}
+
+/** tcpdump's letters that come later, with what they do: a user of tcpdump is told so instead of being offered a typing error. */
+export const TCPDUMP_LETTERS_TO_COME: Readonly<Record<string, string>> = {
+  r: 'read packets from a file',
+  w: 'write packets to a file',
+  C: 'rotate the file by size',
+  G: 'rotate the file by time',
+  W: 'limit the number of files',
+  U: 'write each packet at once',
+  F: 'read the filter from a file',
+  d: "print the filter's program",
+  y: 'choose the link type',
+  Z: 'drop privileges',
+  e: 'print link-layer headers',
+  x: 'print packets in hexadecimal',
+  X: 'print packets in hexadecimal and ASCII',
+  A: 'print packets in ASCII',
+  t: 'choose how time is printed',
+}

@@ -1,0 +1,145 @@
+/**
+ * Values as people write them: `256M`, `60ms`, `2Mpps`, `500ms@2Mpps`, `0-3,6`. A parser answers undefined for text that is not of
+ * its kind; `expected` is the end of the sentence "expected …". Ranges are the library's business.
+ */
+
+export interface Hold {
+  ms: number
+  packetsPerSecond: number
+}
+
+export interface FanoutValue {
+  mode: string
+  defrag?: true
+  rollover?: true
+  ignoreOutgoing?: true
+}
+
+interface Kind<T> {
+  /** Stands for the value in the help. */
+  metavar: string
+  expected: string
+  parse(text: string): T | undefined
+}
+
+function kind<T>(metavar: string, expected: string, parse: (text: string) => T | undefined): Kind<T> {
+  return { metavar, expected, parse }
+}
+
+const DURATION_MS: Record<string, number> = { us: 1e-3, ms: 1, s: 1000, m: 60_000, min: 60_000, h: 3_600_000 }
+const DECIMAL: Record<string, number> = { '': 1, k: 1e3, M: 1e6, G: 1e9 }
+const BINARY: Record<string, number> = { '': 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30, t: 2 ** 40 }
+
+/** Milliseconds. */
+export function parseDuration(text: string): number | undefined {
+  const match = /^(\d+(?:\.\d+)?)(us|ms|s|min|m|h)$/.exec(text)
+  if (match === null) return undefined
+  return tidy(Number(match[1]) * (DURATION_MS[match[2] ?? ''] ?? Number.NaN))
+}
+
+/** Milliseconds; a number without a unit is seconds. */
+export function parseSeconds(text: string): number | undefined {
+  return /^\d+(\.\d+)?$/.test(text) ? tidy(Number(text) * 1000) : parseDuration(text)
+}
+
+/** Bytes; K, M, G and T are powers of 1024, with or without `B` or `iB`. */
+export function parseSize(text: string): number | undefined {
+  const match = /^(\d+(?:\.\d+)?)(?:([kmgt])i?b?|b)?$/i.exec(text)
+  if (match === null) return undefined
+  const bytes = Number(match[1]) * (BINARY[(match[2] ?? '').toLowerCase()] ?? Number.NaN)
+  return Number.isSafeInteger(bytes) ? bytes : undefined
+}
+
+/** Bytes, of tcpdump's `-B`: a number without a unit is KiB. */
+export function parseKibibytes(text: string): number | undefined {
+  return parseSize(/^\d+$/.test(text) ? `${text}K` : text)
+}
+
+/** Packets a second; k, M and G are powers of 1000. */
+export function parseRate(text: string): number | undefined {
+  const match = /^(\d+(?:\.\d+)?)([kMG]?)(?:pps)?$/.exec(text)
+  if (match === null) return undefined
+  return tidy(Number(match[1]) * (DECIMAL[match[2] ?? ''] ?? Number.NaN))
+}
+
+/** A count may be large, so it takes k, M and G as rates do. */
+export function parseInteger(text: string): number | undefined {
+  const match = /^(\d+(?:\.\d+)?)([kMG]?)$/.exec(text)
+  if (match === null) return undefined
+  const value = tidy(Number(match[1]) * (DECIMAL[match[2] ?? ''] ?? Number.NaN))
+  return Number.isSafeInteger(value) ? value : undefined
+}
+
+function parseHold(text: string): Hold | undefined {
+  const at = text.indexOf('@')
+  if (at < 0) return undefined
+  const ms = parseDuration(text.slice(0, at))
+  const packetsPerSecond = parseRate(text.slice(at + 1))
+  return ms === undefined || packetsPerSecond === undefined ? undefined : { ms, packetsPerSecond }
+}
+
+/** `0,2-4` is 0, 2, 3, 4, in the order given. */
+export function parseCpus(text: string): number[] | undefined {
+  const cpus: number[] = []
+  for (const part of text.split(',')) {
+    const match = /^(\d{1,5})(?:-(\d{1,5}))?$/.exec(part)
+    if (match === null) return undefined
+    const first = Number(match[1])
+    const last = Number(match[2] ?? match[1])
+    if (last < first) return undefined
+    for (let cpu = first; cpu <= last; cpu++) cpus.push(cpu)
+  }
+  return cpus
+}
+
+function parseFanout(text: string): FanoutValue | undefined {
+  const [mode, ...flags] = text.split(',')
+  if (mode === undefined || !FANOUT_MODE_NAMES.includes(mode)) return undefined
+  const value: FanoutValue = { mode }
+  for (const flag of flags) {
+    if (flag === 'defrag') value.defrag = true
+    else if (flag === 'rollover') value.rollover = true
+    else if (flag === 'ignore-outgoing') value.ignoreOutgoing = true
+    else return undefined
+  }
+  return value
+}
+
+export const FANOUT_MODE_NAMES: readonly string[] = ['cpu', 'hash', 'lb', 'qm', 'rnd', 'rollover', 'cbpf']
+
+/** Takes away what decimal fractions add: 1.1s is 1100 ms, not 1100.0000000000002. */
+function tidy(value: number): number {
+  return Math.round(value * 1e6) / 1e6
+}
+
+export const KINDS = {
+  string: kind('TEXT', 'text', (text) => (text === '' ? undefined : text)),
+  words: kind('LIST', 'names with commas between them', (text) => (text === '' ? undefined : text.split(','))),
+  integer: kind('N', 'a whole number such as 1000 or 10M', parseInteger),
+  size: kind('SIZE', 'a size such as 256M or 4MiB', parseSize),
+  kibibytes: kind('KIB', 'a size in KiB such as 4096, or with a unit such as 4M', parseKibibytes),
+  duration: kind('TIME', 'a duration such as 60ms or 2s', parseDuration),
+  seconds: kind('TIME', 'a duration such as 10s or 500ms, or a number of seconds', parseSeconds),
+  rate: kind('PPS', 'packets a second such as 2Mpps or 500k', parseRate),
+  'rate-or-max': kind('PPS|max', "packets a second such as 2Mpps or 500k, or 'max'", (text) => (text === 'max' ? ('max' as const) : parseRate(text))),
+  ring: kind('SIZE|TIME@RATE', 'a size such as 256M, or a time at a rate such as 500ms@2Mpps', (text): { bytes: number } | { hold: Hold } | undefined => {
+    const bytes = parseSize(text)
+    if (bytes !== undefined) return { bytes }
+    const hold = parseHold(text)
+    return hold && { hold }
+  }),
+  workers: kind('N|auto', "a whole number such as 4, or 'auto'", (text) => (text === 'auto' ? ('auto' as const) : parseInteger(text))),
+  cpus: kind('CPUS', 'CPU numbers such as 0,1 or 0-3', parseCpus),
+  pin: kind('CPUS|queues', "CPU numbers such as 0,1 or 0-3, or 'queues'", (text) => (text === 'queues' ? ('queues' as const) : parseCpus(text))),
+  fanout: kind('MODE', `one of ${FANOUT_MODE_NAMES.join(', ')}, and after it any of ,defrag ,rollover ,ignore-outgoing`, parseFanout),
+  json: kind('JSON', 'a JSON value such as \'{"top":10}\'', (text): { value: unknown } | undefined => {
+    try {
+      return { value: JSON.parse(text) as unknown }
+    } catch {
+      return undefined
+    }
+  }),
+} as const
+
+export type KindName = keyof typeof KINDS
+export type KindValue<K extends KindName> = NonNullable<ReturnType<(typeof KINDS)[K]['parse']>>

@@ -1,0 +1,160 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import {
+  eventDocument,
+  eventLines,
+  intervalDocument,
+  intervalLines,
+  listeningLine,
+  snapshotDocument,
+  startDocument,
+  summaryDetailLines,
+  summaryDocument,
+  summaryLines,
+} from '#src/cli/capture-lines.js'
+import type { CapturePlan, CaptureStats, CaptureSummary, Drops, WorkerCounters } from '#src/index.js'
+
+const NO_DROPS: Drops = { ring: 0, socket: 0, handler: 0, consumer: 0, unread: 0 }
+
+const WORKER: WorkerCounters = {
+  worker: 0,
+  interface: 'eth0',
+  packets: 1_267_000,
+  bytes: 76_020_000,
+  offered: 1_267_000,
+  drops: NO_DROPS,
+  dropped: 0,
+  freezes: 0,
+  truncated: 0,
+  blocks: 90,
+  cpu: 1,
+  cpuUserMs: 120,
+  cpuSystemMs: 31,
+  handlerMaxMs: 1.234,
+  handlerBusyMs: 0,
+}
+
+const COUNTERS = {
+  seconds: 1,
+  packets: 2_534_123,
+  bytes: 152_047_380,
+  offered: 2_534_123,
+  drops: NO_DROPS,
+  dropped: 0,
+  freezes: 0,
+  truncated: 0,
+  workers: [WORKER, { ...WORKER, worker: 1, cpu: -1 }],
+  interfaceDrops: 0,
+}
+
+const STATS: CaptureStats = {
+  ...COUNTERS,
+  packetsPerSecond: 2_534_123,
+  bitsPerSecond: 1_216_379_040,
+  dropsPerSecond: 0,
+  total: { ...COUNTERS, seconds: 12.04 },
+}
+
+const SUMMARY: CaptureSummary = { ...COUNTERS, backend: 'ring', fanout: 'cpu', cpuUserMs: 250, cpuSystemMs: 60, reason: 'stopped' }
+
+const PLAN: CapturePlan = {
+  backend: 'ring',
+  interfaces: ['eth0'],
+  netns: undefined,
+  workersPerInterface: 2,
+  fanout: { mode: 'cpu', defrag: false, rollover: false },
+  pin: undefined,
+  ring: { blockBytes: 2 ** 20, blockCount: 128, blockTimeoutMs: 20 },
+  receiveBufferBytes: 64 * 2 ** 20,
+  batch: 64,
+  snapLengthBytes: 262_144,
+  promiscuous: true,
+  direction: undefined,
+  count: undefined,
+  durationMs: undefined,
+}
+
+test('the line that says what is listened to, and how', () => {
+  assert.equal(
+    listeningLine(PLAN),
+    'listening on eth0, link-type EN10MB (Ethernet), snapshot length 262144 bytes, backend ring, 2 workers (fanout cpu), ring 128 MiB (128 x 1 MiB)',
+  )
+  assert.equal(
+    listeningLine({ ...PLAN, backend: 'recv', interfaces: ['a', 'b'], workersPerInterface: 1, fanout: undefined, netns: 'blue' }),
+    'listening on a, b, link-type EN10MB (Ethernet), snapshot length 262144 bytes, backend recv, 1 worker an interface, socket buffer 64 MiB, namespace blue',
+  )
+})
+
+test('the line a second', () => {
+  assert.deepEqual(intervalLines(STATS, false), ['   12.0s  2.53 Mpps  1.22 Gbit/s      0 drops/s'])
+})
+
+test('drops are named', () => {
+  const one = { ...STATS, dropsPerSecond: 12_345, dropped: 12_345, drops: { ...NO_DROPS, ring: 12_345 } }
+  assert.deepEqual(intervalLines(one, false), ['   12.0s  2.53 Mpps  1.22 Gbit/s  12.3k drops/s (ring)'])
+  const two = { ...one, drops: { ...NO_DROPS, ring: 12_000, handler: 345 }, interfaceDrops: 7 }
+  assert.deepEqual(intervalLines(two, false), ['   12.0s  2.53 Mpps  1.22 Gbit/s  12.3k drops/s (ring 12000, handler 345), 7 packets dropped by interface'])
+})
+
+test('a line a worker', () => {
+  assert.deepEqual(intervalLines(STATS, true).slice(1), [
+    '          worker 0 eth0 cpu 1  1.27 Mpps  608 Mbit/s  0 drops/s  user 12%, system 3%, handler at most 1.23 ms a block',
+    '          worker 1 eth0        1.27 Mpps  608 Mbit/s  0 drops/s  user 12%, system 3%, handler at most 1.23 ms a block',
+  ])
+})
+
+test('a handler that stalls is visible', () => {
+  const stalled = { ...STATS, workers: [{ ...WORKER, handlerBusyMs: 2500 }] }
+  assert.match(intervalLines(stalled, true)[1] ?? '', /in the handler for 2500 ms now$/)
+})
+
+test("the summary in tcpdump's words", () => {
+  assert.deepEqual(summaryLines(COUNTERS), ['2534123 packets captured', '2534123 packets received by filter', '0 packets dropped by kernel'])
+  assert.deepEqual(summaryLines({ ...COUNTERS, packets: 1, offered: 1 }).slice(0, 2), ['1 packet captured', '1 packet received by filter'])
+})
+
+test('no loss is left out of it', () => {
+  const drops: Drops = { ring: 5, socket: 2, handler: 3, consumer: 4, unread: 1 }
+  assert.deepEqual(summaryLines({ ...COUNTERS, drops, interfaceDrops: 9 }), [
+    '2534123 packets captured',
+    '2534123 packets received by filter',
+    '7 packets dropped by kernel',
+    '9 packets dropped by interface',
+    '3 packets dropped by handler',
+    '4 packets dropped by consumer',
+    '1 packet left unread',
+  ])
+})
+
+test('with -v, what it cost', () => {
+  assert.deepEqual(summaryDetailLines(SUMMARY), [
+    'worker 0 eth0 cpu 1: 1267000 captured, 0 dropped, 0 freezes, 0 truncated, handler at most 1.23 ms a block',
+    'worker 1 eth0: 1267000 captured, 0 dropped, 0 freezes, 0 truncated, handler at most 1.23 ms a block',
+    '1.0s, user 250 ms (99 ns a packet), system 60 ms (24 ns a packet), ended by: stopped',
+  ])
+})
+
+test('events', () => {
+  assert.deepEqual(eventLines({ type: 'interface-down', interface: 'eth0' }), ['ringtap: eth0 went down', '  the capture goes on when it is up again'])
+  assert.deepEqual(eventLines({ type: 'interface-up', interface: 'eth0' }), ['ringtap: eth0 is up again'])
+  assert.deepEqual(eventLines({ type: 'fanout-rebuilt', interface: 'eth0', worker: 1 }), [
+    'ringtap: worker 1 of eth0 was replaced and the fanout group built anew',
+  ])
+  assert.deepEqual(eventLines({ type: 'warning', message: 'smaller', hint: 'try less' }), ['ringtap: warning: smaller', '  try less'])
+  assert.deepEqual(eventLines({ type: 'warning', message: 'smaller' }), ['ringtap: warning: smaller'])
+})
+
+test('the names of the JSON documents are a contract', () => {
+  const start = JSON.parse(startDocument(PLAN)) as Record<string, unknown>
+  assert.deepEqual(start, { type: 'start', ...PLAN, netns: null, pin: null, direction: null, count: null, durationMs: null })
+
+  const interval = JSON.parse(intervalDocument(STATS)) as Record<string, unknown>
+  assert.deepEqual(interval, { type: 'interval', ...STATS })
+
+  const summary = JSON.parse(summaryDocument(SUMMARY)) as Record<string, unknown>
+  assert.deepEqual(summary, { type: 'summary', ...SUMMARY })
+  for (const name of ['backend', 'fanout', 'workers', 'seconds', 'packets', 'bytes', 'drops', 'cpuUserMs', 'cpuSystemMs']) assert.ok(name in summary, name)
+
+  assert.equal(eventDocument({ type: 'interface-down', interface: 'eth0' }), '{"type":"event","event":"interface-down","interface":"eth0"}')
+  assert.equal(snapshotDocument(new Map([[53, 1]])), '{"type":"snapshot","value":{"53":1}}')
+})

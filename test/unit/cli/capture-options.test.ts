@@ -1,0 +1,92 @@
+import assert from 'node:assert/strict'
+import { resolve } from 'node:path'
+import { test } from 'node:test'
+import { pathToFileURL } from 'node:url'
+import { captureOptions, parseProgram } from '#src/cli/capture-options.js'
+import { parseArguments } from '#src/cli/parse.js'
+import { UsageError } from '#src/cli/usage-error.js'
+
+function options(...argv: string[]) {
+  const invocation = parseArguments(['capture', '-i', 'eth0', ...argv])
+  assert.ok(invocation.run === 'capture')
+  return captureOptions(invocation.values)
+}
+
+const PLAIN = { interface: ['eth0'], promiscuous: true }
+
+test('what is not given is left to the library', () => {
+  assert.deepEqual(options(), PLAIN)
+})
+
+test('every option has its name in the API', () => {
+  assert.deepEqual(
+    options(
+      ...'-i eth1 --netns blue --backend ring --workers 4 --fanout hash,defrag --pin 0-1 --ring 256M --block 2M --block-timeout 60ms'.split(' '),
+      ...'-c 10 --duration 5s -s 96 -p -Q in --batch 32 --receive-buffer 8M --handler-data [1]'.split(' '),
+    ),
+    {
+      interface: ['eth0', 'eth1'],
+      netns: 'blue',
+      backend: 'ring',
+      workers: 4,
+      fanout: { mode: 'hash', defrag: true },
+      pin: [0, 1],
+      ringBytes: 256 * 2 ** 20,
+      blockBytes: 2 * 2 ** 20,
+      blockTimeoutMs: 60,
+      count: 10,
+      durationMs: 5000,
+      snapLengthBytes: 96,
+      promiscuous: false,
+      direction: 'in',
+      batch: 32,
+      receiveBufferBytes: 8 * 2 ** 20,
+      handlerData: [1],
+    },
+  )
+})
+
+test('a time at a rate', () => {
+  assert.deepEqual(options('--ring', '500ms@2Mpps'), { ...PLAIN, ringHold: { ms: 500, packetsPerSecond: 2e6 } })
+})
+
+test("-s 0 is tcpdump's default", () => {
+  assert.deepEqual(options('-s', '0'), PLAIN)
+})
+
+test('-B is the ring, rounded up to whole blocks, or the socket buffer', () => {
+  assert.deepEqual(options('-B', '4096'), { ...PLAIN, ringBytes: 4 * 2 ** 20 })
+  assert.deepEqual(options('-B', '5000'), { ...PLAIN, ringBytes: 5 * 2 ** 20 })
+  assert.deepEqual(options('-B', '5000', '--block', '64K'), { ...PLAIN, blockBytes: 65_536, ringBytes: 79 * 65_536 })
+  assert.deepEqual(options('-B', '5000', '--backend', 'recv'), { ...PLAIN, backend: 'recv', receiveBufferBytes: 5000 * 1024 })
+  assert.deepEqual(options('-B', '0'), { ...PLAIN, ringBytes: 0 })
+  assert.throws(() => options('-B', '4096', '--ring', '1M'), UsageError)
+  assert.throws(() => options('-B', '4096', '--backend', 'recv', '--receive-buffer', '1M'), UsageError)
+})
+
+test('a handler file is found from the working directory', () => {
+  assert.deepEqual(options('--handler', 'my handler.js').handler, pathToFileURL(resolve('my handler.js')))
+})
+
+test('no interface', () => {
+  const invocation = parseArguments(['capture'])
+  assert.ok(invocation.run === 'capture')
+  assert.throws(() => captureOptions(invocation.values), /^UsageError: which interface\? -i IFACE is missing$/)
+})
+
+test('a program as tcpdump -ddd prints it', () => {
+  assert.deepEqual(parseProgram('2\n40 0 0 12\n6 0 0 262144\n'), [
+    [40, 0, 0, 12],
+    [6, 0, 0, 262144],
+  ])
+  for (const text of ['', '1', '2\n6 0 0 1\n', '1\n6 0 0\n', '1\n6 0 0 x\n', '1\n6 0 0 -1\n', 'ldh [12]\n'])
+    assert.throws(() => parseProgram(text), UsageError, text)
+})
+
+test('--fanout-program goes with cbpf', () => {
+  const invocation = parseArguments(['capture', '-i', 'eth0', '--fanout', 'cbpf'])
+  assert.ok(invocation.run === 'capture')
+  assert.deepEqual(captureOptions(invocation.values, [[6, 0, 0, 1]]).fanout, { mode: 'cbpf', program: [[6, 0, 0, 1]] })
+  assert.throws(() => captureOptions(invocation.values), /^UsageError: --fanout cbpf needs --fanout-program FILE$/)
+  assert.throws(() => captureOptions({ ...invocation.values, fanout: { mode: 'cpu' } }, [[6, 0, 0, 1]]), UsageError)
+})

@@ -1,0 +1,58 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { describeFailure, failureDocument, failureLines } from '#src/cli/exit-status.js'
+import { findCommand } from '#src/cli/table.js'
+import { UsageError } from '#src/cli/usage-error.js'
+import { CAPTURE_ERROR_CODES, CaptureError } from '#src/errors.js'
+
+test('exit status of every code', () => {
+  const status = Object.fromEntries(CAPTURE_ERROR_CODES.map((code) => [code, describeFailure(new CaptureError(code, 'x')).status]))
+  assert.deepEqual(status, {
+    INVALID_OPTION: 2,
+    NO_SUCH_INTERFACE: 1,
+    INTERFACE_DOWN: 1,
+    INTERFACE_REMOVED: 1,
+    UNSUPPORTED_LINK_TYPE: 3,
+    PERMISSION: 3,
+    NO_SUCH_NAMESPACE: 1,
+    RING_REFUSED: 1,
+    FANOUT_REFUSED: 1,
+    HANDLER_NOT_LOADED: 1,
+    HANDLER_FAILED: 1,
+    WORKER_FAILED: 1,
+    SYSTEM_CALL_FAILED: 1,
+    UNSUPPORTED_PLATFORM: 3,
+  })
+})
+
+test('a line, and a line with a hint', () => {
+  assert.deepEqual(failureLines(describeFailure(new UsageError('bad', 'try this'))), ['ringtap: bad', '  try this'])
+  assert.deepEqual(failureLines(describeFailure(new UsageError('bad'))), ['ringtap: bad'])
+  assert.deepEqual(failureLines(describeFailure(new CaptureError('PERMISSION', 'no\n  right', { hint: 'be root' }))), ['ringtap: no right', '  be root'])
+})
+
+test("the library's option names become the command line's", () => {
+  const error = new CaptureError('INVALID_OPTION', 'ringBytes 5 is not a multiple of blockBytes; count stays', { hint: 'or give ringHold' })
+  const failure = describeFailure(error, findCommand('capture'))
+  assert.equal(failure.message, '--ring 5 is not a multiple of --block; count stays')
+  assert.equal(failure.hint, 'or give --ring')
+})
+
+test('names that are English words too are names only where the sentence says so', () => {
+  const message = (text: string) => describeFailure(new CaptureError('INVALID_OPTION', text), findCommand('capture')).message
+  assert.equal(message('Expected the option workers to be at most 256, got 300 workers'), 'Expected the option --workers to be at most 256, got 300 workers')
+  assert.equal(message('Expected the option fanout.program to be absent, not fanout cpu'), 'Expected the option --fanout-program to be absent, not fanout cpu')
+  const flood = describeFailure(new CaptureError('INVALID_OPTION', 'flood: expected frameBytes to be 60, got 5'), findCommand('flood'))
+  assert.equal(flood.message, 'flood: expected --size to be 60, got 5')
+})
+
+test('what nobody foresaw', () => {
+  const failure = describeFailure(new TypeError('x is not a function'))
+  assert.equal(failure.status, 1)
+  assert.deepEqual(failureLines(failure), ['ringtap: x is not a function', '  RINGTAP_DEBUG=1 shows where this comes from'])
+  assert.equal(describeFailure('text').message, "'text'")
+})
+
+test('the same for a program', () => {
+  assert.deepEqual(failureDocument(describeFailure(new CaptureError('PERMISSION', 'no'))), { type: 'error', code: 'PERMISSION', message: 'no', hint: null })
+})

@@ -1,0 +1,66 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { commandHelp, generalHelp } from '#src/cli/help.js'
+import { COMMANDS, findCommand } from '#src/cli/table.js'
+
+function helpOf(name: string): string {
+  const command = findCommand(name)
+  assert.ok(command !== undefined)
+  return commandHelp(command)
+}
+
+test('the general help', () => {
+  assert.equal(
+    generalHelp('1.2.3'),
+    `ringtap 1.2.3: packet capture for Linux at line rate, through nothing but the kernel's own interfaces.
+
+Usage: ringtap <command> [options]
+
+Commands:
+  capture     capture packets: a line a second, a summary at the end
+  interfaces  list interfaces: state, addresses, driver, speed, queues
+  rate        packets and bits a second from the interface's own counters
+  flood       make a flood on a veth interface, in the kernel
+  bench       the ladder: every way to capture, under a flood, on this machine
+
+ringtap <command> --help says more of each. Letters mean what they mean in tcpdump: ringtap capture -i eth0 -c 1000
+`,
+  )
+})
+
+test('the help of a command', () => {
+  assert.equal(
+    helpOf('rate'),
+    `Usage: ringtap rate -i IFACE [options]
+
+Prints what the kernel's counters of an interface say, a line a second: what was received and sent,
+and what the interface dropped. Captures nothing and needs no privilege.
+
+Compare it with ringtap capture: what stands here and not there was lost before any socket saw it.
+
+What to capture:
+  -i, --interface IFACE           interface
+      --netns NAME|PATH|PID       network namespace: a name in /run/netns, a path, or a pid
+
+Output:
+      --interval TIME             time between lines (default: 1s)
+  -c, --count N                   end after N lines
+      --duration TIME             end after this time
+      --json                      JSON lines instead of text
+
+Examples:
+  ringtap rate -i eth0
+      a line a second, until Ctrl-C
+  ringtap rate -i eth0 --interval 100ms -c 50 --json
+      fifty fine-grained values, for a program to read
+`,
+  )
+})
+
+test('every option is in the help of its command, and no line is wider than 100', () => {
+  for (const command of COMMANDS) {
+    const help = helpOf(command.name)
+    for (const option of command.options) assert.ok(help.includes(`--${option.name}`), `${command.name} --${option.name}`)
+    for (const line of help.split('\n')) assert.ok(line.length <= 100, line)
+  }
+})

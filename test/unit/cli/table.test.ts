@@ -1,0 +1,80 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { parseArguments } from '#src/cli/parse.js'
+import { findCommand, type OptionRow } from '#src/cli/table.js'
+import { FANOUT_MODE_NAMES, KINDS } from '#src/cli/units.js'
+import { BACKENDS, FANOUT_MODES, planCapture } from '#src/index.js'
+
+const MACHINE = { pageSize: 4096, cpus: [0, 1], availableMemoryBytes: 2 ** 40 }
+
+function row(command: string, name: string): OptionRow {
+  const option = findCommand(command)?.options.find((it) => it.name === name)
+  assert.ok(option !== undefined, name)
+  return option
+}
+
+function libraryDefault(name: string): string {
+  return row('capture', name).libraryDefault ?? ''
+}
+
+test("the defaults that the help shows are the library's", () => {
+  const plan = planCapture({ interface: 'eth0' }, MACHINE)
+  const { parse: size } = KINDS.size
+  assert.equal(size(libraryDefault('ring')), plan.ring.blockBytes * plan.ring.blockCount)
+  assert.equal(size(libraryDefault('block')), plan.ring.blockBytes)
+  assert.equal(KINDS.duration.parse(libraryDefault('block-timeout')), plan.ring.blockTimeoutMs)
+  assert.equal(size(libraryDefault('receive-buffer')), plan.receiveBufferBytes)
+  assert.equal(KINDS.integer.parse(libraryDefault('batch')), plan.batch)
+  assert.equal(KINDS.workers.parse(libraryDefault('workers')), plan.workersPerInterface)
+  assert.equal(size(libraryDefault('snap-length')), planCapture({ interface: 'eth0', backend: 'recv' }, MACHINE).snapLengthBytes)
+  assert.equal(libraryDefault('fanout'), planCapture({ interface: 'eth0', workers: 2 }, MACHINE).fanout?.mode)
+  assert.equal(libraryDefault('backend'), BACKENDS[0])
+  assert.ok(plan.promiscuous && plan.pin === undefined && plan.direction === undefined)
+})
+
+test("the words of an option are the library's", () => {
+  assert.deepEqual(row('capture', 'backend').values, BACKENDS)
+  assert.deepEqual(FANOUT_MODE_NAMES, FANOUT_MODES)
+})
+
+test('every option that the library has a name for is one that the library knows', () => {
+  const options = findCommand('capture')?.options ?? []
+  for (const { api, name } of options) {
+    if (api === undefined) continue
+    const [known = ''] = api.split('.')
+    // An unknown option is refused by name; a known one is refused, if at all, for its value.
+    assert.doesNotThrow(() => {
+      try {
+        planCapture({ interface: 'eth0', [known]: undefined } as Parameters<typeof planCapture>[0], MACHINE)
+      } catch (error) {
+        if (error instanceof Error && error.message.startsWith('Unknown option')) throw error
+      }
+    }, name)
+  }
+})
+
+test('a command line with every option of a command is understood', () => {
+  const samples: Record<string, string> = {
+    string: 'x',
+    words: 'a,b',
+    integer: '10',
+    size: '60',
+    kibibytes: '4096',
+    duration: '60ms',
+    seconds: '10',
+    rate: '1M',
+    'rate-or-max': 'max',
+    ring: '256M',
+    workers: 'auto',
+    cpus: '0',
+    pin: 'queues',
+    fanout: 'hash',
+    json: '1',
+  }
+  for (const command of ['capture', 'interfaces', 'rate', 'flood', 'bench']) {
+    const argv = (findCommand(command)?.options ?? []).flatMap(({ name, kind, values }) =>
+      kind === 'flag' ? [`--${name}`] : [`--${name}`, kind === 'enum' ? (values?.[0] ?? '') : (samples[kind] ?? '')],
+    )
+    assert.equal(parseArguments([command, ...argv]).run, command)
+  }
+})

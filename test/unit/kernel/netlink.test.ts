@@ -1,0 +1,223 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import { createVethPair, encodeAttributes, getLink, listLinks, parseAttributes, RouteSocket, readLinkStats, setLinkUp, u32 } from '#src/kernel/netlink.js'
+import { type FakeKernel, fakeKernel } from '../../support/fake-kernel.js'
+
+const NLMSG_ERROR = 2
+const NLMSG_DONE = 3
+const RTM_NEWLINK = 16
+const RTM_NEWSTATS = 92
+const EINTR = 4
+const ENODEV = 19
+const EBUSY = 16
+const EPERM = 1
+const NLM_F_DUMP_INTR = 0x10
+const NLM_F_ACK_TLVS = 0x200
+const NLM_F_CAPPED = 0x100
+
+interface Answer {
+  type: number
+  flags?: number
+  body: Uint8Array
+  /** Distance from the request's sequence number. */
+  sequence?: number
+}
+
+const number32 = (value: number) => new Uint8Array(new Int32Array([value]).buffer)
+const join = (...parts: Uint8Array[]) => new Uint8Array(Buffer.concat(parts))
+
+function messages(answers: readonly Answer[], sequence: number): Uint8Array {
+  const parts = answers.map((answer) => {
+    const bytes = new Uint8Array(16 + Math.ceil(answer.body.length / 4) * 4)
+    const view = new DataView(bytes.buffer)
+    view.setUint32(0, 16 + answer.body.length, true)
+    view.setUint16(4, answer.type, true)
+    view.setUint16(6, answer.flags ?? 0, true)
+    view.setUint32(8, sequence + (answer.sequence ?? 0), true)
+    bytes.set(answer.body, 16)
+    return bytes
+  })
+  return join(...parts)
+}
+
+/** A kernel that answers each request with the next list of datagrams. */
+function answering(...rounds: (readonly Answer[] | number)[][]): { kernel: FakeKernel; requests: Uint8Array[] } {
+  const kernel = fakeKernel()
+  const requests: Uint8Array[] = []
+  let datagrams: (readonly Answer[] | number)[] = []
+  kernel.answer('sendto', (_fd, bytes) => {
+    requests.push(bytes.slice())
+    datagrams = [...(rounds.shift() ?? [])]
+    return bytes.length
+  })
+  kernel.answer('recv', (_fd, into) => {
+    const next = datagrams.shift()
+    if (next === undefined) throw new Error('recv would block')
+    if (typeof next === 'number') return next
+    const request = requests.at(-1) as Uint8Array
+    const bytes = messages(next, new DataView(request.buffer, request.byteOffset).getUint32(8, true))
+    into.set(bytes)
+    return bytes.length
+  })
+  return { kernel, requests }
+}
+
+const ack: Answer = { type: NLMSG_ERROR, body: join(number32(0), new Uint8Array(16)) }
+const done: Answer = { type: NLMSG_DONE, body: number32(0) }
+
+function link(index: number, name: string, kind?: string): Answer {
+  const header = new Uint8Array(16)
+  const view = new DataView(header.buffer)
+  view.setUint16(2, 1, true)
+  view.setInt32(4, index, true)
+  view.setUint32(8, 0x41, true)
+  const body = encodeAttributes(
+    [
+      [3, name],
+      [4, u32(1500)],
+      [1, Uint8Array.of(2, 0, 0, 0, 0, index)],
+      [16, Uint8Array.of(6)],
+      [31, u32(4)],
+      [32, u32(2)],
+      ...(kind === undefined ? [] : ([[18, [[1, kind]]]] as const)),
+    ],
+    header,
+  )
+  return { type: RTM_NEWLINK, body }
+}
+
+describe('attributes', () => {
+  test('bytes, strings and nests, each padded to four bytes', () => {
+    const bytes = encodeAttributes([
+      [3, 'abcd'],
+      [18, [[1, 'veth']]],
+      [4, u32(1500)],
+    ])
+    assert.equal(Buffer.from(bytes).toString('hex'), '0900030061626364' + '00000000' + '10001200' + '0900010076657468' + '00000000' + '08000400dc050000')
+    const parsed = parseAttributes(bytes)
+    assert.deepEqual([...parsed.keys()], [3, 18, 4])
+    assert.equal(Buffer.from(parseAttributes(parsed.get(18) as Uint8Array).get(1) as Uint8Array).toString(), 'veth\0')
+  })
+
+  test('nested and byte-order flags are no part of the type', () => {
+    assert.deepEqual([...parseAttributes(Uint8Array.of(4, 0, 18, 0x80)).keys()], [18])
+  })
+
+  test('a length that lies ends the list', () => {
+    for (const bytes of [Uint8Array.of(3, 0, 1, 0), Uint8Array.of(9, 0, 1, 0, 1, 2, 3, 4), Uint8Array.of(8, 0, 1), new Uint8Array(0)]) {
+      assert.equal(parseAttributes(bytes).size, 0)
+    }
+  })
+})
+
+describe('requests', () => {
+  test('a dump over several datagrams, strangers skipped', () => {
+    const stranger: Answer = { ...link(9, 'old0'), sequence: -1 }
+    const { kernel, requests } = answering([[link(1, 'lo'), stranger], -EINTR, [link(2, 'veth0', 'veth')], [done]])
+    using socket = RouteSocket.open(kernel)
+    const links = listLinks(socket)
+    assert.deepEqual(
+      links.map(({ index, name, kind, mtu, operState, rxQueues, txQueues }) => ({ index, name, kind, mtu, operState, rxQueues, txQueues })),
+      [
+        { index: 1, name: 'lo', kind: undefined, mtu: 1500, operState: 6, rxQueues: 2, txQueues: 4 },
+        { index: 2, name: 'veth0', kind: 'veth', mtu: 1500, operState: 6, rxQueues: 2, txQueues: 4 },
+      ],
+    )
+    assert.deepEqual(links[1].address, Uint8Array.of(2, 0, 0, 0, 0, 2))
+    // RTM_GETLINK, NLM_F_REQUEST | NLM_F_ACK | NLM_F_DUMP, RTEXT_FILTER_SKIP_STATS
+    assert.equal(Buffer.from(requests[0]).toString('hex'), `28000000120005030100000000000000${'00'.repeat(16)}08001d0008000000`)
+  })
+
+  test('a dump that was interrupted is asked for again', () => {
+    const torn: Answer = { ...done, flags: NLM_F_DUMP_INTR }
+    const { kernel, requests } = answering([[link(1, 'lo'), torn]], [[link(1, 'lo'), link(2, 'eth1'), done]])
+    using socket = RouteSocket.open(kernel)
+    assert.equal(listLinks(socket).length, 2)
+    assert.equal(requests.length, 2)
+  })
+
+  test('one that is always interrupted is an error', () => {
+    const torn: Answer = { ...done, flags: NLM_F_DUMP_INTR }
+    const { kernel } = answering(...Array.from({ length: 20 }, () => [[torn]]))
+    using socket = RouteSocket.open(kernel)
+    assert.throws(() => listLinks(socket), { code: 'SYSTEM_CALL_FAILED', errno: EINTR })
+  })
+
+  test('the kernel’s own words are in the error, with and without the request repeated', () => {
+    const words = encodeAttributes([[1, 'Device is busy']])
+    const repeated = new Uint8Array(32 - 4)
+    new DataView(repeated.buffer).setUint32(0, 32, true)
+    for (const answer of [
+      { type: NLMSG_ERROR, flags: NLM_F_ACK_TLVS | NLM_F_CAPPED, body: join(number32(-EBUSY), new Uint8Array(16), words) },
+      { type: NLMSG_ERROR, flags: NLM_F_ACK_TLVS, body: join(number32(-EBUSY), repeated, new Uint8Array(4), words) },
+    ]) {
+      const { kernel } = answering([[answer]])
+      using socket = RouteSocket.open(kernel)
+      assert.throws(() => setLinkUp(socket, 'eth1', 7), {
+        code: 'SYSTEM_CALL_FAILED',
+        errno: EBUSY,
+        message: /^eth1: RTM_SETLINK\(IFF_UP\): Device is busy: EBUSY/,
+      })
+    }
+  })
+
+  test('ENODEV is NO_SUCH_INTERFACE, EPERM is PERMISSION', () => {
+    for (const [errno, code] of [
+      [ENODEV, 'NO_SUCH_INTERFACE'],
+      [EPERM, 'PERMISSION'],
+    ] as const) {
+      const { kernel } = answering([[{ type: NLMSG_ERROR, body: join(number32(-errno), new Uint8Array(16)) }]])
+      using socket = RouteSocket.open(kernel)
+      assert.throws(() => getLink(socket, 'eth9'), { code, errno })
+    }
+  })
+
+  test('a failed send and a failed receive close nothing twice and leave nothing open', () => {
+    for (const [name, errno] of [
+      ['sendto', 105],
+      ['recv', 105],
+    ] as const) {
+      const { kernel } = answering([[ack]])
+      kernel.fail(name, errno)
+      const socket = RouteSocket.open(kernel)
+      assert.throws(() => setLinkUp(socket, 'eth1', 7), { errno })
+      socket.close()
+      socket.close()
+      assert.equal(kernel.names().filter((it) => it === 'close').length, 1)
+    }
+  })
+
+  test('an answer longer than the buffer is not read in part', () => {
+    const { kernel } = answering([[]])
+    kernel.answer('recv', () => 1 << 20)
+    using socket = RouteSocket.open(kernel)
+    assert.throws(() => listLinks(socket), /an answer of 1048576 bytes/)
+  })
+})
+
+test('a veth pair is one message, the peer nested with its own header', () => {
+  const { kernel, requests } = answering([[ack]])
+  using socket = RouteSocket.open(kernel)
+  createVethPair(socket, { name: 'a', namespaceFd: 5, queues: 2, mtu: 1500 }, { name: 'b', namespaceFd: 6, queues: 2, mtu: 1500 })
+  const request = requests[0]
+  const flags = new DataView(request.buffer).getUint16(6, true)
+  assert.equal(flags, 0x1 | 0x4 | 0x200 | 0x400)
+  const outer = parseAttributes(request.subarray(32))
+  assert.deepEqual([...outer.keys()], [3, 4, 28, 31, 32, 18])
+  const info = parseAttributes(outer.get(18) as Uint8Array)
+  const peer = parseAttributes(info.get(2) as Uint8Array).get(1) as Uint8Array
+  const inner = parseAttributes(peer.subarray(16))
+  assert.deepEqual(inner.get(3), Uint8Array.of(0x62, 0))
+  assert.deepEqual(inner.get(28), u32(6))
+  assert.deepEqual(outer.get(28), u32(5))
+})
+
+test('counters that an older kernel does not know read 0', () => {
+  const stats = new Uint8Array(184)
+  new DataView(stats.buffer).setBigUint64(0, 12345n, true)
+  const { kernel } = answering([[{ type: RTM_NEWSTATS, body: encodeAttributes([[1, stats]], new Uint8Array(12)) }, ack]])
+  using socket = RouteSocket.open(kernel)
+  const read = readLinkStats(socket, 'eth1', 7)
+  assert.equal(read.getBigUint64(0, true), 12345n)
+  assert.equal(read.getBigUint64(192, true), 0n)
+})
