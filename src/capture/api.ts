@@ -46,7 +46,7 @@ export interface CaptureOptions {
   blockBytes?: number
   /** How long a block that is not full waits before it is handed over (`tp_retire_blk_tov`), 1 to 65535. Default 20. `ring` only. */
   blockTimeoutMs?: number
-  /** Socket receive buffer in bytes (SO_RCVBUFFORCE, else SO_RCVBUF). Default 64 MiB. `recv` only. */
+  /** Socket receive buffer in bytes (SO_RCVBUFFORCE, else SO_RCVBUF). Default 2 MiB: a longer queue survives longer bursts, but its packets have left the caches when they are read. `recv` only. */
   receiveBufferBytes?: number
   /** Packets a recvmmsg(2) call, 1 to 1024. Default 64. `recv` only. */
   batch?: number

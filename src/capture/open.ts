@@ -3,6 +3,7 @@ import { freemem } from 'node:os'
 import { pathToFileURL } from 'node:url'
 import { CaptureError } from '../errors.js'
 import type { Handler } from '../handler.js'
+import { queueCpus } from '../host/queues.js'
 import { EFD_CLOEXEC, EFD_NONBLOCK } from '../kernel/abi/process.js'
 import { Descriptor } from '../kernel/descriptor.js'
 import { callFailed } from '../kernel/errno.js'
@@ -79,8 +80,9 @@ class Opening {
     const control = controlMemory(workerCount)
     const counters = countersMemory(workerCount)
     const budget = plan.count === undefined ? undefined : Budget.memory(plan.count)
-    const queueCpus = allowedCpus(kernel)
+    const allowed = allowedCpus(kernel)
     for (const [i, sockets] of this.#sockets.entries()) {
+      const cpus = plan.pin === 'queues' ? queueCpus(plan.interfaces[i] as string, allowed) : []
       for (const [w, socket] of sockets.sockets.entries()) {
         const worker = i * plan.workersPerInterface + w
         const wake = this.#openWake()
@@ -97,7 +99,7 @@ class Opening {
               ring === undefined
                 ? { kind: 'recv', batch: plan.batch, snapLengthBytes: plan.snapLengthBytes }
                 : { kind: 'ring', blockBytes: ring.blockBytes, blockCount: ring.blockCount },
-            cpu: workerCpu(plan.pin, w, queueCpus),
+            cpu: workerCpu(plan.pin, w, cpus),
             handler: handlerUrl,
             handlerData: this.#options.handlerData,
             control,

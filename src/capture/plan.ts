@@ -24,7 +24,7 @@ export interface MachineFacts {
 export const MAX_SNAP_LENGTH_BYTES = 262_144
 /** Members of a fanout group (PACKET_FANOUT_MAX before Linux 5.6, the default since). */
 export const MAX_WORKERS = 256
-export const DEFAULT_RECEIVE_BUFFER_BYTES = 64 * 2 ** 20
+export const DEFAULT_RECEIVE_BUFFER_BYTES = 2 * 2 ** 20
 export const DEFAULT_BATCH = 64
 const MAX_BATCH = 1024
 /** SO_RCVBUF is an int that the kernel doubles. */

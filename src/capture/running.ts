@@ -27,7 +27,7 @@ export interface RunningParts {
 
 export class RunningCapture implements Capture {
   readonly plan: CapturePlan
-  readonly finished: Promise<CaptureSummary>
+  readonly #finished: Promise<CaptureSummary>
   readonly #parts: RunningParts
   readonly #startedAt = performance.now()
   readonly #timer: NodeJS.Timeout | undefined
@@ -51,17 +51,22 @@ export class RunningCapture implements Capture {
       thread.onEvent = (event) => this.#interfaceEvent(thread, event)
       thread.onEnding = (end) => this.#workerEnded(end)
     }
-    this.finished = Promise.all(parts.threads.map((thread) => thread.ended)).then(() => {
+    this.#finished = Promise.all(parts.threads.map((thread) => thread.ended)).then(() => {
       this.#close()
       ended()
       if (this.#error !== undefined) throw this.#error
       return this.#summary()
     })
     // An error is told by stats(), stop(), finished or dispose, whichever is used; none of them need be.
-    this.finished.catch(() => {})
+    this.#finished.catch(() => {})
     if (parts.plan.durationMs !== undefined) this.#timer = setTimeout(() => this.#end('duration'), parts.plan.durationMs)
     parts.signal?.addEventListener('abort', this.#abort, { once: true })
     if (parts.signal?.aborted === true) this.#abort()
+  }
+
+  get finished(): Promise<CaptureSummary> {
+    this.#errorSeen = true
+    return this.#finished
   }
 
   counters(): CaptureCounters {
@@ -139,7 +144,6 @@ export class RunningCapture implements Capture {
 
   stop(): Promise<CaptureSummary> {
     this.#end('stopped')
-    this.#errorSeen = true
     return this.finished
   }
 
@@ -147,7 +151,7 @@ export class RunningCapture implements Capture {
     const seen = this.#errorSeen
     this.#end('stopped')
     try {
-      await this.finished
+      await this.#finished
     } catch (error) {
       if (!seen) throw error
     }

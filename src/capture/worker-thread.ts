@@ -38,8 +38,12 @@ export class WorkerThread {
     this.#kernel = kernel
     this.#wake = wake
     this.#control = control
-    // The worker's own argv and environment are not its business; stdin would keep it alive.
-    this.#thread = new Worker(new URL('./worker.js', import.meta.url), { workerData: data, name: `ringtap/${data.worker}`, stdin: false })
+    this.#thread = new Worker(new URL('./worker.js', import.meta.url), {
+      workerData: data,
+      name: `ringtap/${data.worker}`,
+      // Loaders and flags are the handler's as well, but the kind of the main script is not: with it the worker would not start.
+      execArgv: process.execArgv.filter((argument) => !argument.startsWith('--input-type')),
+    })
     const mapped: { address: bigint; length: number }[] = []
     let resolveReady: () => void = () => {}
     let rejectReady: (error: CaptureError) => void = () => {}

@@ -176,7 +176,7 @@ export const COMMANDS = [
       {
         name: 'receive-buffer',
         kind: 'size',
-        libraryDefault: '64M',
+        libraryDefault: '2M',
         api: 'receiveBufferBytes',
         group: HOW,
         doc: "the socket's receive buffer, --backend recv only",

@@ -28,7 +28,7 @@ export interface FloodOptions {
   frameBytes?: number | undefined
   /** Ends after exactly this many packets. */
   count?: number | undefined
-  /** One thread on each of these CPUs. Default: the CPUs that this thread may run on. */
+  /** One thread on each of these CPUs; CPU c fills the receiver's queue c modulo its queues. Default: the CPUs that this thread may run on. */
   cpus?: readonly number[] | undefined
   /** Ends after this many milliseconds. */
   durationMs?: number | undefined

@@ -25,7 +25,11 @@ export interface TestbedEnd {
   readonly netns: string
 }
 
-/** Frames since the testbed was made; exact once nothing travels any more. */
+/**
+ * Frames since the testbed was made; exact once nothing travels any more and while no two sending CPUs share a queue (CPU c fills
+ * queue c modulo `queues`). NB: veth adds up `sent` and `refused` of a queue without a lock, so that CPUs which share one now and
+ * then lose a bulk of 16 from the count; `received` stays exact.
+ */
 export interface WireCounters {
   /** Frames that the veth took from the flood. The flood's own count is `sent + refused`. */
   sent: number

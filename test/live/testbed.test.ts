@@ -10,6 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { FLOOD_KINDS } from '#src/bpf/flood-program.js'
 import { listInterfaces, openInterfaceCounters } from '#src/host/interfaces.js'
 import { openKernel } from '#src/kernel/system.js'
+import { allowedCpus } from '#src/kernel/thread.js'
 import { createTestbed, type FloodOptions, startFlood, type Testbed, type WireCounters } from '#src/testbed/index.js'
 import { requireRoot } from '../support/privilege.js'
 
@@ -25,14 +26,31 @@ function inNamespace(netns: string, command: string, ...rest: string[]): string 
   return execFileSync('nsenter', [`--net=${netns}`, command, ...rest], { encoding: 'utf8' })
 }
 
-/** The counters once all that was sent has been received. */
+/** The counters once nothing travels any more. */
 async function settled(testbed: Testbed): Promise<WireCounters> {
-  for (let attempt = 0; attempt < 200; attempt++) {
-    const wire = testbed.wire()
-    if (wire.received === wire.sent) return wire
+  let wire = testbed.wire()
+  for (let quiet = 0, attempt = 0; quiet < 5 && attempt < 500; attempt++) {
     await sleep(10)
+    const now = testbed.wire()
+    quiet = now.received === wire.received && now.received >= now.sent ? quiet + 1 : 0
+    wire = now
   }
-  return testbed.wire()
+  return wire
+}
+
+async function floodWhileRead(testbed: Testbed, options: Partial<FloodOptions>): Promise<{ sent: number; wire: WireCounters }> {
+  const tcpdump = spawn('nsenter', [`--net=${testbed.receiver.netns}`, 'tcpdump', '-i', testbed.receiver.interface, '-w', '/dev/null'], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+  })
+  try {
+    await once(tcpdump.stderr, 'data')
+    await using flood = await startFlood({ ...testbed.sender, durationMs: 500, ...options })
+    const { sent } = await flood.finished
+    return { sent, wire: await settled(testbed) }
+  } finally {
+    tcpdump.kill()
+    await once(tcpdump, 'exit')
+  }
 }
 
 function openDescriptors(): string[] {
@@ -172,19 +190,29 @@ describe('counts', () => {
     }
   })
 
-  live('all threads into one receive queue: the queue overflows, and every frame still stands in a counter', async () => {
-    using testbed = createTestbed({ queues: 1 })
-    const tcpdump = spawn('nsenter', [`--net=${testbed.receiver.netns}`, 'tcpdump', '-i', testbed.receiver.interface, '-w', '/dev/null'], { stdio: 'ignore' })
-    try {
-      await using flood = await startFlood({ ...testbed.sender, durationMs: 1000 })
-      const { sent } = await flood.finished
-      const wire = await settled(testbed)
+  for (const queues of [1, 2]) {
+    live(`while someone reads, one CPU into ${queues} queues: exact`, async () => {
+      using testbed = createTestbed({ queues })
+      const { sent, wire } = await floodWhileRead(testbed, { cpus: allowedCpus(openKernel()).slice(0, 1) })
       assert.equal(wire.sent + wire.refused, sent)
       assert.equal(wire.received, wire.sent)
-    } finally {
-      tcpdump.kill()
-      await once(tcpdump, 'exit')
-    }
+    })
+  }
+
+  live('while someone reads, a queue for each CPU: exact', async () => {
+    using testbed = createTestbed()
+    const { sent, wire } = await floodWhileRead(testbed, {})
+    assert.equal(wire.sent + wire.refused, sent)
+    assert.equal(wire.received, wire.sent)
+  })
+
+  live('CPUs that share a queue overflow it; only what was received is then exact', async (t) => {
+    using testbed = createTestbed({ queues: 1 })
+    const { sent, wire } = await floodWhileRead(testbed, {})
+    t.diagnostic(`${sent} made, ${wire.sent} taken, ${wire.refused} refused, ${wire.received} received`)
+    // veth adds to these two without a lock: now and then a bulk of 16 is lost from the count, never from the wire.
+    assert.ok(Math.abs(sent - wire.sent - wire.refused) <= sent / 1000)
+    assert.ok(wire.received >= wire.sent && wire.received <= sent)
   })
 
   live('a frame as long as the MTU allows, and none longer', async () => {

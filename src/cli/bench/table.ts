@@ -10,39 +10,74 @@ export interface TableOptions {
 
 const BAR_MIN = 8
 const BAR_MAX = 40
-const HEAD = ['rung', 'offered', 'received', '', 'dropped', 'unaccounted', 'user', 'system']
-const BAR_COLUMN = 3
-const RIGHT = new Set([1, 2, 4, 5, 6, 7, 8, 9])
+const HEAD = ['rung', 'offered', 'received', 'dropped', 'unaccounted', 'user', 'system']
+const OFFERED = 1
+const RECEIVED = 2
 const PROFILE_ROWS = 5
 
 export function formatTable(result: BenchResult, options: TableOptions): string[] {
-  const withTwins = result.rungs.some((rung) => rung.reference !== undefined)
-  const rows: string[][] = [[...HEAD, ...(withTwins ? ['ours/C', 'spread'] : [])]]
-  for (const rung of result.rungs) {
-    const ratio = rung.reference === undefined ? [] : [rung.reference.ratio.toFixed(2), spreadText(rung.reference)]
-    rows.push([rung.name, ...figures(rung), ...ratio])
-    if (rung.reference !== undefined) rows.push([`  ${rung.reference.name}`, ...figures({ ...rung.reference, unaccounted: undefined })])
-  }
-
-  const width = Math.max(...alignColumns(rows, RIGHT).map((line) => line.length))
-  const room = Math.min(BAR_MAX, options.columns - width)
-  if (room >= BAR_MIN) {
-    const most = Math.max(...result.rungs.flatMap((rung) => [rung.received, rung.reference?.received ?? 0]))
-    const rates = [0, ...result.rungs.flatMap((rung) => [rung.received, ...(rung.reference === undefined ? [] : [rung.reference.received])])]
-    rows.forEach((row, index) => {
-      row[BAR_COLUMN] = bar(rates[index], most, room).padEnd(room)
-    })
-  } else for (const row of rows) row.splice(BAR_COLUMN, 1)
-
-  const lines = alignColumns(rows, room >= BAR_MIN ? RIGHT : new Set([...RIGHT].map((column) => (column > BAR_COLUMN ? column - 1 : column))))
-  if (options.color) {
-    lines.forEach((line, index) => {
-      if (index === 0) lines[index] = paint(line, BOLD)
-      else if (line.startsWith('  ')) lines[index] = paint(line, DIM)
-    })
-  }
   const notes = ['packets a second; user and system: nanoseconds of the receiving process a packet']
-  return [...machineLines(result), '', ...lines, '', ...notes, '', ...loadLines(result), ...profileLines(result), ...verdict(result, options)]
+  return [
+    ...machineLines(result),
+    '',
+    ...ladderLines(result, options),
+    '',
+    ...notes,
+    '',
+    ...loadLines(result),
+    ...profileLines(result),
+    ...verdict(result, options),
+  ]
+}
+
+interface Line {
+  cells: string[]
+  received: number
+  isTwin: boolean
+}
+
+/** Bars stand in the table where there is room, else above it; a table that is too wide still loses `offered`, a sum of other columns. */
+function ladderLines(result: BenchResult, options: TableOptions): string[] {
+  const lines = result.rungs.flatMap(rungLines)
+  const withTwins = lines.some((line) => line.isTwin)
+  const rows = [[...HEAD, ...(withTwins ? ['ours/C', 'spread'] : [])], ...lines.map((line) => line.cells)]
+  const most = Math.max(...lines.map((line) => line.received), 0)
+
+  const room = Math.min(BAR_MAX, options.columns - widthOf(rows) - 2)
+  const chart: string[] = []
+  if (room >= BAR_MIN) {
+    rows.forEach((row, index) => {
+      row.splice(RECEIVED + 1, 0, bar(lines[index - 1]?.received ?? 0, most, room).padEnd(room))
+    })
+  } else {
+    const beside = widthOf(lines.map(({ cells }) => [cells[0], cells[RECEIVED]]))
+    const width = Math.max(BAR_MIN, Math.min(BAR_MAX, options.columns - beside - 2))
+    const bars = lines.map(({ cells, received }) => [cells[0], cells[RECEIVED], bar(received, most, width)])
+    chart.push(...alignColumns(bars, new Set([1])).map((line, index) => painted(line, lines[index], options)), '')
+    if (widthOf(rows) > options.columns) for (const row of rows) row.splice(OFFERED, 1)
+  }
+  const right = new Set(rows[0].keys())
+  right.delete(0)
+  if (room >= BAR_MIN) right.delete(RECEIVED + 1)
+  return [...chart, ...alignColumns(rows, right).map((line, index) => painted(line, lines[index - 1], options))]
+}
+
+function widthOf(rows: readonly (readonly string[])[]): number {
+  return Math.max(0, ...alignColumns(rows).map((line) => line.length))
+}
+
+function rungLines(rung: RungResult): Line[] {
+  const { reference } = rung
+  const ratio = reference === undefined ? [] : [reference.ratio.toFixed(2), spreadText(reference)]
+  const ours = { cells: [rung.name, ...figures(rung), ...ratio], received: rung.received, isTwin: false }
+  if (reference === undefined) return [ours]
+  return [ours, { cells: [`  ${reference.name}`, ...figures({ ...reference, unaccounted: undefined })], received: reference.received, isTwin: true }]
+}
+
+/** `line` is undefined for the head of the table. */
+function painted(text: string, line: Line | undefined, options: TableOptions): string {
+  if (!options.color) return text
+  return line === undefined ? paint(text, BOLD) : line.isTwin ? paint(text, DIM) : text
 }
 
 const BOLD = 1
@@ -59,7 +94,6 @@ function figures(of: Figures): string[] {
   return [
     rate(of.offered),
     rate(of.received),
-    '',
     rate(of.dropped),
     of.unaccounted === undefined ? '' : String(of.unaccounted),
     `${of.userNsPerPacket.toFixed(0)} ns`,

@@ -20,7 +20,7 @@ import {
 
 const hex = (statements: Statement[]) => Buffer.from(assemble(statements)).toString('hex')
 
-// Golden bytes by the instruction set's standard; llvm-objdump reads them as the text beside them.
+// Golden bytes by the instruction set's standard; llvm-mc -disassemble reads them as the text beside them, map values apart.
 const GOLDEN: [Statement, string, string][] = [
   [alu('mov', 'r0', 1), 'b700000001000000', 'r0 = 1'],
   [alu('mov', 'r6', 'r1'), 'bf16000000000000', 'r6 = r1'],

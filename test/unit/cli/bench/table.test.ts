@@ -21,11 +21,19 @@ test('each rung has a line, and its twin another with no rung of its own', () =>
   assert.equal(twins.length, 4)
 })
 
-test('no line of the ladder is wider than the terminal, whose bars give way first', () => {
-  const ladder = (columns: number) => formatTable(sampleResult(), { columns, color: false }).filter((line) => line.includes(' ns'))
-  for (const columns of [100, 120, 200]) assert.ok(ladder(columns).every((line) => line.length <= columns))
-  assert.ok(ladder(120).some((line) => line.includes('█')))
-  assert.ok(!ladder(60).some((line) => line.includes('█')))
+test('the ladder fits the terminal: bars beside the figures, or else above them', () => {
+  const ladder = (columns: number) => formatTable(sampleResult(), { columns, color: false }).slice(2, 24)
+  for (const columns of [80, 100, 120, 200]) {
+    const lines = ladder(columns).filter((line) => /^(?: {2})?r(?:ing|ecv)/.test(line))
+    assert.ok(
+      lines.every((line) => line.length <= columns),
+      `${columns}`,
+    )
+    assert.ok(lines.some((line) => line.includes('█')))
+  }
+  assert.ok(ladder(120).some((line) => line.includes('█') && line.includes(' ns')))
+  assert.ok(!ladder(80).some((line) => line.includes('█') && line.includes(' ns')))
+  assert.ok(!ladder(80).some((line) => line.includes('offered')))
 })
 
 test('without twins there is no ratio', () => {
