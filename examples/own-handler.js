@@ -2,7 +2,7 @@
 import { openCapture } from 'ringtap'
 
 const [name = 'eth0', netns] = process.argv.slice(2)
-await using capture = await openCapture({
+const capture = await openCapture({
   interface: name,
   ...(netns && { netns }),
   workers: 2,

@@ -1,3 +1,5 @@
+// For projects whose own lib does not know AsyncDisposable.
+/// <reference lib="esnext.disposable" preserve="true" />
 /**
  * ringtap: packet capture for Linux at line rate. What is exported here, and by the subpaths `ringtap/handler` and
  * `ringtap/testbed`, is public; all else is private.

@@ -97,7 +97,7 @@ class Opening {
             wakeFd: wake.fd,
             source:
               ring === undefined
-                ? { kind: 'recv', batch: plan.batch, snapLengthBytes: plan.snapLengthBytes }
+                ? { kind: 'recv', batch: plan.batch, snapLengthBytes: plan.snapLengthBytes, metadata: needsMetadata(this.#handler) }
                 : { kind: 'ring', blockBytes: ring.blockBytes, blockCount: ring.blockCount },
             cpu: workerCpu(plan.pin, w, cpus),
             handler: handlerUrl,
@@ -134,6 +134,7 @@ class Opening {
       ring: plan.backend === 'ring' ? plan.ring : undefined,
       receiveBufferBytes: plan.receiveBufferBytes,
       rxhash: this.#handler.needs?.rxhash === true,
+      metadata: needsMetadata(this.#handler),
       snapLengthBytes: plan.snapLengthBytes,
       maxSnapLengthBytes: MAX_SNAP_LENGTH_BYTES,
       promiscuous: plan.promiscuous,
@@ -164,6 +165,11 @@ class Opening {
     await Promise.all(this.#threads.map((thread) => thread.terminate()))
     this.#release()
   }
+}
+
+/** Nobody looks at the packets themselves when there is no handler for them. */
+function needsMetadata(handler: Handler): boolean {
+  return handler.packet !== undefined || handler.block !== undefined
 }
 
 function absoluteUrl(handler: URL | string): string {

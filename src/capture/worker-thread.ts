@@ -41,8 +41,9 @@ export class WorkerThread {
     this.#thread = new Worker(new URL('./worker.js', import.meta.url), {
       workerData: data,
       name: `ringtap/${data.worker}`,
-      // Loaders and flags are the handler's as well, but the kind of the main script is not: with it the worker would not start.
-      execArgv: process.execArgv.filter((argument) => !argument.startsWith('--input-type')),
+      // A worker takes over the flags of its process, loaders among them. --input-type alone would keep it from starting, and a
+      // list without it is no way out: named explicitly, V8's flags are refused.
+      ...(process.execArgv.some((argument) => argument.startsWith('--input-type')) ? { execArgv: [] } : {}),
     })
     const mapped: { address: bigint; length: number }[] = []
     let resolveReady: () => void = () => {}

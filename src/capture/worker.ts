@@ -19,7 +19,7 @@ export interface WorkerData {
   interfaceIndex: number
   fd: number
   wakeFd: number
-  source: { kind: 'ring'; blockBytes: number; blockCount: number } | { kind: 'recv'; batch: number; snapLengthBytes: number }
+  source: { kind: 'ring'; blockBytes: number; blockCount: number } | { kind: 'recv'; batch: number; snapLengthBytes: number; metadata: boolean }
   /** -1: not pinned. */
   cpu: number
   /** Absolute URL, or undefined to count only. */

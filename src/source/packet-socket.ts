@@ -93,6 +93,8 @@ export interface SocketSpec {
   ring: RingSpec | undefined
   receiveBufferBytes: number
   rxhash: boolean
+  /** Time stamp, original length and VLAN tag of each packet; a ring has them always. Counting needs none of them. */
+  metadata: boolean
   snapLengthBytes: number
   /** From here on nothing is cut: no packet is longer. */
   maxSnapLengthBytes: number
@@ -162,8 +164,10 @@ export class PacketSockets {
       )
       prepared.ring = { ...this.#makeRing(fd, granted), blockTimeoutMs: spec.ring.blockTimeoutMs }
     } else {
-      this.#set('setsockopt(PACKET_AUXDATA)', () => setInt(kernel, fd, SOL_PACKET, PACKET_AUXDATA, 1))
-      this.#set('setsockopt(SO_TIMESTAMPNS)', () => setInt(kernel, fd, SOL_SOCKET, SO_TIMESTAMPNS, 1))
+      if (spec.metadata) {
+        this.#set('setsockopt(PACKET_AUXDATA)', () => setInt(kernel, fd, SOL_PACKET, PACKET_AUXDATA, 1))
+        this.#set('setsockopt(SO_TIMESTAMPNS)', () => setInt(kernel, fd, SOL_SOCKET, SO_TIMESTAMPNS, 1))
+      }
       this.#setReceiveBuffer(fd)
     }
     // Only a saving: it spares the kernel a clone a packet. The filter is what keeps outgoing packets away, on every kernel.

@@ -1,5 +1,5 @@
 /** The `recv` source of a worker: recvmmsg(2) in batches, presented as blocks. A batch of 1 is the article's one call a packet. */
-import { MSG_DONTWAIT } from '../kernel/abi/socket.js'
+import { MSG_DONTWAIT, MSG_TRUNC } from '../kernel/abi/socket.js'
 import { EAGAIN, EINTR } from '../kernel/errno.js'
 import { Mapping } from '../kernel/mapping.js'
 import type { Kernel } from '../kernel/system.js'
@@ -15,6 +15,7 @@ export class RecvSource implements Source {
   readonly #kernel: Kernel
   readonly #batch: ReceiveBatch
   readonly #vector: bigint
+  readonly #flags: number
   readonly #statistics: StatisticsReader
   #ready: Block | undefined
   #error = 0
@@ -25,12 +26,14 @@ export class RecvSource implements Source {
     this.#statistics = new StatisticsReader(kernel, fd)
     this.mapping = Mapping.map(kernel, subject, -1, batchMemoryBytes(geometry))
     this.#batch = new ReceiveBatch(this.mapping.buffer, this.mapping.address, geometry)
+    // With MSG_TRUNC a message's length is the packet's, however much of it fits; with metadata PACKET_AUXDATA tells it.
+    this.#flags = geometry.metadata ? MSG_DONTWAIT : MSG_DONTWAIT | MSG_TRUNC
     this.#vector = this.mapping.address + BigInt(this.#batch.vectorOffset)
   }
 
   peek(): Block | undefined {
     if (this.#ready !== undefined) return this.#ready
-    const count = this.#kernel.recvmmsg(this.fd, this.#vector, this.#batch.batch, MSG_DONTWAIT)
+    const count = this.#kernel.recvmmsg(this.fd, this.#vector, this.#batch.batch, this.#flags)
     if (count <= 0) {
       if (count !== -EAGAIN && count !== -EINTR) this.#error = count
       return undefined

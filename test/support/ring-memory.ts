@@ -192,7 +192,8 @@ export class KernelRing {
       this.#open()
     }
     const size = alignUp(length, V3_ALIGNMENT)
-    if (this.#next + size >= this.#start() + this.geometry.blockBytes && this.pending() > 0) {
+    if (this.#next + size >= this.#start() + this.geometry.blockBytes) {
+      // NB: also a block that is empty, for a packet that fills one to its last byte; and the next block is not asked again.
       this.#close(TP_STATUS_KERNEL)
       if (!this.#isFree(this.#active)) {
         this.#freeze()
