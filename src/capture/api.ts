@@ -38,7 +38,7 @@ export interface CaptureOptions {
   fanout?: FanoutMode | FanoutOptions
   /** CPU of each worker in turn, used again from the start when there are more workers; `queues` pins worker i to the CPU that serves receive queue i. Default: not pinned. */
   pin?: readonly number[] | 'queues'
-  /** Memory of each worker's ring in bytes, a multiple of `blockBytes`. Default 128 MiB. `ring` only. */
+  /** Memory of each worker's ring in bytes, a multiple of `blockBytes`. Default 64 MiB. `ring` only. */
   ringBytes?: number
   /** Instead of `ringBytes`: as much as holds this many milliseconds of minimum-size packets at this rate (of one worker). */
   ringHold?: { ms: number; packetsPerSecond: number }
@@ -149,7 +149,7 @@ export interface CaptureSummary extends CaptureCounters {
   backend: 'ring' | 'recv'
   /** null with one worker an interface. */
   fanout: FanoutMode | null
-  /** CPU time of the whole process since the capture was opened. */
+  /** CPU time of the whole process since packets flow. */
   cpuUserMs: number
   cpuSystemMs: number
   /** Why it ended. */

@@ -5,7 +5,8 @@
 
 const COMMAND = 0
 const SNAPSHOT_ASKED = 1
-const WORDS = 2
+const SOCKET_CLOSED = 2
+const WORDS = 3
 
 /** Values of the command word; a higher one overrides. */
 export const RUN = 0
@@ -37,6 +38,13 @@ export class Control {
   }
   snapshotsAsked(): number {
     return Atomics.load(this.#words, SNAPSHOT_ASKED)
+  }
+  /** Said by the worker just before it closes its socket: the number may be another file's at once. */
+  markSocketClosed(): void {
+    Atomics.store(this.#words, SOCKET_CLOSED, 1)
+  }
+  socketClosed(): boolean {
+    return Atomics.load(this.#words, SOCKET_CLOSED) !== 0
   }
 }
 

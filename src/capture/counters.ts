@@ -1,7 +1,8 @@
 /**
  * A worker's counters in shared memory. The worker counts in a private Float64Array (exact to 2^53) and publishes it once a
- * block; the main thread reads a consistent whole. Atomics know no Float64Array, so each counter travels as two 32-bit words
- * under a sequence lock: odd while it is written. Publishing costs about 0.3 us.
+ * block; the main thread reads a consistent whole. Atomics know no Float64Array, so each counter travels as two 32-bit words.
+ * There are two copies, and the parity of a sequence number says which is whole: a writer that is held up half way, or dies
+ * there, leaves a good one. Publishing costs about 0.3 us.
  */
 
 /** Indices into the private counters, in the order in which they are shared. */
@@ -27,8 +28,11 @@ export const COUNTER = {
 
 const COUNTERS = 16
 const SEQUENCE = 0
+/** `handlerSinceMs` modulo 2^32, apart from the copies: it must be seen while the handler runs. */
+const HANDLER_SINCE = 1
 const FIRST = 2
-const WORDS = FIRST + COUNTERS * 2
+const COPY_WORDS = COUNTERS * 2
+const WORDS = FIRST + 2 * COPY_WORDS
 /** A cache line more than needed, so that two workers never write the same one. */
 const STRIDE_BYTES = Math.ceil((WORDS * 4) / 64) * 64 + 64
 const TWO_32 = 2 ** 32
@@ -51,25 +55,24 @@ export class CounterWriter {
   publish(): void {
     const shared = this.#shared
     const values = this.values
-    // Odd: readers wait. Atomics are sequentially consistent, so the words cannot move out of the lock.
-    Atomics.add(shared, SEQUENCE, 1)
+    // Into the copy that nobody reads, then that one is the whole one. Atomics are sequentially consistent: no store moves.
+    const sequence = Atomics.load(shared, SEQUENCE) + 1
+    const copy = FIRST + (sequence & 1) * COPY_WORDS
     for (let i = 0; i < COUNTERS; i++) {
       const value = values[i] as number
       const high = Math.floor(value / TWO_32)
-      Atomics.store(shared, FIRST + 2 * i, (value - high * TWO_32) | 0)
-      Atomics.store(shared, FIRST + 2 * i + 1, high | 0)
+      Atomics.store(shared, copy + 2 * i, (value - high * TWO_32) | 0)
+      Atomics.store(shared, copy + 2 * i + 1, high | 0)
     }
-    Atomics.add(shared, SEQUENCE, 1)
+    Atomics.store(shared, SEQUENCE, sequence | 0)
+    this.publishHandlerSince(values[COUNTER.handlerSinceMs] as number)
   }
 
-  /** Two words alone, for what must be seen while the handler runs. */
+  /** One word alone, for what must be seen while the handler runs. */
   publishHandlerSince(value: number): void {
     this.values[COUNTER.handlerSinceMs] = value
-    const high = Math.floor(value / TWO_32)
-    Atomics.add(this.#shared, SEQUENCE, 1)
-    Atomics.store(this.#shared, FIRST + 2 * COUNTER.handlerSinceMs, (value - high * TWO_32) | 0)
-    Atomics.store(this.#shared, FIRST + 2 * COUNTER.handlerSinceMs + 1, high | 0)
-    Atomics.add(this.#shared, SEQUENCE, 1)
+    // 0 means none: one millisecond in 49 days is told as the next.
+    Atomics.store(this.#shared, HANDLER_SINCE, value === 0 ? 0 : (value % TWO_32) | 0 || 1)
   }
 }
 
@@ -79,11 +82,15 @@ export function readCounters(memory: SharedArrayBuffer, worker: number, into: Fl
 }
 
 function readInto(shared: Int32Array, into: Float64Array): Float64Array {
-  // A worker that died between the two halves leaves an odd number for ever: then what is there must do.
-  for (let attempt = 0; attempt < 10_000; attempt++) {
+  for (;;) {
     const before = Atomics.load(shared, SEQUENCE)
-    for (let i = 0; i < COUNTERS; i++) into[i] = (Atomics.load(shared, FIRST + 2 * i) >>> 0) + Atomics.load(shared, FIRST + 2 * i + 1) * TWO_32
-    if ((before & 1) === 0 && Atomics.load(shared, SEQUENCE) === before) break
+    const copy = FIRST + (before & 1) * COPY_WORDS
+    for (let i = 0; i < COUNTERS; i++) into[i] = (Atomics.load(shared, copy + 2 * i) >>> 0) + Atomics.load(shared, copy + 2 * i + 1) * TWO_32
+    // Published meanwhile: then what we read may be what the writer is at now. It does so once a block, we read in under a microsecond.
+    if (Atomics.load(shared, SEQUENCE) === before) break
   }
+  const since = Atomics.load(shared, HANDLER_SINCE)
+  const now = Date.now()
+  into[COUNTER.handlerSinceMs] = since === 0 ? 0 : now - ((now - since) >>> 0)
   return into
 }

@@ -71,7 +71,6 @@ class Opening {
   async open(handlerUrl: string | undefined): Promise<Capture> {
     const kernel = this.#kernel
     const plan = this.#plan
-    const before = process.cpuUsage()
     if (plan.netns !== undefined) this.#namespace = openNamespace(kernel, plan.netns)
     withNamespace(kernel, this.#namespace, () => {
       for (const interfaceName of plan.interfaces) this.#sockets.push(PacketSockets.prepare(kernel, this.#socketSpec(interfaceName)))
@@ -88,7 +87,7 @@ class Opening {
         const wake = this.#openWake()
         const ring = socket.ring
         this.#threads.push(
-          new WorkerThread(kernel, wake, new Control(control, worker), {
+          new WorkerThread(kernel, socket.descriptor, wake, new Control(control, worker), {
             worker,
             workerCount,
             interfaceName: plan.interfaces[i] as string,
@@ -119,7 +118,6 @@ class Opening {
       handler: this.#handler,
       threads: this.#threads,
       counters,
-      cpuBefore: before,
       signal: this.#options.signal,
       onEvent: this.#options.onEvent,
       interfaceDrops: () => this.#interfaceDrops?.total() ?? 0,

@@ -160,18 +160,20 @@ async function bellRung(bell: Int32Array, readers: QueueReader[], over: Promise<
   if (wait.async) await Promise.race([wait.value, over])
 }
 
-class QueueReader {
+/** The main thread's side of a queue that handlers/packets.ts writes. */
+export class QueueReader {
   readonly #words: Int32Array
   readonly #unsigned: Uint32Array
   readonly #bytes: Uint8Array
   readonly #size: number
-  #tail = 0
+  #tail: number
 
   constructor({ memory, sizeBytes }: PacketQueueMemory) {
     this.#words = new Int32Array(memory)
     this.#unsigned = new Uint32Array(memory)
     this.#bytes = new Uint8Array(memory)
     this.#size = sizeBytes
+    this.#tail = Atomics.load(this.#words, PACKET_QUEUE.tail) >>> 0
   }
 
   hasSome(): boolean {

@@ -56,13 +56,15 @@ const KNOWN: Readonly<Record<keyof CaptureOptions, true>> = {
   onEvent: true,
 }
 
+const FANOUT_KNOWN: Readonly<Record<keyof FanoutOptions, true>> = { mode: true, defrag: true, rollover: true, ignoreOutgoing: true, program: true }
+
 /**
  * Checks options and fills in defaults.
  * @throws CaptureError INVALID_OPTION, saying what was expected and what was got.
  */
 export function planCapture(options: CaptureOptions, machine: MachineFacts): CapturePlan {
   for (const name of Object.keys(options)) {
-    if (!(name in KNOWN)) throw new CaptureError('INVALID_OPTION', `Unknown option ${name}`, { hint: `options: ${Object.keys(KNOWN).join(', ')}` })
+    if (!Object.hasOwn(KNOWN, name)) throw new CaptureError('INVALID_OPTION', `Unknown option ${name}`, { hint: `options: ${Object.keys(KNOWN).join(', ')}` })
   }
   const interfaces = planInterfaces(options.interface)
   const backend = oneOf('backend', options.backend ?? 'auto', BACKENDS)
@@ -119,13 +121,19 @@ function planWorkers(given: number | 'auto' | undefined, machine: MachineFacts):
 }
 
 function planFanout(given: FanoutMode | FanoutOptions | undefined, workers: number): CapturePlan['fanout'] {
-  const wish: FanoutOptions = typeof given === 'object' && given !== null ? given : given === undefined ? {} : { mode: given }
+  const wish: FanoutOptions = typeof given === 'object' && given !== null ? given : given === undefined ? {} : { mode: oneOf('fanout', given, FANOUT_MODES) }
+  for (const name of Object.keys(wish)) {
+    if (!Object.hasOwn(FANOUT_KNOWN, name)) {
+      throw new CaptureError('INVALID_OPTION', `Unknown option fanout.${name}`, { hint: `options: ${Object.keys(FANOUT_KNOWN).join(', ')}` })
+    }
+  }
   const mode = oneOf('fanout', wish.mode ?? 'cpu', FANOUT_MODES)
   const defrag = boolean('fanout.defrag', wish.defrag ?? false)
   const rollover = boolean('fanout.rollover', wish.rollover ?? false)
   if (rollover && mode === 'rollover') throw invalid('fanout.rollover', "absent with mode 'rollover', which does it already", rollover)
   if ((mode === 'cbpf') !== (wish.program !== undefined))
     throw invalid('fanout.program', "a classic BPF program with mode 'cbpf' and absent with any other", wish.program)
+  const ignoreOutgoing = wish.ignoreOutgoing === undefined ? {} : { ignoreOutgoing: boolean('fanout.ignoreOutgoing', wish.ignoreOutgoing) }
   if (!(mode in FANOUT_TYPES)) throw invalid('fanout', Object.keys(FANOUT_TYPES).join(', '), mode)
   // One worker an interface needs no group, and without one packets take a shorter way.
   if (workers === 1) return undefined
@@ -133,7 +141,7 @@ function planFanout(given: FanoutMode | FanoutOptions | undefined, workers: numb
     mode,
     defrag,
     rollover,
-    ...(wish.ignoreOutgoing === undefined ? {} : { ignoreOutgoing: boolean('fanout.ignoreOutgoing', wish.ignoreOutgoing) }),
+    ...ignoreOutgoing,
     ...(wish.program === undefined ? {} : { program: wish.program }),
   }
 }

@@ -16,7 +16,6 @@ export interface RunningParts {
   handler: Handler
   threads: WorkerThread[]
   counters: SharedArrayBuffer
-  cpuBefore: NodeJS.CpuUsage
   signal: AbortSignal | undefined
   onEvent: ((event: CaptureEvent) => void) | undefined
   /** Packets that the interfaces themselves lost since the capture began. */
@@ -30,6 +29,7 @@ export class RunningCapture implements Capture {
   readonly #finished: Promise<CaptureSummary>
   readonly #parts: RunningParts
   readonly #startedAt = performance.now()
+  readonly #cpuAtStart = process.cpuUsage()
   readonly #timer: NodeJS.Timeout | undefined
   readonly #abort = () => this.#end('aborted')
   /** Wakes those who wait for the end in `stats`. */
@@ -209,8 +209,8 @@ export class RunningCapture implements Capture {
   }
 
   #summary(): CaptureSummary {
-    const { plan, cpuBefore } = this.#parts
-    const cpu = process.cpuUsage(cpuBefore)
+    const { plan } = this.#parts
+    const cpu = process.cpuUsage(this.#cpuAtStart)
     return {
       backend: plan.backend,
       fanout: plan.fanout?.mode ?? null,

@@ -33,7 +33,8 @@ export class WorkerThread {
   #end: WorkerEnd | undefined
   #exited = false
 
-  constructor(kernel: Kernel, wake: Descriptor, control: Control, data: WorkerData) {
+  /** `data.fd` is the number of `socket`, which the worker closes as it ends. */
+  constructor(kernel: Kernel, socket: Descriptor, wake: Descriptor, control: Control, data: WorkerData) {
     this.data = data
     this.#kernel = kernel
     this.#wake = wake
@@ -69,6 +70,7 @@ export class WorkerThread {
       this.#thread.on('exit', (exitCode) => {
         this.#exited = true
         this.#ending(failed(`worker ${data.worker} ended by itself with exit code ${exitCode}`, undefined))
+        if (control.socketClosed()) socket.forget()
         // Its isolate is gone and no view with it: now the address range may go too.
         for (const { address, length } of mapped) releaseRange(kernel, address, length)
         const end = this.#end as WorkerEnd

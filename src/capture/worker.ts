@@ -73,6 +73,7 @@ async function main(): Promise<void> {
   let failure: unknown
   let snapshot: unknown
   let hasSnapshot = false
+  const control = new Control(data.control, data.worker)
   try {
     const handler: Handler = data.handler === undefined ? {} : await loadHandler(data.handler)
     const counters = new CounterWriter(data.counters, data.worker)
@@ -90,7 +91,7 @@ async function main(): Promise<void> {
         kernel,
         source,
         wakeFd: data.wakeFd,
-        control: new Control(data.control, data.worker),
+        control,
         counters,
         budget: data.budget === undefined ? undefined : new Budget(data.budget),
         handler,
@@ -121,6 +122,9 @@ async function main(): Promise<void> {
     reason = 'error'
   } finally {
     source.close()
+    // A packet socket waits for RCU grace periods as it closes (packet_release): workers do it side by side, not main in turn.
+    control.markSocketClosed()
+    kernel.close(data.fd)
   }
   const error = failure === undefined ? undefined : toPlainError(failure, 'WORKER_FAILED')
   post({ type: 'ended', reason, hasSnapshot, snapshot, error })

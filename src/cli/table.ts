@@ -159,7 +159,7 @@ export const COMMANDS = [
       {
         name: 'ring',
         kind: 'ring',
-        libraryDefault: '128M',
+        libraryDefault: '64M',
         api: 'ringBytes',
         group: HOW,
         doc: "each worker's ring: a multiple of --block, or what holds TIME of minimum-size packets at RATE",

@@ -15,6 +15,11 @@ export class Descriptor {
     return this.#fd
   }
 
+  /** Someone else has closed it. */
+  forget(): void {
+    this.#fd = -1
+  }
+
   close(): void {
     if (this.#fd < 0) return
     const fd = this.#fd

@@ -10,7 +10,7 @@ export interface RingGeometry {
   blockCount: number
 }
 
-export const DEFAULT_RING_BYTES = 128 * 2 ** 20
+export const DEFAULT_RING_BYTES = 64 * 2 ** 20
 export const DEFAULT_BLOCK_BYTES = 2 ** 20
 export const DEFAULT_BLOCK_TIMEOUT_MS = 20
 /** mmap of a packet ring takes an unsigned long, but tp_block_size x tp_block_nr must fit 32 bits (packet_set_ring: check_mul_overflow). */

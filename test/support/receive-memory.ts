@@ -82,20 +82,17 @@ export class ReceiveMemory {
 
   #receive(header: number, message: ReceivedMessage): void {
     const view = this.#view
-    if (view.getUint32(header + MSGHDR.msg_namelen, true) < SOCKADDR_LL.sizeof) throw new Error('msg_namelen has no room for struct sockaddr_ll')
-    const name = this.#at(this.#pointer(header + MSGHDR.msg_name), SOCKADDR_LL.sizeof)
-    const address = new DataView(name.buffer, name.byteOffset, name.byteLength)
-    address.setUint16(SOCKADDR_LL.sll_family, AF_PACKET, true)
-    address.setUint16(SOCKADDR_LL.sll_protocol, message.protocol ?? 0x0800, false)
-    address.setInt32(SOCKADDR_LL.sll_ifindex, message.interfaceIndex ?? 2, true)
-    address.setUint8(SOCKADDR_LL.sll_pkttype, message.packetType ?? 0)
+    const named = this.#pointer(header + MSGHDR.msg_name)
+    if (named !== 0n) this.#writeName(header, named, message)
 
     if (this.#pointer(header + MSGHDR.msg_iovlen) !== 1n) throw new Error('one iovec a message')
     const iovec = Number(this.#pointer(header + MSGHDR.msg_iov) - this.#address)
     const room = Number(this.#pointer(iovec + IOVEC.iov_len))
     const captured = Math.min(room, message.bytes.length)
     this.#at(this.#pointer(iovec + IOVEC.iov_base), room).set(message.bytes.subarray(0, captured))
-    view.setUint32(header + MMSGHDR.msg_len, captured, true)
+    // Without room for auxiliary data the caller must receive with MSG_TRUNC: the length is the packet's.
+    view.setUint32(header + MMSGHDR.msg_len, this.#pointer(header + MSGHDR.msg_control) === 0n ? message.bytes.length : captured, true)
+    if (this.#pointer(header + MSGHDR.msg_control) === 0n) return
 
     const offered = Number(this.#pointer(header + MSGHDR.msg_controllen))
     const control = this.#at(this.#pointer(header + MSGHDR.msg_control), offered)
@@ -113,5 +110,14 @@ export class ReceiveMemory {
       used = Math.min(offered, used + ((length + 7) & ~7))
     }
     view.setBigUint64(header + MSGHDR.msg_controllen, BigInt(message.claimedControlLength ?? used), true)
+  }
+  #writeName(header: number, pointer: bigint, message: ReceivedMessage): void {
+    if (this.#view.getUint32(header + MSGHDR.msg_namelen, true) < SOCKADDR_LL.sizeof) throw new Error('msg_namelen has no room for struct sockaddr_ll')
+    const name = this.#at(pointer, SOCKADDR_LL.sizeof)
+    const address = new DataView(name.buffer, name.byteOffset, name.byteLength)
+    address.setUint16(SOCKADDR_LL.sll_family, AF_PACKET, true)
+    address.setUint16(SOCKADDR_LL.sll_protocol, message.protocol ?? 0x0800, false)
+    address.setInt32(SOCKADDR_LL.sll_ifindex, message.interfaceIndex ?? 2, true)
+    address.setUint8(SOCKADDR_LL.sll_pkttype, message.packetType ?? 0)
   }
 }

@@ -233,7 +233,7 @@ export class KernelRing {
     view.setUint32(at + TPACKET3_HDR.hv1_tp_rxhash, packet.rxhash ?? 0, true)
     view.setUint32(at + TPACKET3_HDR.hv1_tp_vlan_tci, vlan?.tci ?? 0, true)
     view.setUint16(at + TPACKET3_HDR.hv1_tp_vlan_tpid, vlan?.tpid ?? 0, true)
-    const protocol = packet.protocol ?? (((bytes[12] ?? 0) << 8) | (bytes[13] ?? 0))
+    const protocol = packet.protocol ?? ((bytes[12] ?? 0) << 8) | (bytes[13] ?? 0)
     view.setUint16(at + SOCKADDR_LL_AFTER_HDR.sll_family, AF_PACKET, true)
     view.setUint16(at + SOCKADDR_LL_AFTER_HDR.sll_protocol, protocol, false)
     view.setInt32(at + SOCKADDR_LL_AFTER_HDR.sll_ifindex, packet.interfaceIndex ?? 2, true)

@@ -10,9 +10,10 @@ import { auxdata, type ControlMessage, type ReceivedMessage, ReceiveMemory, time
 const ADDRESS = 0x7f12_3456_7000n
 const TAGGED = TP_STATUS_VLAN_VALID | TP_STATUS_VLAN_TPID_VALID
 
-function setUp(batch: number, snapLengthBytes: number) {
-  const memory = new ArrayBuffer(Math.ceil(batchMemoryBytes({ batch, snapLengthBytes }) / 4096) * 4096)
-  const receiveBatch = new ReceiveBatch(memory, ADDRESS, { batch, snapLengthBytes })
+function setUp(batch: number, snapLengthBytes: number, metadata = true) {
+  const geometry = { batch, snapLengthBytes, metadata }
+  const memory = new ArrayBuffer(Math.ceil(batchMemoryBytes(geometry) / 4096) * 4096)
+  const receiveBatch = new ReceiveBatch(memory, ADDRESS, geometry)
   return { batch: receiveBatch, kernel: new ReceiveMemory(memory, ADDRESS, receiveBatch.vectorOffset) }
 }
 
@@ -228,5 +229,20 @@ test('geometry: every pointer stays inside the memory, for any batch and snap le
       for (const packet of packets) assert.deepEqual([packet.capturedLength, packet.nanoseconds], [snapLengthBytes, 2])
       assert.deepEqual(packets.at(-1)?.frame, message.bytes)
     }
+  }
+})
+
+test('without metadata: lengths and bytes, the length on the wire from MSG_TRUNC', () => {
+  const { batch, kernel } = setUp(3, 96, false)
+  for (let call = 0; call < 2; call++) {
+    batch.accept(kernel.receive([60, 96, 1514].map((length) => ({ bytes: frameOf(length), control: [] }))))
+    assert.deepEqual(
+      packetsOf(batch).map((packet) => [packet.capturedLength, packet.wireLength, packet.status, packet.vlanId, packet.frame.length]),
+      [
+        [60, 60, 0, -1, 60],
+        [96, 96, 0, -1, 96],
+        [96, 1514, 0, -1, 96],
+      ],
+    )
   }
 })

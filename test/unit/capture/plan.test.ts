@@ -1,0 +1,234 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import { BACKENDS, type CaptureOptions, FANOUT_MODES } from '#src/capture/api.js'
+import { DEFAULT_BATCH, DEFAULT_RECEIVE_BUFFER_BYTES, MAX_SNAP_LENGTH_BYTES, type MachineFacts, planCapture, workerCpu } from '#src/capture/plan.js'
+import { DEFAULT_BLOCK_BYTES, DEFAULT_BLOCK_TIMEOUT_MS, DEFAULT_RING_BYTES, longestPacket } from '#src/ring/geometry.js'
+
+const MIB = 2 ** 20
+const MACHINE: MachineFacts = { pageSize: 4096, cpus: [0, 1, 2, 3], availableMemoryBytes: 16 * 2 ** 30 }
+
+function plan(options: object = {}, machine: Partial<MachineFacts> = {}) {
+  return planCapture({ interface: 'eth0', ...options } as CaptureOptions, { ...MACHINE, ...machine })
+}
+
+function refused(options: object, message: RegExp, hint?: RegExp, machine: Partial<MachineFacts> = {}): void {
+  assert.throws(
+    () => plan(options, machine),
+    (error: Error & { code: string; hint?: string }) => {
+      assert.equal(error.name, 'CaptureError')
+      assert.equal(error.code, 'INVALID_OPTION', error.message)
+      assert.match(error.message, message)
+      assert.doesNotMatch(error.message, /\n/)
+      if (hint !== undefined) assert.match(error.hint ?? '', hint)
+      return true
+    },
+  )
+}
+
+test('defaults', () => {
+  assert.deepEqual(plan(), {
+    backend: 'ring',
+    interfaces: ['eth0'],
+    netns: undefined,
+    workersPerInterface: 1,
+    fanout: undefined,
+    pin: undefined,
+    ring: { blockBytes: DEFAULT_BLOCK_BYTES, blockCount: DEFAULT_RING_BYTES / DEFAULT_BLOCK_BYTES, blockTimeoutMs: DEFAULT_BLOCK_TIMEOUT_MS },
+    receiveBufferBytes: DEFAULT_RECEIVE_BUFFER_BYTES,
+    batch: DEFAULT_BATCH,
+    snapLengthBytes: MAX_SNAP_LENGTH_BYTES,
+    promiscuous: true,
+    direction: undefined,
+    count: undefined,
+    durationMs: undefined,
+  })
+})
+
+test('a plan is plain data', () => {
+  const all = plan({ workers: 4, fanout: { mode: 'hash', defrag: true }, pin: [0, 1], netns: 'blue', count: 5, durationMs: 6, direction: 'in' })
+  assert.deepEqual(structuredClone(all), all)
+  assert.deepEqual(JSON.parse(JSON.stringify(all)), JSON.parse(JSON.stringify(structuredClone(all))))
+})
+
+test('an option that does not exist is named, with those that do', () => {
+  refused({ iface: 'eth0' }, /Unknown option iface/, /interface, netns, backend, workers/)
+  refused({ toString: 1 }, /Unknown option toString/)
+})
+
+describe('interface', () => {
+  test('one or several', () => {
+    assert.deepEqual(plan({ interface: ['a', 'b'] }).interfaces, ['a', 'b'])
+  })
+  test('the plan does not share the caller’s array', () => {
+    const names = ['a', 'b']
+    const { interfaces } = plan({ interface: names })
+    names.push('c')
+    assert.deepEqual(interfaces, ['a', 'b'])
+  })
+  for (const bad of ['', [], [''], ['a', ''], [1], 5, null, undefined, {}]) {
+    test(`${JSON.stringify(bad)} is none`, () =>
+      refused({ interface: bad }, /Expected the option interface to be the name of an interface or an array of names/))
+  }
+  test('twice the same would deliver twice', () => refused({ interface: ['a', 'b', 'a'] }, /interface/, /a stands there twice/))
+  test('any is no interface', () => refused({ interface: 'any' }, /not 'any'/))
+})
+
+describe('backend', () => {
+  test('auto is the ring', () => {
+    assert.deepEqual(
+      BACKENDS.map((backend) => plan({ backend }).backend),
+      ['ring', 'ring', 'recv'],
+    )
+  })
+  test('others', () => refused({ backend: 'pcap' }, /Expected the option backend to be one of auto, ring, recv, got 'pcap' \(string\)/))
+  test('null', () => assert.equal(plan({ backend: undefined }).backend, 'ring'))
+})
+
+describe('workers', () => {
+  test('auto is one for each CPU', () => {
+    assert.equal(plan({ workers: 'auto' }).workersPerInterface, 4)
+    assert.equal(plan({ workers: 'auto' }, { cpus: [] }).workersPerInterface, 1)
+    assert.equal(plan({ workers: 'auto', ringBytes: 2 * MIB }, { cpus: Array.from({ length: 300 }, (_, i) => i) }).workersPerInterface, 256)
+  })
+  test('1 to 256', () => {
+    assert.equal(plan({ workers: 256, ringBytes: 2 * MIB }).workersPerInterface, 256)
+    for (const workers of [0, -1, 1.5, Number.NaN, '2', true]) refused({ workers }, /Expected the option workers to be an integer from 1 to 256, got/)
+    refused({ workers: 257 }, /workers to be at most 256, the members of a fanout group, got 257/)
+  })
+})
+
+describe('fanout', () => {
+  test('cpu for more than one worker, none for one', () => {
+    assert.deepEqual(plan({ workers: 2 }).fanout, { mode: 'cpu', defrag: false, rollover: false })
+    assert.equal(plan({ workers: 1 }).fanout, undefined)
+  })
+  for (const mode of FANOUT_MODES) {
+    if (mode === 'cbpf') continue
+    test(mode, () => assert.deepEqual(plan({ workers: 2, fanout: mode }).fanout, { mode, defrag: false, rollover: false }))
+  }
+  test('flags', () => {
+    assert.deepEqual(plan({ workers: 2, fanout: { mode: 'hash', defrag: true, rollover: true, ignoreOutgoing: false } }).fanout, {
+      mode: 'hash',
+      defrag: true,
+      rollover: true,
+      ignoreOutgoing: false,
+    })
+  })
+  test('a program, for cbpf alone', () => {
+    const program = [[6, 0, 0, 0]]
+    assert.deepEqual(plan({ workers: 2, fanout: { mode: 'cbpf', program } }).fanout, { mode: 'cbpf', defrag: false, rollover: false, program })
+    refused({ workers: 2, fanout: 'cbpf' }, /program/)
+    refused({ workers: 2, fanout: { mode: 'hash', program } }, /program/)
+  })
+  test('what does not go together or does not exist', () => {
+    refused({ workers: 2, fanout: 'round-robin' }, /Expected the option fanout.* to be one of cpu, hash, lb, qm, rnd, rollover, cbpf, got 'round-robin'/)
+    refused({ workers: 2, fanout: { mode: 'rollover', rollover: true } }, /rollover/)
+    refused({ workers: 2, fanout: { mode: 'hash', defrag: 'yes' } }, /defrag.*got 'yes'/)
+    refused({ workers: 2, fanout: 5 }, /fanout/)
+    refused({ workers: 2, fanout: null }, /fanout/)
+    refused({ workers: 2, fanout: { mod: 'hash' } }, /Unknown option fanout\.mod/, /mode, defrag/)
+    refused({ fanout: { ignoreOutgoing: 1 } }, /fanout\.ignoreOutgoing to be a boolean/)
+  })
+  test('a bad mode is told with one worker, too', () => refused({ fanout: 'round-robin' }, /fanout/))
+})
+
+describe('pin', () => {
+  test('CPUs or queues', () => {
+    assert.deepEqual(plan({ pin: [3, 1] }).pin, [3, 1])
+    assert.equal(plan({ pin: 'queues' }).pin, 'queues')
+  })
+  test('nonsense', () => {
+    refused({ pin: [] }, /pin/)
+    refused({ pin: 'all' }, /pin/)
+    refused({ pin: [1.5] }, /Expected the option pin to be an integer from 0 to 1023, got 1.5/)
+    refused({ pin: [-1] }, /pin/)
+    refused({ pin: [1024] }, /pin/)
+    refused({ pin: 2 }, /pin/)
+  })
+  test('workers take the CPUs in turn', () => {
+    assert.deepEqual(
+      [0, 1, 2, 3, 4].map((worker) => workerCpu([5, 7], worker, [])),
+      [5, 7, 5, 7, 5],
+    )
+    assert.deepEqual(
+      [0, 1, 2].map((worker) => workerCpu('queues', worker, [2, 3])),
+      [2, 3, 2],
+    )
+    assert.equal(workerCpu(undefined, 1, [0, 1]), -1)
+    assert.equal(workerCpu('queues', 1, []), -1)
+  })
+})
+
+describe('ring', () => {
+  test('in bytes and blocks', () => {
+    assert.deepEqual(plan({ ringBytes: 8 * MIB, blockBytes: 65536, blockTimeoutMs: 1 }).ring, { blockBytes: 65536, blockCount: 128, blockTimeoutMs: 1 })
+  })
+  test('a block size alone leaves about the default ring', () => {
+    assert.equal(plan({ blockBytes: 4 * MIB }).ring.blockCount, DEFAULT_RING_BYTES / (4 * MIB))
+    assert.equal(plan({ blockBytes: 256 * MIB }).ring.blockCount, 2)
+    assert.equal(plan({ blockBytes: 3 * 4096 }).ring.blockCount, Math.ceil(DEFAULT_RING_BYTES / 12288))
+  })
+  test('as time at a rate', () => {
+    const { blockBytes, blockCount } = plan({ ringHold: { ms: 500, packetsPerSecond: 2e6 } }).ring
+    assert.ok(blockBytes * blockCount >= 1e6 * 144)
+    assert.ok(blockBytes * blockCount < 1e6 * 144 * 1.1)
+  })
+  test('nonsense', () => {
+    for (const ringBytes of [0, -1, 1000, Number.NaN, Number.POSITIVE_INFINITY, '128M']) refused({ ringBytes }, /Expected (the option )?ringBytes to be/)
+    for (const blockBytes of [0, -4096, 1000, Number.NaN, Number.POSITIVE_INFINITY]) refused({ blockBytes }, /Expected (the option )?blockBytes to be/)
+    refused({ ringBytes: 4096 * MIB }, /less than 4 GiB/, /workers/)
+    refused({ ringBytes: MIB }, /at least two blocks/)
+    for (const blockTimeoutMs of [0, 65536, 1.5, '20']) refused({ blockTimeoutMs }, /blockTimeoutMs to be an integer from 1 to 65535/)
+    refused({ ringBytes: 2 * MIB, ringHold: { ms: 1, packetsPerSecond: 1 } }, /ringBytes to be absent when ringHold is given/)
+    for (const ringHold of [{}, { ms: 1 }, { ms: 0, packetsPerSecond: 1 }, { ms: 1, packetsPerSecond: Number.NaN }, null, 5]) refused({ ringHold }, /ringHold/)
+    refused({ ringHold: { ms: 1e6, packetsPerSecond: 1e7 } }, /4 GiB/)
+  })
+  test('the page size is the machine’s', () => {
+    refused({ blockBytes: 4096 }, /page size, 65536/, undefined, { pageSize: 65536 })
+    assert.equal(plan({ blockBytes: 65536 }, { pageSize: 65536 }).ring.blockBytes, 65536)
+  })
+  test('more than there is memory is refused before the kernel tries', () => {
+    assert.throws(() => plan({ ringBytes: 1024 * MIB, workers: 4 }, { availableMemoryBytes: 2 ** 30 }), {
+      code: 'RING_REFUSED',
+      message: /^4 × 1\.0 GiB of ring is more than the 1\.0 GiB of memory/,
+    })
+    assert.throws(() => plan({ ringBytes: 256 * MIB, workers: 2, interface: ['a', 'b', 'c'] }, { availableMemoryBytes: 2 ** 30 }), { code: 'RING_REFUSED' })
+    assert.equal(plan({ backend: 'recv', workers: 4 }, { availableMemoryBytes: 2 ** 20 }).backend, 'recv')
+  })
+})
+
+describe('recv', () => {
+  test('buffer and batch', () => {
+    const { receiveBufferBytes, batch } = plan({ backend: 'recv', receiveBufferBytes: 1, batch: 1024 })
+    assert.deepEqual([receiveBufferBytes, batch], [1, 1024])
+    for (const bad of [0, 1025, 1.5, '64']) refused({ batch: bad }, /batch to be an integer from 1 to 1024, got/)
+    for (const bad of [0, 2 ** 30, -5]) refused({ receiveBufferBytes: bad }, /receiveBufferBytes to be an integer from 1 to 1073741823, got/)
+  })
+})
+
+describe('the rest', () => {
+  test('snap length; a ring’s is at most what a block holds', () => {
+    assert.equal(plan({ snapLengthBytes: 96 }).snapLengthBytes, 96)
+    assert.equal(plan({ blockBytes: 65536 }).snapLengthBytes, longestPacket(65536))
+    assert.equal(plan({ blockBytes: 65536, backend: 'recv' }).snapLengthBytes, MAX_SNAP_LENGTH_BYTES)
+    for (const bad of [0, 262_145, -1, '96']) refused({ snapLengthBytes: bad }, /snapLengthBytes to be an integer from 1 to 262144, got/)
+  })
+  test('promiscuous', () => {
+    assert.equal(plan({ promiscuous: false }).promiscuous, false)
+    refused({ promiscuous: 1 }, /promiscuous to be a boolean, got 1 \(number\)/)
+  })
+  test('direction', () => {
+    for (const direction of ['in', 'out', 'inout']) assert.equal(plan({ direction }).direction, direction)
+    refused({ direction: 'both' }, /direction to be one of in, out, inout, got 'both'/)
+  })
+  test('count and duration', () => {
+    assert.equal(plan({ count: 2 ** 40 }).count, 2 ** 40)
+    for (const count of [0, -1, 1.5, 2 ** 53, Number.POSITIVE_INFINITY]) refused({ count }, /count to be an integer from 1 to/)
+    assert.equal(plan({ durationMs: 2 ** 31 - 1 }).durationMs, 2 ** 31 - 1)
+    for (const durationMs of [0, -1, 2 ** 31, 0.5]) refused({ durationMs }, /durationMs to be an integer from 1 to/)
+  })
+  test('netns', () => {
+    assert.equal(plan({ netns: '/proc/1/ns/net' }).netns, '/proc/1/ns/net')
+    for (const netns of ['', 5]) refused({ netns }, /netns to be a string that is not empty/)
+  })
+})
