@@ -62,6 +62,12 @@ export interface CaptureOptions {
   durationMs?: number
   /** Module whose default export is a handler; see `ringtap/handler`. Default: count packets and bytes. */
   handler?: URL | string
+  /**
+   * How many workers that died (their handler threw, or their thread ended) are replaced, over the whole capture. The new worker
+   * has a new handler state and goes on where the old one stopped; the block that it died over is not delivered again. Default 0:
+   * the first error ends the capture.
+   */
+  workerRestarts?: number
   /** Given to the handler's `open`, structured-cloned. */
   handlerData?: unknown
   /** Ends the capture normally when aborted. */
@@ -75,8 +81,8 @@ export type CaptureEvent =
   | { type: 'interface-down'; interface: string }
   /** It is up again and packets flow. */
   | { type: 'interface-up'; interface: string }
-  /** A worker died and `fanout` was built anew without losing its place. */
-  | { type: 'fanout-rebuilt'; interface: string; worker: number }
+  /** A worker died of `error` and another took its place: the same socket, the same place in the fanout group. */
+  | { type: 'worker-replaced'; interface: string; worker: number; error: CaptureError }
   /** Something that the kernel granted only in part: a smaller ring, a smaller buffer. */
   | { type: 'warning'; message: string; hint?: string }
 
@@ -188,6 +194,7 @@ export interface CapturePlan {
   direction: Direction | undefined
   count: number | undefined
   durationMs: number | undefined
+  workerRestarts: number
 }
 
 export type { CaptureError }

@@ -6,7 +6,8 @@
 const COMMAND = 0
 const SNAPSHOT_ASKED = 1
 const SOCKET_CLOSED = 2
-const WORDS = 3
+const BLOCK_IN_HAND = 3
+const WORDS = 4
 
 /** Values of the command word; a higher one overrides. */
 export const RUN = 0
@@ -42,6 +43,13 @@ export class Control {
   /** Said by the worker just before it closes its socket: the number may be another file's at once. */
   markSocketClosed(): void {
     Atomics.store(this.#words, SOCKET_CLOSED, 1)
+  }
+  /** Whether a block has been given to the handler and not been released: what a worker that takes over must pass by. */
+  markBlockInHand(inHand: boolean): void {
+    Atomics.store(this.#words, BLOCK_IN_HAND, inHand ? 1 : 0)
+  }
+  blockInHand(): boolean {
+    return Atomics.load(this.#words, BLOCK_IN_HAND) !== 0
   }
   socketClosed(): boolean {
     return Atomics.load(this.#words, SOCKET_CLOSED) !== 0

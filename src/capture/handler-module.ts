@@ -35,7 +35,7 @@ function complaint(handler: unknown): string | undefined {
   for (const name of ['packet', 'block', 'snapshot', 'merge'] as const) {
     if (fields[name] instanceof AsyncFunction) return `${name} must not be async: a packet is gone when the call returns`
   }
-  if (fields['packet'] !== undefined && fields['block'] !== undefined) return 'it has both packet and block; a worker calls one of them'
+  if (fields.packet !== undefined && fields.block !== undefined) return 'it has both packet and block; a worker calls one of them'
   return undefined
 }
 

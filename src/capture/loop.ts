@@ -4,16 +4,15 @@
  * handler, 1 us a block for everything else.
  */
 
-import { encodeProgram, REJECT_ALL } from '../bpf/classic.js'
 import type { Handler } from '../handler.js'
 import { TPACKET3_HDR } from '../kernel/abi/if_packet.js'
-import { MEMBARRIER_CMD_GLOBAL, POLLERR, POLLFD, POLLHUP, POLLIN, POLLNVAL } from '../kernel/abi/process.js'
-import { attachFilter } from '../kernel/options.js'
+import { POLLERR, POLLFD, POLLHUP, POLLIN, POLLNVAL } from '../kernel/abi/process.js'
 import type { Kernel } from '../kernel/system.js'
 import { threadCpuTime } from '../kernel/thread.js'
 import type { Block } from '../packet/block.js'
 import { BlockPacketView } from '../packet/view.js'
 import type { Source } from '../source/source.js'
+import { closeGate, consumedOf, FULL_COUNTER, storeStatistics } from './account.js'
 import { type Budget, type Control, RUN, STOP } from './control.js'
 import { COUNTER, type CounterWriter } from './counters.js'
 import type { InterfaceWatch } from './interface-watch.js'
@@ -28,8 +27,6 @@ const STATISTICS_INTERVAL_MS = 100
 const DRAIN_MS = 25
 /** After so many polls that say ready without a ready block, the ring is searched. */
 const STALL_POLLS = 3
-
-const drop = { ring: COUNTER.dropRing, socket: COUNTER.dropSocket } as const
 
 export interface LoopContext {
   kernel: Kernel
@@ -67,14 +64,14 @@ export class Loop {
     this.#poll.setInt16(POLLFD.events, POLLIN, true)
     this.#poll.setInt32(POLLFD.sizeof + POLLFD.fd, context.wakeFd, true)
     this.#poll.setInt16(POLLFD.sizeof + POLLFD.events, POLLIN, true)
-    const { values } = context.counters
     // A worker that took over from another starts from its counts.
-    this.#consumed = (values[COUNTER.packets] as number) + (values[COUNTER.dropHandler] as number) + (values[COUNTER.dropConsumer] as number)
+    this.#consumed = consumedOf(context.counters.values)
   }
 
   /** Runs until it is told to stop, or the budget is used up. Throws what the handler throws, with the counters right. */
   run(): LoopEnd {
-    const { source, control, counters, budget } = this.#context
+    const { source, control, counters, budget, handler } = this.#context
+    const handles = handler.packet !== undefined || handler.block !== undefined
     let snapshots = control.snapshotsAsked()
     for (;;) {
       if (control.command() !== RUN) return 'stopped'
@@ -90,9 +87,11 @@ export class Loop {
       }
       const count = block.packetCount
       const granted = budget === undefined ? count : budget.claim(count)
+      if (handles) control.markBlockInHand(true)
       const now = this.#deliver(block, granted)
       if (granted < count) return 'count'
       source.release()
+      if (handles) control.markBlockInHand(false)
       if (now - this.#lastStatistics >= STATISTICS_INTERVAL_MS) this.#readStatistics(now)
       counters.publish()
     }
@@ -104,13 +103,10 @@ export class Loop {
    */
   settle(deliverRest: boolean): void {
     const { kernel, source, counters, control } = this.#context
-    attachFilter(kernel, source.fd, encodeProgram(REJECT_ALL))
-    // A softirq that had passed the filter before may still be writing: one RCU grace period, and none is. Without
-    // membarrier(2) (before 4.3, or seccomp) the account may miss packets of the last microseconds, which came after the stop.
-    kernel.membarrier(MEMBARRIER_CMD_GLOBAL)
+    closeGate(kernel, source.fd)
     this.#readStatistics(performance.now())
     const values = counters.values
-    const placed = (values[COUNTER.offered] as number) - (values[drop[source.full]] as number)
+    const placed = (values[COUNTER.offered] as number) - (values[FULL_COUNTER[source.full]] as number)
     const deadline = performance.now() + DRAIN_MS
     while (deliverRest && control.command() <= STOP && this.#consumed < placed && performance.now() < deadline) {
       const block = source.peek() ?? source.peekUnfinished(placed - this.#consumed)
@@ -216,10 +212,7 @@ export class Loop {
   #readStatistics(now: number): void {
     const { kernel, source, counters } = this.#context
     const values = counters.values
-    const statistics = source.readStatistics()
-    values[COUNTER.offered] = statistics.offered
-    values[drop[source.full]] = statistics.drops
-    values[COUNTER.freezes] = statistics.freezes
+    storeStatistics(values, source.full, source.readStatistics())
     const cpu = threadCpuTime(kernel)
     values[COUNTER.cpuUserUs] = cpu.userMs * 1000
     values[COUNTER.cpuSystemUs] = cpu.systemMs * 1000

@@ -18,7 +18,7 @@ import { loadHandler } from './handler-module.js'
 import { InterfaceDrops } from './interface-drops.js'
 import { MAX_SNAP_LENGTH_BYTES, type MachineFacts, planCapture, workerCpu } from './plan.js'
 import { RunningCapture } from './running.js'
-import { WorkerThread } from './worker-thread.js'
+import { type Restarts, WorkerThread } from './worker-thread.js'
 
 /** What the planner needs to know about this machine. */
 export function machineFacts(kernel: Kernel): MachineFacts {
@@ -80,6 +80,7 @@ class Opening {
     const counters = countersMemory(workerCount)
     const budget = plan.count === undefined ? undefined : Budget.memory(plan.count)
     const allowed = allowedCpus(kernel)
+    const restarts: Restarts = { left: plan.workerRestarts }
     for (const [i, sockets] of this.#sockets.entries()) {
       const cpus = plan.pin === 'queues' ? queueCpus(plan.interfaces[i] as string, allowed) : []
       for (const [w, socket] of sockets.sockets.entries()) {
@@ -87,23 +88,30 @@ class Opening {
         const wake = this.#openWake()
         const ring = socket.ring
         this.#threads.push(
-          new WorkerThread(kernel, socket.descriptor, wake, new Control(control, worker), {
-            worker,
-            workerCount,
-            interfaceName: plan.interfaces[i] as string,
-            interfaceIndex: sockets.identity.index,
-            fd: socket.descriptor.fd,
-            wakeFd: wake.fd,
-            source:
-              ring === undefined
-                ? { kind: 'recv', batch: plan.batch, snapLengthBytes: plan.snapLengthBytes, metadata: needsMetadata(this.#handler) }
-                : { kind: 'ring', blockBytes: ring.blockBytes, blockCount: ring.blockCount },
-            cpu: workerCpu(plan.pin, w, cpus),
-            handler: handlerUrl,
-            handlerData: this.#options.handlerData,
-            control,
-            counters,
-            budget,
+          new WorkerThread({
+            kernel,
+            socket: socket.descriptor,
+            wake,
+            control: new Control(control, worker),
+            restarts,
+            data: {
+              worker,
+              workerCount,
+              interfaceName: plan.interfaces[i] as string,
+              interfaceIndex: sockets.identity.index,
+              fd: socket.descriptor.fd,
+              wakeFd: wake.fd,
+              source:
+                ring === undefined
+                  ? { kind: 'recv', batch: plan.batch, snapLengthBytes: plan.snapLengthBytes, metadata: needsMetadata(this.#handler) }
+                  : { kind: 'ring', blockBytes: ring.blockBytes, blockCount: ring.blockCount },
+              cpu: workerCpu(plan.pin, w, cpus),
+              handler: handlerUrl,
+              handlerData: this.#options.handlerData,
+              control,
+              counters,
+              budget,
+            },
           }),
         )
       }

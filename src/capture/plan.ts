@@ -52,6 +52,7 @@ const KNOWN: Readonly<Record<keyof CaptureOptions, true>> = {
   durationMs: true,
   handler: true,
   handlerData: true,
+  workerRestarts: true,
   signal: true,
   onEvent: true,
 }
@@ -93,6 +94,7 @@ export function planCapture(options: CaptureOptions, machine: MachineFacts): Cap
     promiscuous: boolean('promiscuous', options.promiscuous ?? true),
     direction,
     count: options.count === undefined ? undefined : integer('count', options.count, 1, Number.MAX_SAFE_INTEGER),
+    workerRestarts: integer('workerRestarts', options.workerRestarts ?? 0, 0, 1_000_000),
     durationMs: options.durationMs === undefined ? undefined : integer('durationMs', options.durationMs, 1, MAX_DURATION_MS),
   }
 }

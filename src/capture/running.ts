@@ -50,6 +50,7 @@ export class RunningCapture implements Capture {
     for (const thread of parts.threads) {
       thread.onEvent = (event) => this.#interfaceEvent(thread, event)
       thread.onEnding = (end) => this.#workerEnded(end)
+      thread.onReplaced = (error) => parts.onEvent?.({ type: 'worker-replaced', interface: thread.data.interfaceName, worker: thread.data.worker, error })
     }
     this.#finished = Promise.all(parts.threads.map((thread) => thread.ended)).then(() => {
       this.#close()
@@ -130,7 +131,7 @@ export class RunningCapture implements Capture {
   async snapshot<T = unknown>(): Promise<T | undefined> {
     const { handler, threads } = this.#parts
     if (handler.snapshot === undefined) return undefined
-    const snapshots = (await Promise.all(threads.map((thread) => thread.snapshot()))).filter((snapshot) => snapshot !== undefined)
+    const snapshots = (await Promise.all(threads.map((thread) => thread.snapshots()))).flat()
     if (snapshots.length <= 1) return snapshots[0] as T | undefined
     const merge = handler.merge
     if (merge === undefined) {

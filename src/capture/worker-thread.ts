@@ -4,7 +4,8 @@ import { CaptureError, fromPlainError } from '../errors.js'
 import type { Descriptor } from '../kernel/descriptor.js'
 import { releaseRange } from '../kernel/mapping.js'
 import type { Kernel } from '../kernel/system.js'
-import type { Control } from './control.js'
+import { settleForDead } from './account.js'
+import { type Control, RUN } from './control.js'
 import type { WorkerData, WorkerMessage } from './worker.js'
 
 export interface WorkerEnd {
@@ -16,76 +17,125 @@ export interface WorkerEnd {
 
 const ONE = new Uint8Array(new BigUint64Array([1n]).buffer)
 
+/** How many more workers may be replaced, over the whole capture. */
+export interface Restarts {
+  left: number
+}
+
+export interface WorkerParts {
+  kernel: Kernel
+  /** `data.fd` is its number; the worker closes it as it ends. */
+  socket: Descriptor
+  wake: Descriptor
+  control: Control
+  restarts: Restarts
+  data: Omit<WorkerData, 'restartable' | 'resumes'>
+}
+
 export class WorkerThread {
-  readonly data: WorkerData
+  readonly data: WorkerParts['data']
   /** Settles when the handler is open and the loop runs; rejects with what prevented it. */
   readonly ready: Promise<void>
-  /** Resolves once the thread is gone and its memory with it; never rejects. */
+  /** Resolves once the thread is gone, no other takes its place, and its memory is gone with it; never rejects. */
   readonly ended: Promise<WorkerEnd>
   onEvent: (event: 'interface-down' | 'interface-up') => void = () => {}
   /** Called at the worker's own word that it has ended, a little before `ended`. */
   onEnding: (end: WorkerEnd) => void = () => {}
-  readonly #kernel: Kernel
-  readonly #wake: Descriptor
-  readonly #control: Control
-  readonly #thread: Worker
+  /** Called when another worker takes the place of one that died. */
+  onReplaced: (error: CaptureError) => void = () => {}
+  readonly #parts: WorkerParts
   readonly #snapshots = new Map<number, (value: unknown) => void>()
+  /** Last snapshots of those that were replaced. */
+  readonly #kept: unknown[] = []
+  #thread: Worker
   #end: WorkerEnd | undefined
+  #isReady = false
+  #replacing = false
   #exited = false
+  #resolveReady: () => void = () => {}
+  #rejectReady: (error: CaptureError) => void = () => {}
+  #resolveEnded: (end: WorkerEnd) => void = () => {}
 
-  /** `data.fd` is the number of `socket`, which the worker closes as it ends. */
-  constructor(kernel: Kernel, socket: Descriptor, wake: Descriptor, control: Control, data: WorkerData) {
-    this.data = data
-    this.#kernel = kernel
-    this.#wake = wake
-    this.#control = control
-    this.#thread = new Worker(new URL('./worker.js', import.meta.url), {
-      workerData: data,
+  constructor(parts: WorkerParts) {
+    this.data = parts.data
+    this.#parts = parts
+    this.ready = new Promise((resolve, reject) => {
+      this.#resolveReady = resolve
+      this.#rejectReady = reject
+    })
+    // Whoever opens awaits it; when another worker failed first, nobody does.
+    this.ready.catch(() => {})
+    this.ended = new Promise((resolve) => {
+      this.#resolveEnded = resolve
+    })
+    this.#thread = this.#spawn(false)
+  }
+
+  #spawn(resumes: boolean): Worker {
+    const { data, restarts } = this.#parts
+    const workerData: WorkerData = { ...data, restartable: restarts.left > 0, resumes }
+    const thread = new Worker(new URL('./worker.js', import.meta.url), {
+      workerData,
       name: `ringtap/${data.worker}`,
       // A worker takes over the flags of its process, loaders among them. --input-type alone would keep it from starting, and a
       // list without it is no way out: named explicitly, V8's flags are refused.
       ...(process.execArgv.some((argument) => argument.startsWith('--input-type')) ? { execArgv: [] } : {}),
     })
     const mapped: { address: bigint; length: number }[] = []
-    let resolveReady: () => void = () => {}
-    let rejectReady: (error: CaptureError) => void = () => {}
-    this.ready = new Promise((resolve, reject) => {
-      resolveReady = resolve
-      rejectReady = reject
-    })
-    // Whoever opens awaits it; when another worker failed first, nobody does.
-    this.ready.catch(() => {})
-    this.#thread.on('message', (message: WorkerMessage) => {
+    thread.on('message', (message: WorkerMessage) => {
       if (message.type === 'mapped') mapped.push(message)
-      else if (message.type === 'ready') resolveReady()
+      else if (message.type === 'ready') this.#markReady()
       else if (message.type === 'event') this.onEvent(message.event)
       else if (message.type === 'snapshot') this.#answer(message.asked, message.value)
       else this.#ending({ ...message, error: message.error === undefined ? undefined : fromPlainError(message.error) })
     })
-    this.ended = new Promise((resolve) => {
-      this.#thread.on('error', (error: Error & { code?: string }) => {
-        const why = error.code === 'ERR_WORKER_OUT_OF_MEMORY' ? 'ran out of memory' : `died of ${error.name}: ${error.message}`
-        this.#ending(failed(`worker ${data.worker} ${why}`, error))
-      })
-      this.#thread.on('exit', (exitCode) => {
-        this.#exited = true
-        this.#ending(failed(`worker ${data.worker} ended by itself with exit code ${exitCode}`, undefined))
-        if (control.socketClosed()) socket.forget()
-        // Its isolate is gone and no view with it: now the address range may go too.
-        for (const { address, length } of mapped) releaseRange(kernel, address, length)
-        const end = this.#end as WorkerEnd
-        rejectReady(end.error ?? new CaptureError('WORKER_FAILED', `worker ${data.worker} ended before it was ready`))
-        for (const asked of [...this.#snapshots.keys()]) this.#answer(asked, end.snapshot)
-        resolve(end)
-      })
+    thread.on('error', (error: Error & { code?: string }) => {
+      const why = error.code === 'ERR_WORKER_OUT_OF_MEMORY' ? 'ran out of memory' : `died of ${error.name}: ${error.message}`
+      this.#ending(failed(`worker ${data.worker} ${why}`, error))
     })
+    thread.on('exit', (exitCode) => {
+      this.#ending(failed(`worker ${data.worker} ended by itself with exit code ${exitCode}`, undefined))
+      // Its isolate is gone and no view with it: now the address range may go too.
+      for (const { address, length } of mapped) releaseRange(this.#parts.kernel, address, length)
+      this.#exit()
+    })
+    return thread
+  }
+
+  #markReady(): void {
+    this.#isReady = true
+    this.#resolveReady()
   }
 
   /** The first word counts: after it the thread's exit is expected. */
   #ending(end: WorkerEnd): void {
     if (this.#end !== undefined) return
     this.#end = end
-    this.onEnding(end)
+    const { restarts, control } = this.#parts
+    if (end.error !== undefined && this.#isReady && restarts.left > 0 && control.command() === RUN && end.error.code !== 'INTERFACE_REMOVED') {
+      restarts.left--
+      this.#replacing = true
+    } else this.onEnding(end)
+  }
+
+  #exit(): void {
+    const { kernel, socket, control, data } = this.#parts
+    const end = this.#end as WorkerEnd
+    if (control.socketClosed()) socket.forget()
+    else if (this.#replacing && control.command() === RUN) {
+      // Its socket lives: it stays the fanout member that it was, in the same place, and what comes meanwhile waits in its ring.
+      this.#replacing = false
+      this.#end = undefined
+      if (end.hasSnapshot) this.#kept.push(end.snapshot)
+      this.onReplaced(end.error as CaptureError)
+      this.#thread = this.#spawn(true)
+      return
+    } else if (this.#isReady) settleForDead(kernel, socket.fd, data.counters, data.worker, data.source.kind === 'ring' ? 'ring' : 'socket')
+    this.#exited = true
+    if (this.#replacing) this.onEnding(end)
+    this.#rejectReady(end.error ?? new CaptureError('WORKER_FAILED', `worker ${data.worker} ended before it was ready`))
+    for (const asked of [...this.#snapshots.keys()]) this.#answer(asked, end.snapshot)
+    this.#resolveEnded(end)
   }
 
   #answer(asked: number, value: unknown): void {
@@ -97,22 +147,29 @@ export class WorkerThread {
     }
   }
 
-  snapshot(): Promise<unknown> {
-    if (this.#end !== undefined) return this.ended.then((end) => end.snapshot)
-    const asked = this.#control.askSnapshot()
+  /** The handler's snapshot now or at its end, and the last ones of handlers that it took over from. */
+  async snapshots(): Promise<unknown[]> {
+    const current = await this.#snapshot()
+    return current === undefined ? [...this.#kept] : [...this.#kept, current]
+  }
+
+  #snapshot(): Promise<unknown> {
+    if (this.#exited) return this.ended.then((end) => end.snapshot)
+    const asked = this.#parts.control.askSnapshot()
     const answer = new Promise<unknown>((resolve) => this.#snapshots.set(asked, resolve))
     this.#signal()
     return answer
   }
 
   send(command: number): void {
-    this.#control.send(command)
+    this.#parts.control.send(command)
     this.#signal()
   }
 
   #signal(): void {
     // EAGAIN: the counter is full, so the worker will wake all the same.
-    if (this.#wake.fd >= 0) this.#kernel.write(this.#wake.fd, ONE)
+    const { wake, kernel } = this.#parts
+    if (wake.fd >= 0) kernel.write(wake.fd, ONE)
   }
 
   /** Ends the thread whatever it does, and waits until it is gone. */

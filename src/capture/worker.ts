@@ -2,10 +2,12 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import { CaptureError, type PlainCaptureError, toPlainError } from '../errors.js'
 import type { Handler } from '../handler.js'
-import { openKernel } from '../kernel/system.js'
+import { type Kernel, openKernel } from '../kernel/system.js'
 import { nameThread, pinThread } from '../kernel/thread.js'
 import { RecvSource } from '../source/recv.js'
 import { RingSource } from '../source/ring.js'
+import type { Source } from '../source/source.js'
+import { statisticsOf } from './account.js'
 import { Budget, Control } from './control.js'
 import { COUNTER, CounterWriter } from './counters.js'
 import { loadHandler } from './handler-module.js'
@@ -22,6 +24,10 @@ export interface WorkerData {
   source: { kind: 'ring'; blockBytes: number; blockCount: number } | { kind: 'recv'; batch: number; snapLengthBytes: number; metadata: boolean }
   /** -1: not pinned. */
   cpu: number
+  /** When the handler fails, the socket is left as it is for a worker that takes over. */
+  restartable: boolean
+  /** This worker takes the place of one that died: its socket, its counters, its place in the ring. */
+  resumes: boolean
   /** Absolute URL, or undefined to count only. */
   handler: string | undefined
   handlerData: unknown
@@ -67,16 +73,17 @@ async function main(): Promise<void> {
   nameThread(kernel, `ringtap/${data.worker}`)
   if (data.cpu >= 0) pinThread(kernel, [data.cpu])
   const subject = `${data.interfaceName} worker ${data.worker}`
-  const source = data.source.kind === 'ring' ? new RingSource(kernel, subject, data.fd, data.source) : new RecvSource(kernel, subject, data.fd, data.source)
+  const control = new Control(data.control, data.worker)
+  const counters = new CounterWriter(data.counters, data.worker)
+  const source = openSource(kernel, subject, counters.values)
   post({ type: 'mapped', address: source.mapping.address, length: source.mapping.length })
   let reason: 'stopped' | 'count' | 'error' = 'stopped'
   let failure: unknown
   let snapshot: unknown
   let hasSnapshot = false
-  const control = new Control(data.control, data.worker)
   try {
+    if (data.resumes) passByBlockInHand(source, control)
     const handler: Handler = data.handler === undefined ? {} : await loadHandler(data.handler)
-    const counters = new CounterWriter(data.counters, data.worker)
     const countDrops = (packets: number, why: 'handler' | 'consumer' = 'handler'): void => {
       const values = counters.values
       const counter = why === 'handler' ? COUNTER.dropHandler : COUNTER.dropConsumer
@@ -106,7 +113,8 @@ async function main(): Promise<void> {
       } catch (error) {
         reason = 'error'
         failure = handlerFailed(handler.block === undefined ? 'packet' : 'block', error)
-        loop.settle(false)
+        if (data.restartable) counters.publish()
+        else loop.settle(false)
       }
       if (handler.snapshot !== undefined) {
         const take = handler.snapshot
@@ -122,12 +130,27 @@ async function main(): Promise<void> {
     reason = 'error'
   } finally {
     source.close()
-    // A packet socket waits for RCU grace periods as it closes (packet_release): workers do it side by side, not main in turn.
-    control.markSocketClosed()
-    kernel.close(data.fd)
+    if (failure === undefined || !data.restartable) {
+      // A packet socket waits for RCU grace periods as it closes (packet_release): workers do it side by side, not main in turn.
+      control.markSocketClosed()
+      kernel.close(data.fd)
+    }
   }
   const error = failure === undefined ? undefined : toPlainError(failure, 'WORKER_FAILED')
   post({ type: 'ended', reason, hasSnapshot, snapshot, error })
+}
+
+function openSource(kernel: Kernel, subject: string, values: Float64Array): RingSource | RecvSource {
+  const { fd, source } = data
+  const before = statisticsOf(values, source.kind === 'ring' ? 'ring' : 'socket')
+  return source.kind === 'ring' ? new RingSource(kernel, subject, fd, source, before) : new RecvSource(kernel, subject, fd, source, before)
+}
+
+/** The block that the one before us died over is not delivered twice: what it had not counted shows as `unread` in the end. */
+function passByBlockInHand(source: Source, control: Control): void {
+  source.resync()
+  if (control.blockInHand() && source.full === 'ring' && source.peek() !== undefined) source.release()
+  control.markBlockInHand(false)
 }
 
 function postSnapshot(asked: number, handler: Handler, state: unknown): void {

@@ -102,8 +102,8 @@ export function eventLines(event: CaptureEvent): string[] {
       return [`ringtap: ${event.interface} went down`, '  the capture goes on when it is up again']
     case 'interface-up':
       return [`ringtap: ${event.interface} is up again`]
-    case 'fanout-rebuilt':
-      return [`ringtap: worker ${event.worker} of ${event.interface} was replaced and the fanout group built anew`]
+    case 'worker-replaced':
+      return [`ringtap: worker ${event.worker} of ${event.interface} was replaced: ${event.error.message}`]
     case 'warning':
       return event.hint === undefined ? [`ringtap: warning: ${event.message}`] : [`ringtap: warning: ${event.message}`, `  ${event.hint}`]
   }
@@ -129,7 +129,9 @@ export function snapshotDocument(snapshot: unknown): string {
 /** `event` says which of the events, as `type` already says that it is one. */
 export function eventDocument(event: CaptureEvent): string {
   const { type, ...rest } = event
-  return JSON.stringify({ type: 'event', event: type, ...rest })
+  // An Error has no fields of its own that JSON shows.
+  const error = event.type === 'worker-replaced' ? { error: { code: event.error.code, message: event.error.message } } : {}
+  return JSON.stringify({ type: 'event', event: type, ...rest, ...error })
 }
 
 function milliseconds(ms: number): string {

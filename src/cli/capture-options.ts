@@ -29,6 +29,7 @@ export function captureOptions(values: Values, program?: Program): CaptureOption
       direction: values.direction,
       count: values.count,
       durationMs: values.duration,
+      workerRestarts: values.workerRestarts,
       handler: values.handler === undefined ? undefined : pathToFileURL(values.handler),
       handlerData: values.handlerData?.value,
     }),

@@ -53,7 +53,7 @@ that ends the name, other numbers are packets or bytes. The names are a contract
 |---|---|---|
 | \`start\` | once, when packets flow | the plan: \`backend\`, \`interfaces\`, \`netns\`, \`workersPerInterface\`, \`fanout\` (\`mode\`, \`defrag\`, \`rollover\`, \`ignoreOutgoing\`), \`pin\`, \`ring\` (\`blockBytes\`, \`blockCount\`, \`blockTimeoutMs\`), \`receiveBufferBytes\`, \`batch\`, \`snapLengthBytes\`, \`promiscuous\`, \`direction\`, \`count\`, \`durationMs\`; null is "not given" |
 | \`interval\` | each \`--interval\`, not with \`-q\` | counters of this interval alone; \`packetsPerSecond\`, \`bitsPerSecond\`, \`dropsPerSecond\`; \`total\`: counters since the start |
-| \`event\` | when it happens | \`event\`: \`interface-down\`, \`interface-up\` (\`interface\`), \`fanout-rebuilt\` (\`interface\`, \`worker\`) or \`warning\` (\`message\`, \`hint\`) |
+| \`event\` | when it happens | \`event\`: \`interface-down\`, \`interface-up\` (\`interface\`), \`worker-replaced\` (\`interface\`, \`worker\`, \`error\`) or \`warning\` (\`message\`, \`hint\`) |
 | \`snapshot\` | at the end, with a handler that has snapshots | \`value\`: the workers' last snapshots, merged; a Map becomes an object (or a list of pairs, if its keys are not text or numbers), a Set or typed array a list |
 | \`summary\` | last | \`backend\` (\`ring\` or \`recv\`), \`fanout\` (the mode, null with one worker), \`reason\` (\`count\`, \`duration\`, \`stopped\`, \`aborted\`), counters since the start, \`cpuUserMs\` and \`cpuSystemMs\` of the whole process |
 | \`error\` | instead of the summary | \`code\` (as in the library; \`USAGE\` is the command line's own, null anything unforeseen), \`message\`, \`hint\` |

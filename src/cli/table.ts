@@ -167,6 +167,14 @@ export const COMMANDS = [
       { name: 'block', kind: 'size', libraryDefault: '1M', api: 'blockBytes', group: HOW, doc: 'block of the ring, a multiple of the page size' },
       { name: 'block-timeout', kind: 'duration', libraryDefault: '20ms', api: 'blockTimeoutMs', group: HOW, doc: 'how long a block that is not full waits' },
       {
+        name: 'worker-restarts',
+        kind: 'integer',
+        libraryDefault: '0',
+        api: 'workerRestarts',
+        group: HOW,
+        doc: 'replace so many workers that died, instead of ending',
+      },
+      {
         name: 'buffer-size',
         letter: 'B',
         kind: 'kibibytes',

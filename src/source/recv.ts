@@ -20,10 +20,10 @@ export class RecvSource implements Source {
   #ready: Block | undefined
   #error = 0
 
-  constructor(kernel: Kernel, subject: string, fd: number, geometry: BatchGeometry) {
+  constructor(kernel: Kernel, subject: string, fd: number, geometry: BatchGeometry, before?: SourceStatistics) {
     this.fd = fd
     this.#kernel = kernel
-    this.#statistics = new StatisticsReader(kernel, fd)
+    this.#statistics = new StatisticsReader(kernel, fd, before)
     this.mapping = Mapping.map(kernel, subject, -1, batchMemoryBytes(geometry))
     this.#batch = new ReceiveBatch(this.mapping.buffer, this.mapping.address, geometry)
     // With MSG_TRUNC a message's length is the packet's, however much of it fits; with metadata PACKET_AUXDATA tells it.

@@ -14,9 +14,9 @@ export class RingSource implements Source {
   readonly #ring: Tpacket3Ring
   readonly #statistics: StatisticsReader
 
-  constructor(kernel: Kernel, subject: string, fd: number, geometry: RingGeometry) {
+  constructor(kernel: Kernel, subject: string, fd: number, geometry: RingGeometry, before?: SourceStatistics) {
     this.fd = fd
-    this.#statistics = new StatisticsReader(kernel, fd)
+    this.#statistics = new StatisticsReader(kernel, fd, before)
     this.mapping = Mapping.map(kernel, subject, fd, geometry.blockBytes * geometry.blockCount)
     this.#ring = new Tpacket3Ring(this.mapping.buffer, geometry)
   }

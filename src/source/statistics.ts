@@ -6,13 +6,15 @@ import type { Kernel } from '../kernel/system.js'
 import type { SourceStatistics } from './source.js'
 
 export class StatisticsReader {
-  readonly total: SourceStatistics = { offered: 0, drops: 0, freezes: 0 }
+  readonly total: SourceStatistics
   readonly #kernel: Kernel
   readonly #fd: number
   readonly #words = new Uint32Array(new ArrayBuffer(TPACKET_STATS_V3.sizeof))
   readonly #bytes = new Uint8Array(this.#words.buffer)
 
-  constructor(kernel: Kernel, fd: number) {
+  /** `before` is what had been read from this socket by a worker whose place this one takes. */
+  constructor(kernel: Kernel, fd: number, before: SourceStatistics = { offered: 0, drops: 0, freezes: 0 }) {
+    this.total = { ...before }
     this.#kernel = kernel
     this.#fd = fd
   }

@@ -39,10 +39,12 @@ function keys<T extends string>(all: Record<T, true>): T[] {
   return Object.keys(all) as T[]
 }
 
-/** The cells of the table row that begins with this name, alone or among others. */
-function row(name: string): string[] {
-  const line = library.split('\n').find((text) => text.startsWith('| ') && (text.split(' | ', 1)[0] as string).includes(`\`${name}\``))
-  assert.ok(line !== undefined, `docs/library.md has no row for ${name}`)
+/** The cells of the table row that begins with this name, alone or among others, under a heading of docs/library.md. */
+function row(heading: string, name: string): string[] {
+  const [, section] = library.split(`\n## ${heading}\n`) as [string, string?]
+  const lines = section?.split('\n## ', 1)[0]?.split('\n') ?? []
+  const line = lines.find((text) => text.startsWith('| ') && (text.split(' | ', 1)[0] as string).includes(`\`${name}\``))
+  assert.ok(line !== undefined, `docs/library.md has no row for ${name} under ${heading}`)
   return line
     .split('|')
     .slice(1, -1)
@@ -123,10 +125,11 @@ test('docs/library.md has every option, with its default', () => {
     durationMs: true,
     handler: true,
     handlerData: true,
+    workerRestarts: true,
     signal: true,
     onEvent: true,
   })
-  for (const option of options) assert.equal(row(option).length, 4, option)
+  for (const option of options) assert.equal(row('Options', option).length, 4, option)
 
   const plan = planCapture({ interface: 'eth0', workers: 2 }, { pageSize: 4096, cpus: [0, 1], availableMemoryBytes: 2 ** 40 })
   const mebibytes = (bytes: number) => `${bytes / 2 ** 20} MiB`
@@ -140,24 +143,24 @@ test('docs/library.md has every option, with its default', () => {
     promiscuous: String(plan.promiscuous),
     fanout: `\`${plan.fanout?.mode}\``,
     workers: '1',
+    workerRestarts: String(plan.workerRestarts),
   }
-  for (const [option, expected] of Object.entries(defaults)) assert.equal(row(option)[2], expected, option)
+  for (const [option, expected] of Object.entries(defaults)) assert.equal(row('Options', option)[2], expected, option)
   const one = planCapture({ interface: 'eth0' }, { pageSize: 4096, cpus: [0, 1], availableMemoryBytes: 2 ** 40 })
   assert.deepEqual([one.workersPerInterface, one.backend], [1, 'ring'])
 
-  for (const option of keys<Exclude<keyof PacketsOptions, keyof CaptureOptions>>({ whenFull: true, queueBytes: true })) assert.equal(row(option).length, 3)
+  for (const option of keys<Exclude<keyof PacketsOptions, keyof CaptureOptions>>({ whenFull: true, queueBytes: true }))
+    assert.equal(row('packets(): one packet after another', option).length, 3)
   for (const flag of keys<keyof FanoutOptions>({ mode: true, defrag: true, rollover: true, ignoreOutgoing: true, program: true })) {
     assert.ok(library.includes(`\`${flag}\``) || library.includes(`${flag}: `), flag)
   }
 })
 
 test('docs/library.md has every backend, fanout mode, event and field', () => {
-  const rows = {
-    fanout: FANOUT_MODES,
-    drops: keys<keyof Drops>({ ring: true, socket: true, handler: true, consumer: true, unread: true }),
-    notDrops: ['freezes', 'truncated', 'interfaceDrops'],
-    events: keys<CaptureEvent['type']>({ 'interface-down': true, 'interface-up': true, 'fanout-rebuilt': true, warning: true }),
-    view: keys<Exclude<keyof PacketView, 'copy' | 'copyInto'>>({
+  const rows: Record<string, readonly string[]> = {
+    'Several workers: fanout': FANOUT_MODES,
+    'Interface life and events': keys<CaptureEvent['type']>({ 'interface-down': true, 'interface-up': true, 'worker-replaced': true, warning: true }),
+    Handlers: keys<Exclude<keyof PacketView, 'copy' | 'copyInto'>>({
       bytes: true,
       offset: true,
       capturedLength: true,
@@ -175,25 +178,31 @@ test('docs/library.md has every backend, fanout mode, event and field', () => {
       interfaceIndex: true,
       rxhash: true,
     }),
-    worker: keys<keyof WorkerCounters>({
-      worker: true,
-      interface: true,
-      packets: true,
-      bytes: true,
-      offered: true,
-      drops: true,
-      dropped: true,
-      freezes: true,
-      truncated: true,
-      blocks: true,
-      cpu: true,
-      cpuUserMs: true,
-      cpuSystemMs: true,
-      handlerMaxMs: true,
-      handlerBusyMs: true,
-    }),
+    Counters: [
+      ...keys<keyof Drops>({ ring: true, socket: true, handler: true, consumer: true, unread: true }),
+      'freezes',
+      'truncated',
+      'interfaceDrops',
+      ...keys<keyof WorkerCounters>({
+        worker: true,
+        interface: true,
+        packets: true,
+        bytes: true,
+        offered: true,
+        drops: true,
+        dropped: true,
+        freezes: true,
+        truncated: true,
+        blocks: true,
+        cpu: true,
+        cpuUserMs: true,
+        cpuSystemMs: true,
+        handlerMaxMs: true,
+        handlerBusyMs: true,
+      }),
+    ],
   }
-  for (const [what, names] of Object.entries(rows)) for (const name of names) assert.ok(row(name).length >= 2, `${what}: ${name}`)
+  for (const [heading, names] of Object.entries(rows)) for (const name of names) assert.ok(row(heading, name).length >= 2)
 
   const mentioned = [
     ...BACKENDS,
@@ -218,7 +227,7 @@ test('docs/library.md has every backend, fanout mode, event and field', () => {
 })
 
 test('docs/library.md has every error code, with the exit status that the command has for it', () => {
-  for (const code of CAPTURE_ERROR_CODES) assert.equal(row(code)[3], String(describeFailure(new CaptureError(code, '')).status), code)
+  for (const code of CAPTURE_ERROR_CODES) assert.equal(row('Errors', code)[3], String(describeFailure(new CaptureError(code, '')).status), code)
   const documented = [...library.matchAll(/^\| `([A-Z_]{4,})` \|/gm)].map(([, code]) => code)
   assert.deepEqual(documented.sort(), [...CAPTURE_ERROR_CODES].sort())
 })

@@ -82,6 +82,7 @@ async function main(options: CaptureOptions): Promise<CaptureSummary> {
     signal: AbortSignal.timeout(1000),
     onEvent(event) {
       if (event.type === 'warning') same<typeof event.hint, string | undefined>()
+      else if (event.type === 'worker-replaced') same<typeof event.error, CaptureError>()
       else same<typeof event.interface, string>()
     },
   })

@@ -12,7 +12,7 @@ import {
   summaryDocument,
   summaryLines,
 } from '#src/cli/capture-lines.js'
-import type { CapturePlan, CaptureStats, CaptureSummary, Drops, WorkerCounters } from '#src/index.js'
+import { CaptureError, type CapturePlan, type CaptureStats, type CaptureSummary, type Drops, type WorkerCounters } from '#src/index.js'
 
 const NO_DROPS: Drops = { ring: 0, socket: 0, handler: 0, consumer: 0, unread: 0 }
 
@@ -72,6 +72,7 @@ const PLAN: CapturePlan = {
   direction: undefined,
   count: undefined,
   durationMs: undefined,
+  workerRestarts: 0,
 }
 
 test('the line that says what is listened to, and how', () => {
@@ -137,8 +138,9 @@ test('with -v, what it cost', () => {
 test('events', () => {
   assert.deepEqual(eventLines({ type: 'interface-down', interface: 'eth0' }), ['ringtap: eth0 went down', '  the capture goes on when it is up again'])
   assert.deepEqual(eventLines({ type: 'interface-up', interface: 'eth0' }), ['ringtap: eth0 is up again'])
-  assert.deepEqual(eventLines({ type: 'fanout-rebuilt', interface: 'eth0', worker: 1 }), [
-    'ringtap: worker 1 of eth0 was replaced and the fanout group built anew',
+  const error = new CaptureError('HANDLER_FAILED', 'handler packet() of worker 1 threw Error: no')
+  assert.deepEqual(eventLines({ type: 'worker-replaced', interface: 'eth0', worker: 1, error }), [
+    'ringtap: worker 1 of eth0 was replaced: handler packet() of worker 1 threw Error: no',
   ])
   assert.deepEqual(eventLines({ type: 'warning', message: 'smaller', hint: 'try less' }), ['ringtap: warning: smaller', '  try less'])
   assert.deepEqual(eventLines({ type: 'warning', message: 'smaller' }), ['ringtap: warning: smaller'])

@@ -22,7 +22,7 @@ test('every option has its name in the API', () => {
   assert.deepEqual(
     options(
       ...'-i eth1 --netns blue --backend ring --workers 4 --fanout hash,defrag --pin 0-1 --ring 256M --block 2M --block-timeout 60ms'.split(' '),
-      ...'-c 10 --duration 5s -s 96 -p -Q in --batch 32 --receive-buffer 8M --handler-data [1]'.split(' '),
+      ...'-c 10 --duration 5s -s 96 -p -Q in --batch 32 --receive-buffer 8M --worker-restarts 2 --handler-data [1]'.split(' '),
     ),
     {
       interface: ['eth0', 'eth1'],
@@ -36,6 +36,7 @@ test('every option has its name in the API', () => {
       blockTimeoutMs: 60,
       count: 10,
       durationMs: 5000,
+      workerRestarts: 2,
       snapLengthBytes: 96,
       promiscuous: false,
       direction: 'in',
