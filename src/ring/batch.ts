@@ -104,7 +104,7 @@ export class ReceiveBatch {
       const at = (first + i * slot) >>> 2
       const length = words[header + MMSGHDR.msg_len / 4] as number
       words[at] = i + 1 === count ? 0 : slot
-      words[at + TPACKET3_HDR.tp_snaplen / 4] = length < snapLength ? length : snapLength
+      words[at + TPACKET3_HDR.tp_snaplen / 4] = Math.min(length, snapLength)
       words[at + TPACKET3_HDR.tp_len / 4] = length
       header += MMSGHDR.sizeof >>> 2
     }
