@@ -4,7 +4,7 @@ import { openCapture } from 'ringtap'
 const [name = 'eth0', netns] = process.argv.slice(2)
 const capture = await openCapture({
   interface: name,
-  ...(netns && { netns }),
+  netns,
   workers: 2,
   fanout: 'hash',
   durationMs: 5_000,

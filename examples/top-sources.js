@@ -4,7 +4,7 @@ import { openCapture } from 'ringtap'
 const [name = 'eth0', netns] = process.argv.slice(2)
 const capture = await openCapture({
   interface: name,
-  ...(netns && { netns }),
+  netns,
   workers: 'auto',
   durationMs: 10_000,
   handler: new URL('./handlers/sources.js', import.meta.url),

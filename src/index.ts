@@ -21,7 +21,7 @@ export type {
   WorkerCounters,
 } from './capture/api.js'
 export { BACKENDS, FANOUT_MODES } from './capture/api.js'
-export { openCapture } from './capture/open.js'
+export { machineFacts, openCapture } from './capture/open.js'
 export { type Packet, type Packets, type PacketsOptions, packets } from './capture/packets.js'
 export { type MachineFacts, planCapture } from './capture/plan.js'
 export { CAPTURE_ERROR_CODES, CaptureError, type CaptureErrorCode, type CaptureErrorOptions } from './errors.js'

@@ -18,7 +18,10 @@ export interface FanoutOptions {
   rollover?: boolean
   /** The group takes no packets that this host sends. Linux 6.2. Default: what `direction` says. */
   ignoreOutgoing?: boolean
-  /** For mode `cbpf`: a classic BPF program that answers the worker's index, as `[code, jt, jf, k]` rows. */
+  /**
+   * For mode `cbpf`: a classic BPF program that answers the worker's index, as `[code, jt, jf, k]` rows. Plain offsets count from
+   * the network header of packets that arrive; SKF_LL_OFF counts from the link header.
+   */
   program?: readonly (readonly [code: number, jt: number, jf: number, k: number])[]
 }
 
@@ -29,51 +32,51 @@ export interface CaptureOptions {
   /** Name of an interface, or several: each gets its own workers. */
   interface: string | readonly string[]
   /** Network namespace: a name in /run/netns, a path, or a pid. Default: this process's. Needs CAP_SYS_ADMIN. */
-  netns?: string
+  netns?: string | undefined
   /** Default `auto`. */
-  backend?: Backend
+  backend?: Backend | undefined
   /** Workers an interface, each a thread with a socket of its own; `auto` is one for each CPU that this process may use. Default 1. At most 256. */
-  workers?: number | 'auto'
+  workers?: number | 'auto' | undefined
   /** How packets are spread over more than one worker. Default mode `cpu`. */
-  fanout?: FanoutMode | FanoutOptions
-  /** CPU of each worker in turn, used again from the start when there are more workers; `queues` pins worker i to the CPU that serves receive queue i. Default: not pinned. */
-  pin?: readonly number[] | 'queues'
+  fanout?: FanoutMode | FanoutOptions | undefined
+  /** CPU of each worker of the capture in turn, used again from the start when there are more workers; `queues` pins worker i to the CPU that serves receive queue i. Default: not pinned. */
+  pin?: readonly number[] | 'queues' | undefined
   /** Memory of each worker's ring in bytes, a multiple of `blockBytes`. Default 64 MiB. `ring` only. */
-  ringBytes?: number
+  ringBytes?: number | undefined
   /** Instead of `ringBytes`: as much as holds this many milliseconds of minimum-size packets at this rate (of one worker). */
-  ringHold?: { ms: number; packetsPerSecond: number }
+  ringHold?: { ms: number; packetsPerSecond: number } | undefined
   /** Bytes of a block, a multiple of the page size. Default 1 MiB. `ring` only. */
-  blockBytes?: number
+  blockBytes?: number | undefined
   /** How long a block that is not full waits before it is handed over (`tp_retire_blk_tov`), 1 to 65535. Default 20. `ring` only. */
-  blockTimeoutMs?: number
+  blockTimeoutMs?: number | undefined
   /** Socket receive buffer in bytes (SO_RCVBUFFORCE, else SO_RCVBUF). Default 2 MiB: a longer queue survives longer bursts, but its packets have left the caches when they are read. `recv` only. */
-  receiveBufferBytes?: number
+  receiveBufferBytes?: number | undefined
   /** Packets a recvmmsg(2) call, 1 to 1024. Default 64. `recv` only. */
-  batch?: number
+  batch?: number | undefined
   /** Bytes kept of each packet, 1 to 262144. Default 262144. */
-  snapLengthBytes?: number
+  snapLengthBytes?: number | undefined
   /** Take packets that are not for this host as well. Default true. Ends with the process, whatever happens. */
-  promiscuous?: boolean
+  promiscuous?: boolean | undefined
   /** Default `inout`; on a loopback interface `in`, where the kernel shows each packet twice. */
-  direction?: Direction
+  direction?: Direction | undefined
   /** End after this many packets over all workers. */
-  count?: number
+  count?: number | undefined
   /** End after this many milliseconds. */
-  durationMs?: number
+  durationMs?: number | undefined
   /** Module whose default export is a handler; see `ringtap/handler`. Default: count packets and bytes. */
-  handler?: URL | string
+  handler?: URL | string | undefined
   /**
    * How many workers that died (their handler threw, or their thread ended) are replaced, over the whole capture. The new worker
    * has a new handler state and goes on where the old one stopped; the block that it died over is not delivered again. Default 0:
    * the first error ends the capture.
    */
-  workerRestarts?: number
+  workerRestarts?: number | undefined
   /** Given to the handler's `open`, structured-cloned. */
-  handlerData?: unknown
+  handlerData?: unknown | undefined
   /** Ends the capture normally when aborted. */
-  signal?: AbortSignal
+  signal?: AbortSignal | undefined
   /** Called on the main thread for what happens to interfaces and workers. */
-  onEvent?: (event: CaptureEvent) => void
+  onEvent?: ((event: CaptureEvent) => void) | undefined
 }
 
 export type CaptureEvent =

@@ -21,7 +21,7 @@ import { RunningCapture } from './running.js'
 import { type Restarts, WorkerThread } from './worker-thread.js'
 
 /** What the planner needs to know about this machine. */
-export function machineFacts(kernel: Kernel): MachineFacts {
+export function machineFacts(kernel: Kernel = openKernel()): MachineFacts {
   return { pageSize: kernel.pageSize, cpus: allowedCpus(kernel), availableMemoryBytes: freemem() }
 }
 
@@ -105,7 +105,7 @@ class Opening {
                 ring === undefined
                   ? { kind: 'recv', batch: plan.batch, snapLengthBytes: plan.snapLengthBytes, metadata: needsMetadata(this.#handler) }
                   : { kind: 'ring', blockBytes: ring.blockBytes, blockCount: ring.blockCount },
-              cpu: workerCpu(plan.pin, w, cpus),
+              cpu: plan.pin === 'queues' ? workerCpu(cpus, w) : workerCpu(plan.pin, worker),
               handler: handlerUrl,
               handlerData: this.#options.handlerData,
               control,

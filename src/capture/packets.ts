@@ -72,6 +72,8 @@ async function* iterate(
   let capture: Capture | undefined
   let readers: QueueReader[] = []
   let ended = false
+  let yielded = 0
+  let failure: unknown
   try {
     if (whenFull !== 'drop' && whenFull !== 'wait')
       throw new CaptureError('INVALID_OPTION', `Expected the option whenFull to be one of drop, wait, got '${String(whenFull)}'`)
@@ -98,7 +100,6 @@ async function* iterate(
       },
     )
     let lostInKernel = 0
-    let yielded = 0
     for (;;) {
       const wasEnded = ended
       let took = 0
@@ -112,29 +113,40 @@ async function* iterate(
           packet.droppedBefore += droppedBefore
           lostInKernel += droppedBefore
           droppedBefore = 0
+          yielded++
           yield packet
-          if (++yielded === count) return
+          if (yielded === count) return
         }
       }
       if (took > 0) continue
       if (wasEnded) return
       await bellRung(bellWords, readers, over)
     }
+  } catch (error) {
+    failure = error
+    throw error
   } finally {
     for (const reader of readers) reader.close()
     // An error of the capture ends the iteration with it.
-    if (capture !== undefined) await finish(capture, readers, settle, fail)
-    else fail(new CaptureError('WORKER_FAILED', 'the capture did not open'))
+    if (capture === undefined) fail(failure)
+    else await finish(capture, readers, yielded === count, settle, fail)
   }
 }
 
-async function finish(capture: Capture, readers: QueueReader[], settle: (summary: CaptureSummary) => void, fail: (error: unknown) => void): Promise<void> {
+async function finish(
+  capture: Capture,
+  readers: QueueReader[],
+  counted: boolean,
+  settle: (summary: CaptureSummary) => void,
+  fail: (error: unknown) => void,
+): Promise<void> {
   try {
     const summary = await capture.stop()
     const left = readers.map((reader) => reader.countLeft())
     const total = left.reduce((a, b) => a + b, 0)
     settle({
       ...summary,
+      reason: counted ? 'count' : summary.reason,
       packets: summary.packets - total,
       dropped: summary.dropped + total,
       drops: { ...summary.drops, consumer: summary.drops.consumer + total },

@@ -99,9 +99,8 @@ export function planCapture(options: CaptureOptions, machine: MachineFacts): Cap
   }
 }
 
-/** Worker i of an interface runs here, -1 where it may; `queueCpus` are the CPUs of the interface's receive queues. */
-export function workerCpu(pin: CapturePlan['pin'], worker: number, queueCpus: readonly number[]): number {
-  const cpus = pin === 'queues' ? queueCpus : pin
+/** The CPU of the i-th worker, -1 where it may run anywhere; the list is used again from the start. */
+export function workerCpu(cpus: readonly number[] | undefined, worker: number): number {
   return cpus === undefined || cpus.length === 0 ? -1 : (cpus[worker % cpus.length] as number)
 }
 

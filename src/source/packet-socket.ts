@@ -304,8 +304,11 @@ export class PacketSockets {
   }
 
   #openGate(fd: number): void {
-    const { snapLengthBytes, maxSnapLengthBytes } = this.#spec
+    const { ring, metadata, maxSnapLengthBytes } = this.#spec
     const kernel = this.#kernel
+    // NB: a filter that cuts, cuts what MSG_TRUNC answers as well. Without auxiliary data that is the only word on the length on
+    // the wire, so the reader alone cuts.
+    const snapLengthBytes = ring === undefined && !metadata ? maxSnapLengthBytes : this.#spec.snapLengthBytes
     if (snapLengthBytes >= maxSnapLengthBytes && this.#direction === 'inout') {
       if (this.#spec.fanout !== undefined) this.#set('setsockopt(SO_DETACH_FILTER)', () => detachFilter(kernel, fd))
       return

@@ -147,15 +147,11 @@ describe('pin', () => {
   })
   test('workers take the CPUs in turn', () => {
     assert.deepEqual(
-      [0, 1, 2, 3, 4].map((worker) => workerCpu([5, 7], worker, [])),
+      [0, 1, 2, 3, 4].map((worker) => workerCpu([5, 7], worker)),
       [5, 7, 5, 7, 5],
     )
-    assert.deepEqual(
-      [0, 1, 2].map((worker) => workerCpu('queues', worker, [2, 3])),
-      [2, 3, 2],
-    )
-    assert.equal(workerCpu(undefined, 1, [0, 1]), -1)
-    assert.equal(workerCpu('queues', 1, []), -1)
+    assert.equal(workerCpu(undefined, 1), -1)
+    assert.equal(workerCpu([], 1), -1)
   })
 })
 

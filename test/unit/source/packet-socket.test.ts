@@ -148,7 +148,10 @@ describe('order', () => {
       '1 PACKET_ADD_MEMBERSHIP',
       '1 bind protocol 0x3 ifindex 7',
     ])
-    assert.deepEqual(sequence({ ring: undefined, metadata: false }).slice(5, 7), ['1 SO_RCVBUFFORCE', '1 get SO_RCVBUF'])
+    assert.deepEqual(sequence({ ring: undefined, metadata: false }).slice(5, 8), ['1 SO_RCVBUFFORCE', '1 get SO_RCVBUF', '---'])
+    // Without auxiliary data a filter that cuts would cut the length on the wire.
+    assert.deepEqual(sequence({ ring: undefined, metadata: false, snapLengthBytes: 96 }), sequence({ ring: undefined, metadata: false }))
+    assert.ok(sequence({ ring: undefined, snapLengthBytes: 96 }).includes('1 SO_ATTACH_FILTER 1 instructions'))
   })
 
   test('direction: a filter, and on one socket the kernel’s own option as well', () => {
