@@ -41,6 +41,7 @@ test('defaults', () => {
     direction: undefined,
     count: undefined,
     durationMs: undefined,
+    workerRestarts: 0,
   })
 })
 
