@@ -21,9 +21,20 @@ export interface Collected {
   frame: Uint8Array
 }
 
+/** `data.gate`, if given: open counts itself in the first word and waits until the second is not 0. */
+async function pass(gate: SharedArrayBuffer | undefined): Promise<void> {
+  if (gate === undefined) return
+  const words = new Int32Array(gate)
+  Atomics.add(words, 0, 1)
+  while (Atomics.load(words, 1) === 0) await new Promise((resolve) => setTimeout(resolve, 2))
+}
+
 export default defineHandler({
   needs: { rxhash: true },
-  open: ({ workerIndex, interfaceName }) => ({ worker: workerIndex, interfaceName, packets: [] as Collected[] }),
+  async open({ workerIndex, interfaceName, data }) {
+    await pass((data as { gate?: SharedArrayBuffer } | undefined)?.gate)
+    return { worker: workerIndex, interfaceName, packets: [] as Collected[] }
+  },
   packet(p, { worker, interfaceName, packets }) {
     const at = p.offset
     const { bytes } = p
