@@ -60,6 +60,8 @@ export class RunningCapture implements Capture {
     })
     // An error is told by stats(), stop(), finished or dispose, whichever is used; none of them need be.
     this.#finished.catch(() => {})
+    // One may have ended while another was still loading its handler.
+    for (const { end } of parts.threads) if (end !== undefined) this.#workerEnded(end)
     if (parts.plan.durationMs !== undefined) this.#timer = setTimeout(() => this.#end('duration'), parts.plan.durationMs)
     parts.signal?.addEventListener('abort', this.#abort, { once: true })
     if (parts.signal?.aborted === true) this.#abort()
@@ -169,7 +171,7 @@ export class RunningCapture implements Capture {
   #watchHandlers(): void {
     this.#patience = setTimeout(() => {
       for (const thread of this.#parts.threads) {
-        if (thread.hasEnded) continue
+        if (thread.end !== undefined) continue
         const error = new CaptureError('WORKER_FAILED', `worker ${thread.data.worker}: the handler has not returned for ${HANDLER_PATIENCE_MS} ms`, {
           hint: 'its thread was ended; packets that it had not read are lost and not counted',
         })

@@ -178,8 +178,9 @@ export class WorkerThread {
     await this.ended
   }
 
-  get hasEnded(): boolean {
-    return this.#end !== undefined
+  /** How it ended, once it has said so and no other takes its place. */
+  get end(): WorkerEnd | undefined {
+    return this.#replacing ? undefined : this.#end
   }
 }
 

@@ -1,0 +1,237 @@
+/** What happens to interfaces under a capture, and captures in other namespaces and on several interfaces. */
+import assert from 'node:assert/strict'
+import { execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { describe } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { CaptureEvent, CaptureOptions } from '#src/capture/api.js'
+import { openCapture } from '#src/capture/open.js'
+import { createTestbed, startFlood, type Testbed } from '#src/testbed/index.js'
+import { assertAccount, caughtUp, handlerUrl, inNamespace, live, openDescriptors, openOn, RawSender, range, until } from '../support/live.js'
+import type { Collected } from './handlers/collect.js'
+
+const COLLECT = { handler: handlerUrl('collect') }
+const SHAPES: [name: string, options: Omit<CaptureOptions, 'interface'>][] = [
+  ['ring', { backend: 'ring' }],
+  ['recv', { backend: 'recv' }],
+  ['ring+fanout', { backend: 'ring', workers: 2, fanout: 'lb' }],
+  ['recv+fanout', { backend: 'recv', workers: 2, fanout: 'lb' }],
+]
+
+function link(testbed: Testbed, ...words: string[]): void {
+  inNamespace(testbed.receiver.netns, 'ip', 'link', ...words)
+}
+
+/** Until the veth carries packets again; both ends have a carrier when both are up. */
+async function carrier(testbed: Testbed): Promise<void> {
+  const { interface: name, netns } = testbed.receiver
+  await until('a carrier', () => inNamespace(netns, 'ip', '-o', 'link', 'show', 'dev', name).includes('LOWER_UP'))
+}
+
+function numbersOf(packets: readonly Collected[] | undefined): number[] {
+  return (packets ?? []).map((it) => it.number).sort((a, b) => a - b)
+}
+
+describe('interface life', () => {
+  for (const [name, options] of SHAPES) {
+    live(`${name}: down and up again, told and resumed`, async (t) => {
+      using testbed = createTestbed()
+      using sender = new RawSender(testbed.sender)
+      const events: CaptureEvent[] = []
+      await using capture = await openOn(testbed, { ...options, ...COLLECT, onEvent: (event) => events.push(event) })
+      const mirror = testbed.receiver.interface
+      let sent = 0
+      for (let round = 1; round <= 3; round++) {
+        sender.sendNumbered(100, sent)
+        sent += 100
+        await caughtUp(capture, sent)
+        link(testbed, 'set', mirror, 'down')
+        await until('down is told', () => events.length === 2 * round - 1)
+        // A worker that does not read the error of its socket would spin here.
+        const before = process.cpuUsage()
+        await sleep(300)
+        const { user, system } = process.cpuUsage(before)
+        assert.ok(user + system < 150_000, `${(user + system) / 1000} ms of CPU in 300 ms`)
+        link(testbed, 'set', mirror, 'up')
+        await until('up is told', () => events.length === 2 * round)
+        await carrier(testbed)
+      }
+      sender.sendNumbered(100, sent)
+      sent += 100
+      await caughtUp(capture, sent)
+      const packets = await capture.snapshot<Collected[]>()
+      assertAccount(await capture.stop(), sent)
+      assert.deepEqual(numbersOf(packets), range(sent))
+      assert.deepEqual(
+        events,
+        [1, 2, 3].flatMap(() => [
+          { type: 'interface-down', interface: mirror },
+          { type: 'interface-up', interface: mirror },
+        ]),
+      )
+      t.diagnostic(`${sent} packets over three downs`)
+    })
+
+    live(`${name}: deleted, the capture ends and says why`, async () => {
+      const descriptors = openDescriptors().length
+      {
+        using testbed = createTestbed()
+        using sender = new RawSender(testbed.sender)
+        const capture = await openOn(testbed, { ...options, ...COLLECT })
+        sender.sendNumbered(50)
+        await caughtUp(capture, 50)
+        const before = performance.now()
+        link(testbed, 'delete', testbed.receiver.interface)
+        await assert.rejects(capture.finished, { code: 'INTERFACE_REMOVED', message: `${testbed.receiver.interface}: the interface was removed` })
+        assert.ok(performance.now() - before < 2000)
+        const counters = capture.counters()
+        assertAccount(counters, 50)
+        assert.equal(counters.packets, 50)
+        await assert.rejects(capture.stop(), { code: 'INTERFACE_REMOVED' })
+        testbed.close()
+      }
+      assert.equal(openDescriptors().length, descriptors)
+    })
+
+    live(`${name}: renamed, it goes on`, async () => {
+      using testbed = createTestbed()
+      using sender = new RawSender(testbed.sender)
+      const events: CaptureEvent[] = []
+      await using capture = await openOn(testbed, { ...options, ...COLLECT, onEvent: (event) => events.push(event) })
+      sender.sendNumbered(50)
+      await caughtUp(capture, 50)
+      // Up interfaces may be renamed since Linux 6.2; before, down and up.
+      link(testbed, 'set', testbed.receiver.interface, 'name', 'renamed0')
+      sender.sendNumbered(50, 50)
+      await caughtUp(capture, 100)
+      link(testbed, 'set', 'renamed0', 'name', testbed.receiver.interface)
+      const packets = await capture.snapshot<Collected[]>()
+      assertAccount(await capture.stop(), 100)
+      assert.deepEqual(numbersOf(packets), range(100))
+      assert.deepEqual(events, [])
+    })
+  }
+
+  live('deleted under a full flood', async () => {
+    using testbed = createTestbed()
+    await using flood = await startFlood(testbed.sender)
+    const capture = await openOn(testbed, { workers: 2 })
+    await sleep(200)
+    link(testbed, 'delete', testbed.receiver.interface)
+    await assert.rejects(capture.finished, { code: 'INTERFACE_REMOVED' })
+    assertAccount(capture.counters())
+    assert.ok(capture.counters().packets > 0)
+    await flood.stop().catch(() => {})
+  })
+
+  live('moved to another namespace is removed from this one', async () => {
+    using testbed = createTestbed()
+    const capture = await openOn(testbed)
+    link(testbed, 'set', testbed.receiver.interface, 'netns', `${process.pid}`, 'name', 'rt-moved0')
+    try {
+      await assert.rejects(capture.finished, { code: 'INTERFACE_REMOVED' })
+    } finally {
+      execFileSync('ip', ['link', 'delete', 'rt-moved0'])
+    }
+  })
+
+  live('an interface that does not exist, is down, or is no Ethernet', async () => {
+    using testbed = createTestbed()
+    const { netns } = testbed.receiver
+    await assert.rejects(openCapture({ interface: 'nosuch0', netns }), { code: 'NO_SUCH_INTERFACE', message: /^nosuch0: no such interface/ })
+    inNamespace(netns, 'ip', 'link', 'add', 'idle0', 'type', 'dummy')
+    await assert.rejects(openCapture({ interface: 'idle0', netns }), { code: 'INTERFACE_DOWN', hint: 'ip link set idle0 up' })
+    inNamespace(netns, 'ip', 'tuntap', 'add', 'tun9', 'mode', 'tun')
+    inNamespace(netns, 'ip', 'link', 'set', 'tun9', 'up')
+    await assert.rejects(openCapture({ interface: 'tun9', netns }), { code: 'UNSUPPORTED_LINK_TYPE', message: /^tun9: link type 65534/ })
+    await assert.rejects(openCapture({ interface: [testbed.receiver.interface, 'nosuch0'], netns }), { code: 'NO_SUCH_INTERFACE' })
+  })
+})
+
+describe('namespaces', () => {
+  live('by path, by name and by pid', async () => {
+    using testbed = createTestbed()
+    const { interface: name, netns } = testbed.receiver
+    const named = `rt-test-${process.pid}`
+    const guest = spawn('nsenter', [`--net=${netns}`, 'sh', '-c', 'echo in; exec sleep 60'])
+    await once(guest.stdout, 'data')
+    execFileSync('ip', ['netns', 'attach', named, `${guest.pid}`])
+    try {
+      using sender = new RawSender(testbed.sender)
+      for (const way of [netns, named, `${guest.pid}`, `/run/netns/${named}`]) {
+        await using capture = await openCapture({ interface: name, netns: way, ...COLLECT, workers: 2, fanout: 'lb' })
+        sender.sendNumbered(20)
+        await caughtUp(capture, 20)
+        assert.deepEqual(numbersOf(await capture.snapshot<Collected[]>()), range(20), way)
+        assertAccount(await capture.stop(), 20)
+      }
+    } finally {
+      execFileSync('ip', ['netns', 'delete', named])
+      guest.kill('SIGKILL')
+      await once(guest, 'exit')
+    }
+    assert.ok(!execFileSync('ip', ['netns', 'list'], { encoding: 'utf8' }).includes(named))
+  })
+
+  live('that do not exist', async () => {
+    for (const netns of ['no-such-namespace', '/no/such/path', '4194305']) {
+      await assert.rejects(openCapture({ interface: 'lo', netns }), { code: 'NO_SUCH_NAMESPACE', message: /does not exist/ })
+    }
+    // A path that is no namespace.
+    await assert.rejects(openCapture({ interface: 'lo', netns: '/etc/passwd' }), { code: 'NO_SUCH_NAMESPACE', errnoName: 'EINVAL' })
+  })
+
+  live('the caller stays where it is', async () => {
+    using testbed = createTestbed()
+    const inode = () => execFileSync('readlink', ['/proc/self/ns/net'], { encoding: 'utf8' })
+    const before = inode()
+    await using capture = await openOn(testbed)
+    assert.equal(inode(), before)
+    await capture.stop()
+    assert.equal(inode(), before)
+  })
+})
+
+describe('several interfaces', () => {
+  for (const [name, options] of SHAPES) {
+    live(`${name}: each packet with the interface that it came through`, async () => {
+      using testbed = createTestbed()
+      const { netns, interface: mirror } = testbed.receiver
+      inNamespace(netns, 'ip', 'link', 'add', 'second0', 'type', 'veth', 'peer', 'name', 'second1')
+      for (const it of ['second0', 'second1']) inNamespace(netns, 'ip', 'link', 'set', it, 'up')
+      using first = new RawSender(testbed.sender)
+      using second = new RawSender({ interface: 'second0', netns })
+      await using capture = await openCapture({ interface: [mirror, 'second1'], netns, ...options, ...COLLECT })
+      first.sendNumbered(100)
+      second.sendNumbered(60, 1000)
+      await caughtUp(capture, 160)
+      const packets = (await capture.snapshot<Collected[]>()) as Collected[]
+      const summary = await capture.stop()
+      assertAccount(summary, 160)
+      const per = (interfaceName: string) => packets.filter((it) => it.interfaceName === interfaceName)
+      assert.deepEqual(numbersOf(per(mirror)), range(100))
+      assert.deepEqual(numbersOf(per('second1')), range(60, 1000))
+      assert.equal(new Set(per(mirror).map((it) => it.interfaceIndex)).size, 1)
+      assert.notEqual(per(mirror)[0].interfaceIndex, per('second1')[0].interfaceIndex)
+      const workers = options.workers ?? 1
+      assert.deepEqual(
+        summary.workers.map((worker) => worker.interface),
+        [...new Array(workers).fill(mirror), ...new Array(workers).fill('second1')],
+      )
+      assert.deepEqual(
+        summary.workers.map((worker) => worker.worker),
+        range(2 * workers),
+      )
+    })
+  }
+
+  live('one of them removed ends the capture', async () => {
+    using testbed = createTestbed()
+    const { netns, interface: mirror } = testbed.receiver
+    inNamespace(netns, 'ip', 'link', 'add', 'second0', 'type', 'veth', 'peer', 'name', 'second1')
+    for (const it of ['second0', 'second1']) inNamespace(netns, 'ip', 'link', 'set', it, 'up')
+    const capture = await openCapture({ interface: [mirror, 'second1'], netns })
+    inNamespace(netns, 'ip', 'link', 'delete', 'second0')
+    await assert.rejects(capture.finished, { code: 'INTERFACE_REMOVED', message: /^second1: / })
+  })
+})
