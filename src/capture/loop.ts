@@ -72,7 +72,8 @@ export class Loop {
   run(): LoopEnd {
     const { source, control, counters, budget, handler } = this.#context
     const handles = handler.packet !== undefined || handler.block !== undefined
-    let snapshots = control.snapshotsAsked()
+    // NB: not what has been asked so far: that may have been after `ready` and before this line, and wants an answer.
+    let snapshots = 0
     for (;;) {
       if (control.command() !== RUN) return 'stopped'
       if (control.snapshotsAsked() !== snapshots) {

@@ -6,7 +6,7 @@ import { describe } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { CaptureEvent, CaptureOptions } from '#src/capture/api.js'
 import { openCapture } from '#src/capture/open.js'
-import { createTestbed, startFlood, type Testbed } from '#src/testbed/index.js'
+import { createTestbed, startFlood, type Testbed, type TestbedEnd } from '#src/testbed/index.js'
 import { assertAccount, caughtUp, handlerUrl, inNamespace, live, openDescriptors, openOn, RawSender, range, until } from '../support/live.js'
 import type { Collected } from './handlers/collect.js'
 
@@ -30,6 +30,15 @@ async function carrier(testbed: Testbed): Promise<void> {
 
 function numbersOf(packets: readonly Collected[] | undefined): number[] {
   return (packets ?? []).map((it) => it.number).sort((a, b) => a - b)
+}
+
+/** A second pair in the receiver's namespace, which a test may delete. */
+function second(testbed: Testbed): { sender: TestbedEnd; receiver: TestbedEnd } {
+  const { netns } = testbed.receiver
+  inNamespace(netns, 'ip', 'link', 'add', 'second0', 'type', 'veth', 'peer', 'name', 'second1')
+  inNamespace(netns, 'ethtool', '-K', 'second1', 'gro', 'on')
+  for (const name of ['second0', 'second1']) inNamespace(netns, 'ip', 'link', 'set', name, 'up')
+  return { sender: { interface: 'second0', netns }, receiver: { interface: 'second1', netns } }
 }
 
 describe('interface life', () => {
@@ -76,19 +85,19 @@ describe('interface life', () => {
       const descriptors = openDescriptors().length
       {
         using testbed = createTestbed()
-        using sender = new RawSender(testbed.sender)
-        const capture = await openOn(testbed, { ...options, ...COLLECT })
+        const pair = second(testbed)
+        using sender = new RawSender(pair.sender)
+        const capture = await openCapture({ ...pair.receiver, ...options, ...COLLECT })
         sender.sendNumbered(50)
         await caughtUp(capture, 50)
         const before = performance.now()
-        link(testbed, 'delete', testbed.receiver.interface)
-        await assert.rejects(capture.finished, { code: 'INTERFACE_REMOVED', message: `${testbed.receiver.interface}: the interface was removed` })
+        link(testbed, 'delete', 'second1')
+        await assert.rejects(capture.finished, { code: 'INTERFACE_REMOVED', message: 'second1: the interface was removed' })
         assert.ok(performance.now() - before < 2000)
         const counters = capture.counters()
         assertAccount(counters, 50)
         assert.equal(counters.packets, 50)
         await assert.rejects(capture.stop(), { code: 'INTERFACE_REMOVED' })
-        testbed.close()
       }
       assert.equal(openDescriptors().length, descriptors)
     })
@@ -114,10 +123,11 @@ describe('interface life', () => {
 
   live('deleted under a full flood', async () => {
     using testbed = createTestbed()
-    await using flood = await startFlood(testbed.sender)
-    const capture = await openOn(testbed, { workers: 2 })
+    const pair = second(testbed)
+    await using flood = await startFlood(pair.sender)
+    const capture = await openCapture({ ...pair.receiver, workers: 2 })
     await sleep(200)
-    link(testbed, 'delete', testbed.receiver.interface)
+    link(testbed, 'delete', 'second1')
     await assert.rejects(capture.finished, { code: 'INTERFACE_REMOVED' })
     assertAccount(capture.counters())
     assert.ok(capture.counters().packets > 0)
@@ -126,12 +136,16 @@ describe('interface life', () => {
 
   live('moved to another namespace is removed from this one', async () => {
     using testbed = createTestbed()
-    const capture = await openOn(testbed)
-    link(testbed, 'set', testbed.receiver.interface, 'netns', `${process.pid}`, 'name', 'rt-moved0')
+    const pair = second(testbed)
+    const capture = await openCapture(pair.receiver)
+    const guest = spawn('nsenter', [`--net=${testbed.sender.netns}`, 'sh', '-c', 'echo in; exec sleep 60'])
     try {
+      await once(guest.stdout, 'data')
+      link(testbed, 'set', 'second1', 'netns', `${guest.pid}`)
       await assert.rejects(capture.finished, { code: 'INTERFACE_REMOVED' })
     } finally {
-      execFileSync('ip', ['link', 'delete', 'rt-moved0'])
+      guest.kill('SIGKILL')
+      await once(guest, 'exit')
     }
   })
 
@@ -139,7 +153,7 @@ describe('interface life', () => {
     using testbed = createTestbed()
     const { netns } = testbed.receiver
     await assert.rejects(openCapture({ interface: 'nosuch0', netns }), { code: 'NO_SUCH_INTERFACE', message: /^nosuch0: no such interface/ })
-    inNamespace(netns, 'ip', 'link', 'add', 'idle0', 'type', 'dummy')
+    inNamespace(netns, 'ip', 'link', 'add', 'idle0', 'type', 'veth', 'peer', 'name', 'idle1')
     await assert.rejects(openCapture({ interface: 'idle0', netns }), { code: 'INTERFACE_DOWN', hint: 'ip link set idle0 up' })
     inNamespace(netns, 'ip', 'tuntap', 'add', 'tun9', 'mode', 'tun')
     inNamespace(netns, 'ip', 'link', 'set', 'tun9', 'up')
@@ -197,13 +211,12 @@ describe('several interfaces', () => {
     live(`${name}: each packet with the interface that it came through`, async () => {
       using testbed = createTestbed()
       const { netns, interface: mirror } = testbed.receiver
-      inNamespace(netns, 'ip', 'link', 'add', 'second0', 'type', 'veth', 'peer', 'name', 'second1')
-      for (const it of ['second0', 'second1']) inNamespace(netns, 'ip', 'link', 'set', it, 'up')
+      const pair = second(testbed)
       using first = new RawSender(testbed.sender)
-      using second = new RawSender({ interface: 'second0', netns })
+      using other = new RawSender(pair.sender)
       await using capture = await openCapture({ interface: [mirror, 'second1'], netns, ...options, ...COLLECT })
       first.sendNumbered(100)
-      second.sendNumbered(60, 1000)
+      other.sendNumbered(60, 1000)
       await caughtUp(capture, 160)
       const packets = (await capture.snapshot<Collected[]>()) as Collected[]
       const summary = await capture.stop()
@@ -213,10 +226,10 @@ describe('several interfaces', () => {
       assert.deepEqual(numbersOf(per('second1')), range(60, 1000))
       assert.equal(new Set(per(mirror).map((it) => it.interfaceIndex)).size, 1)
       assert.notEqual(per(mirror)[0].interfaceIndex, per('second1')[0].interfaceIndex)
-      const workers = options.workers ?? 1
+      const workers = Number(options.workers ?? 1)
       assert.deepEqual(
         summary.workers.map((worker) => worker.interface),
-        [...new Array(workers).fill(mirror), ...new Array(workers).fill('second1')],
+        [...Array.from({ length: workers }, () => mirror), ...Array.from({ length: workers }, () => 'second1')],
       )
       assert.deepEqual(
         summary.workers.map((worker) => worker.worker),
@@ -228,8 +241,7 @@ describe('several interfaces', () => {
   live('one of them removed ends the capture', async () => {
     using testbed = createTestbed()
     const { netns, interface: mirror } = testbed.receiver
-    inNamespace(netns, 'ip', 'link', 'add', 'second0', 'type', 'veth', 'peer', 'name', 'second1')
-    for (const it of ['second0', 'second1']) inNamespace(netns, 'ip', 'link', 'set', it, 'up')
+    second(testbed)
     const capture = await openCapture({ interface: [mirror, 'second1'], netns })
     inNamespace(netns, 'ip', 'link', 'delete', 'second0')
     await assert.rejects(capture.finished, { code: 'INTERFACE_REMOVED', message: /^second1: / })

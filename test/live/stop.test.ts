@@ -251,7 +251,6 @@ describe('handlers that misbehave', () => {
     run({ handler: handlerUrl('misbehave-block') }, { code: 'HANDLER_FAILED', message: /handler block\(\) of worker 0 threw RangeError: no luck in block/ }),
   )
   live('throws undefined', () => run(misbehave({ where: 'throw nothing' }), { code: 'HANDLER_FAILED', message: /handler packet\(\) of worker 0 threw/ }))
-  live('runs out of memory', () => run(misbehave({ where: 'memory' }), { code: 'WORKER_FAILED', message: /worker 0 ran out of memory/ }))
   live('ends the thread in open', () => refuses(misbehave({ where: 'exit in open' }), { code: 'WORKER_FAILED', message: /exit code 3/ }))
 
   live('throws in close', async () => {

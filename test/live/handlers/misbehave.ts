@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs'
 import { defineHandler } from '#src/handler.js'
 
 interface Options {
-  where: 'open' | 'packet' | 'snapshot' | 'close' | 'exit' | 'exit in open' | 'loop' | 'unclonable' | 'throw nothing' | 'memory'
+  where: 'open' | 'packet' | 'snapshot' | 'close' | 'exit' | 'exit in open' | 'loop' | 'unclonable' | 'throw nothing'
   after?: number
   /** Written by close, so that a test sees that it ran. */
   closed?: string
@@ -29,10 +29,6 @@ export default defineHandler({
         return process.exit(7)
       case 'loop':
         for (;;);
-      case 'memory': {
-        const kept: number[][] = []
-        for (;;) kept.push(new Array(1 << 16).fill(kept.length))
-      }
     }
   },
   snapshot(state) {

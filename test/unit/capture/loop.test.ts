@@ -1,0 +1,228 @@
+/** The worker's loop over a fabricated ring, in this thread: what it delivers, counts and answers. */
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import { ABANDON, Budget, Control, controlMemory, STOP } from '#src/capture/control.js'
+import { COUNTER, CounterWriter, countersMemory, readCounters } from '#src/capture/counters.js'
+import type { InterfaceWatch } from '#src/capture/interface-watch.js'
+import { Loop } from '#src/capture/loop.js'
+import type { Handler, PacketView } from '#src/handler.js'
+import type { Block } from '#src/packet/block.js'
+import { Tpacket3Ring } from '#src/ring/tpacket3.js'
+import type { Source } from '#src/source/source.js'
+import { fakeKernel } from '../../support/fake-kernel.js'
+import { KernelRing } from '../../support/ring-memory.js'
+
+interface SetUp {
+  handler?: Handler
+  budget?: number
+  blocks?: number
+  /** Called each time that the loop waits; it must end the loop some time. */
+  onWait?: () => void
+}
+
+function setUp({ handler = {}, budget, blocks = 8, onWait }: SetUp) {
+  const ring = new KernelRing({ blockBytes: 4096, blockCount: blocks })
+  const reader = new Tpacket3Ring(ring.memory, ring.geometry)
+  const kernel = fakeKernel()
+  const control = new Control(controlMemory(1), 0)
+  kernel.answer('poll', () => {
+    if (onWait === undefined) control.send(STOP)
+    else onWait()
+    return 0
+  })
+  const total = { offered: 0, drops: 0, freezes: 0 }
+  const source: Source = {
+    fd: 5,
+    full: 'ring',
+    peek: () => reader.peek(),
+    release: () => reader.release(),
+    resync: () => reader.resync(),
+    peekUnfinished: (packets) => reader.peekUnfinished(packets),
+    readStatistics() {
+      const { packets, drops, freezes } = ring.readStatistics()
+      total.offered += packets
+      total.drops += drops
+      total.freezes += freezes
+      return total
+    },
+    takeError: () => 0,
+    close: () => {},
+  }
+  const memory = countersMemory(1)
+  const answered: number[] = []
+  const loop = new Loop({
+    kernel,
+    source,
+    wakeFd: 6,
+    control,
+    counters: new CounterWriter(memory, 0),
+    budget: budget === undefined ? undefined : new Budget(Budget.memory(budget)),
+    handler,
+    state: undefined,
+    watch: { tick() {}, pendingError() {}, socketError() {} } as unknown as InterfaceWatch,
+    answerSnapshot: (asked) => answered.push(asked),
+  })
+  let sent = 0
+  const send = (count: number, length = 60) => {
+    for (let i = 0; i < count; i++) {
+      const bytes = new Uint8Array(length)
+      new DataView(bytes.buffer).setUint32(14, sent++)
+      ring.receive({ bytes })
+    }
+  }
+  const counter = (name: keyof typeof COUNTER) => readCounters(memory, 0)[COUNTER[name]]
+  const assertEven = () => {
+    const drops = counter('dropRing') + counter('dropHandler') + counter('dropConsumer') + counter('dropUnread')
+    assert.equal(counter('packets') + drops, counter('offered'))
+    assert.equal(counter('offered'), sent)
+  }
+  return { ring, loop, control, send, counter, assertEven, answered }
+}
+
+const numberOf = (p: PacketView) => new DataView(p.copy().buffer).getUint32(14)
+
+test('delivers block after block, in order, and counts', () => {
+  const seen: number[] = []
+  const { loop, send, ring, counter, assertEven } = setUp({ handler: { packet: (p) => seen.push(numberOf(p)) as unknown as undefined } })
+  send(50)
+  send(3, 500)
+  ring.retire()
+  assert.equal(loop.run(), 'stopped')
+  loop.settle(true)
+  assert.deepEqual(
+    seen,
+    Array.from({ length: 53 }, (_, i) => i),
+  )
+  assert.deepEqual([counter('packets'), counter('bytes'), counter('handlerSinceMs')], [53, 50 * 60 + 1500, 0])
+  assertEven()
+})
+
+test('what the kernel still holds in an unfinished block is delivered at the end', () => {
+  const seen: number[] = []
+  const { loop, send, control, assertEven } = setUp({ handler: { packet: (p) => seen.push(numberOf(p)) as unknown as undefined } })
+  send(60)
+  control.send(STOP)
+  assert.equal(loop.run(), 'stopped')
+  loop.settle(true)
+  assert.equal(seen.length, 60)
+  assertEven()
+})
+
+test('abandoned, it delivers nothing more and counts the rest as unread', () => {
+  const { loop, send, control, counter, assertEven } = setUp({})
+  send(60)
+  control.send(ABANDON)
+  loop.run()
+  loop.settle(true)
+  assert.deepEqual([counter('packets'), counter('dropUnread')], [0, 60])
+  assertEven()
+})
+
+describe('a budget', () => {
+  for (const kind of ['packet', 'block', 'counting'] as const) {
+    test(`is kept to the packet, ${kind}`, () => {
+      let handled = 0
+      const handler: Handler =
+        kind === 'packet'
+          ? {
+              packet: () => {
+                handled++
+              },
+            }
+          : kind === 'block'
+            ? {
+                block: (b) => {
+                  handled += b.packetCount
+                },
+              }
+            : {}
+      const { loop, send, ring, counter, assertEven } = setUp({ handler, budget: 33 })
+      send(60)
+      ring.retire()
+      assert.equal(loop.run(), 'count')
+      loop.settle(false)
+      assert.equal(counter('packets'), 33)
+      if (kind !== 'counting') assert.equal(handled, 33)
+      assertEven()
+    })
+  }
+
+  test('holds after a stop, too: what is left in the ring is not on top of it', () => {
+    const { loop, send, ring, control, counter, assertEven } = setUp({ budget: 10 })
+    send(100)
+    ring.retire()
+    control.send(STOP)
+    assert.equal(loop.run(), 'stopped')
+    loop.settle(true)
+    assert.equal(counter('packets'), 10)
+    assertEven()
+  })
+})
+
+describe('snapshots', () => {
+  test('one that was asked for before the loop began to run is answered', () => {
+    const { loop, control, answered, send, ring } = setUp({})
+    assert.equal(control.askSnapshot(), 1)
+    send(5)
+    ring.retire()
+    loop.run()
+    assert.deepEqual(answered, [1])
+  })
+
+  test('several at once are answered once, by the last number', () => {
+    let waits = 0
+    const it = setUp({
+      onWait: () => {
+        waits++
+        if (waits === 1) for (let i = 0; i < 3; i++) it.control.askSnapshot()
+        if (waits === 3) it.control.send(STOP)
+      },
+    })
+    it.loop.run()
+    assert.deepEqual(it.answered, [3])
+  })
+})
+
+describe('a handler that throws', () => {
+  for (const kind of ['packet', 'block'] as const) {
+    test(`in ${kind}: counted as what it was not given, and the rest as unread`, () => {
+      let handled = 0
+      const fail = () => {
+        if (++handled === 8) throw new Error('no luck')
+      }
+      const handler: Handler = kind === 'packet' ? { packet: fail } : { block: fail as (b: unknown) => void }
+      const { loop, send, ring, counter, assertEven } = setUp({ handler, blocks: 16 })
+      send(280)
+      ring.retire()
+      assert.throws(() => loop.run(), /no luck/)
+      loop.settle(false)
+      // A block of 4 KiB holds 28 of these.
+      assert.equal(counter('packets'), kind === 'packet' ? 7 : 7 * 28)
+      assert.ok(counter('dropHandler') > 0)
+      assertEven()
+    })
+  }
+})
+
+test('a full ring: drops and freezes are taken over', () => {
+  const { loop, send, counter, assertEven } = setUp({ blocks: 2 })
+  send(200)
+  loop.run()
+  loop.settle(true)
+  assert.ok(counter('dropRing') > 100)
+  assert.ok(counter('freezes') >= 1)
+  assertEven()
+})
+
+test('blocks without packets pass', () => {
+  const blocks: Block[] = []
+  const { loop, ring, send, counter, assertEven } = setUp({ handler: { block: (b) => blocks.push(b as Block) as unknown as undefined } })
+  ring.retire(true)
+  ring.retire(true)
+  send(1)
+  ring.retire()
+  loop.run()
+  loop.settle(true)
+  assert.equal(counter('packets'), 1)
+  assertEven()
+})
