@@ -17,7 +17,7 @@ import { countersMemory } from './counters.js'
 import { loadHandler } from './handler-module.js'
 import { InterfaceDrops } from './interface-drops.js'
 import { MAX_SNAP_LENGTH_BYTES, type MachineFacts, planCapture, workerCpu } from './plan.js'
-import { RunningCapture } from './running.js'
+import { HANDLER_PATIENCE_MS, RunningCapture } from './running.js'
 import { type Restarts, WorkerThread } from './worker-thread.js'
 
 /** What the planner needs to know about this machine. */
@@ -168,7 +168,7 @@ class Opening {
   }
 
   async undo(): Promise<void> {
-    await Promise.all(this.#threads.map((thread) => thread.terminate()))
+    await Promise.all(this.#threads.map((thread) => thread.abandon(HANDLER_PATIENCE_MS)))
     this.#release()
   }
 }

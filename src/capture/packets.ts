@@ -1,4 +1,5 @@
 /** `packets()`: the slow path, one owned packet after another on the main thread. */
+import { setImmediate } from 'node:timers/promises'
 import { CaptureError } from '../errors.js'
 import { createPacketQueue, PACKET_QUEUE, type PacketQueueMemory, RECORD } from '../handlers/packet-queue.js'
 import type { PacketsHandlerData } from '../handlers/packets.js'
@@ -39,13 +40,17 @@ export interface PacketsOptions extends Omit<CaptureOptions, 'handler' | 'handle
 }
 
 export interface Packets extends AsyncIterableIterator<Packet> {
-  /** Settles when the iterator has ended. Packets that were queued and never taken stand in `drops.consumer`. */
+  /** Settles when the iterator has ended; rejects with what kept the capture from opening, an abort among it, or ended it. Packets that were queued and never taken stand in `drops.consumer`. */
   readonly summary: Promise<CaptureSummary>
 }
 
 const DEFAULT_QUEUE_BYTES = 16 * 2 ** 20
 const MIN_QUEUE_BYTES = 2 ** 20
 const MAX_QUEUE_BYTES = 2 ** 30
+/** Packets taken from one worker before the next has its turn and the kernel's counters are looked at. */
+const TURN_PACKETS = 256
+/** A consumer that never waits runs in microtasks alone: so often timers, signals and other work of this thread come in between. */
+const GIVE_WAY_MS = 10
 
 /**
  * Captures packets as an async iterator of owned copies. The capture opens with the first `next()`. With several workers, order
@@ -74,6 +79,10 @@ async function* iterate(
   let ended = false
   let yielded = 0
   let failure: unknown
+  let timer: NodeJS.Timeout | undefined
+  const endWaiting = () => {
+    for (const reader of readers) reader.close()
+  }
   try {
     if (whenFull !== 'drop' && whenFull !== 'wait')
       throw new CaptureError('INVALID_OPTION', `Expected the option whenFull to be one of drop, wait, got '${String(whenFull)}'`)
@@ -83,12 +92,17 @@ async function* iterate(
         `Expected the option queueBytes to be an integer from ${MIN_QUEUE_BYTES} to ${MAX_QUEUE_BYTES}, got ${queueBytes}`,
       )
     }
+    for (const name of ['handler', 'handlerData']) {
+      if (Object.hasOwn(rest, name)) throw new CaptureError('INVALID_OPTION', `Unknown option ${name}: packets() has a handler of its own`)
+    }
     const plan = planCapture({ ...rest, ...(count === undefined ? {} : { count }) }, machineFacts(openKernel()))
     const queues = Array.from({ length: plan.workersPerInterface * plan.interfaces.length }, () => createPacketQueue(queueBytes))
     const bell = new SharedArrayBuffer(8)
     const bellWords = new Int32Array(bell)
     readers = queues.map((queue) => new QueueReader(queue))
     const handlerData: PacketsHandlerData = { queues, bell, whenFull }
+    const { signal, durationMs } = rest
+    if (signal?.aborted) return
     const opened = await openCapture({ ...rest, handler: new URL('../handlers/packets.js', import.meta.url), handlerData })
     capture = opened
     const over = opened.finished.then(
@@ -99,7 +113,12 @@ async function* iterate(
         ended = true
       },
     )
+    // Once the capture is to end, a worker waits for nobody: what has no more room is counted.
+    signal?.addEventListener('abort', endWaiting)
+    if (signal?.aborted) endWaiting()
+    if (durationMs !== undefined) timer = setTimeout(endWaiting, durationMs)
     let lostInKernel = 0
+    let gaveWayAt = performance.now()
     for (;;) {
       const wasEnded = ended
       let took = 0
@@ -108,7 +127,9 @@ async function* iterate(
       const lost = drops.ring + drops.socket + drops.handler + drops.unread
       let droppedBefore = lost - lostInKernel
       for (const reader of readers) {
-        for (let packet = reader.take(); packet !== undefined; packet = reader.take()) {
+        for (let turn = 0; turn < TURN_PACKETS; turn++) {
+          const packet = reader.take()
+          if (packet === undefined) break
           took++
           packet.droppedBefore += droppedBefore
           lostInKernel += droppedBefore
@@ -118,17 +139,26 @@ async function* iterate(
           if (yielded === count) return
         }
       }
-      if (took > 0) continue
-      if (wasEnded) return
-      await bellRung(bellWords, readers, over)
+      if (took === 0) {
+        if (wasEnded) return
+        await bellRung(bellWords, readers, over)
+      }
+      if (performance.now() - gaveWayAt >= GIVE_WAY_MS) {
+        await setImmediate()
+        gaveWayAt = performance.now()
+      }
     }
   } catch (error) {
+    // Aborted while it opened: as if it had been just after.
+    if (capture === undefined && rest.signal?.aborted && error === rest.signal.reason) return
     failure = error
     throw error
   } finally {
-    for (const reader of readers) reader.close()
+    clearTimeout(timer)
+    rest.signal?.removeEventListener('abort', endWaiting)
+    endWaiting()
     // An error of the capture ends the iteration with it.
-    if (capture === undefined) fail(failure)
+    if (capture === undefined) fail(failure ?? rest.signal?.reason)
     else await finish(capture, readers, yielded === count, settle, fail)
   }
 }

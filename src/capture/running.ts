@@ -8,7 +8,7 @@ import { COUNTER, readCounters } from './counters.js'
 import type { WorkerEnd, WorkerThread } from './worker-thread.js'
 
 /** A handler that does not come back is left to itself after so long, and its thread ended. */
-const HANDLER_PATIENCE_MS = 5000
+export const HANDLER_PATIENCE_MS = 5000
 
 export interface RunningParts {
   kernel: Kernel

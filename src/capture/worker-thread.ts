@@ -5,7 +5,7 @@ import type { Descriptor } from '../kernel/descriptor.js'
 import { releaseRange } from '../kernel/mapping.js'
 import type { Kernel } from '../kernel/system.js'
 import { settleForDead } from './account.js'
-import { type Control, RUN } from './control.js'
+import { ABANDON, type Control, RUN } from './control.js'
 import type { WorkerData, WorkerMessage } from './worker.js'
 
 export interface WorkerEnd {
@@ -172,7 +172,16 @@ export class WorkerThread {
     if (wake.fd >= 0) kernel.write(wake.fd, ONE)
   }
 
-  /** Ends the thread whatever it does, and waits until it is gone. */
+  /** Asks the thread to end, and ends it when it has not done so in time. Resolves when it is gone. */
+  async abandon(patienceMs: number): Promise<void> {
+    // NB: asked first: a thread that is terminated inside a koffi call may take the whole process with it (napi_throw is fatal then).
+    this.send(ABANDON)
+    const timer = setTimeout(() => void this.terminate(), patienceMs)
+    await this.ended
+    clearTimeout(timer)
+  }
+
+  /** Ends the thread whatever it does, and waits until it is gone. For one that is lost in its handler. */
   async terminate(): Promise<void> {
     if (!this.#exited) await this.#thread.terminate()
     await this.ended
