@@ -127,8 +127,10 @@ function load(): Kernel {
   const prctlNumber = call('int prctl(int option, long argument, long b, long c, long d)')
   const getrusage = call('int getrusage(int who, void *usage)')
   const clockGettime = call('int clock_gettime(int clock, void *timespec)')
-  const syscallPointer = call('long syscall(long number, long command, void *attributes, long size)')
-  const syscallNumbers = call('long syscall(long number, long a, long b, long c)')
+  // NB: all seven. syscall(3) reads the last one from the stack whether the call needs it or not, and koffi's stack ends right
+  // behind what a call was given: with fewer it is a SIGSEGV, or not, by what happens to be mapped there.
+  const syscallPointer = call('long syscall(long number, long command, void *attributes, long size, long d, long e, long f)')
+  const syscallNumbers = call('long syscall(long number, long a, long b, long c, long d, long e, long f)')
 
   return {
     pageSize: sysconf(_SC_PAGESIZE),
@@ -168,10 +170,10 @@ function load(): Kernel {
     schedSetaffinity: (mask) => schedSetaffinity(0, mask.byteLength, mask),
     schedGetaffinity: (mask) => schedGetaffinity(0, mask.byteLength, mask),
     prctl: (option, argument) => (typeof argument === 'number' ? prctlNumber(option, argument, 0, 0, 0) : prctlPointer(option, argument, 0, 0, 0)),
-    gettid: () => syscallNumbers(numbers.gettid, 0, 0, 0),
+    gettid: () => syscallNumbers(numbers.gettid, 0, 0, 0, 0, 0, 0),
     getrusage,
     clockGettime,
-    membarrier: (command) => syscallNumbers(numbers.membarrier, command, 0, 0),
-    bpf: (command, attributes) => syscallPointer(numbers.bpf, command, attributes, attributes.byteLength),
+    membarrier: (command) => syscallNumbers(numbers.membarrier, command, 0, 0, 0, 0, 0),
+    bpf: (command, attributes) => syscallPointer(numbers.bpf, command, attributes, attributes.byteLength, 0, 0, 0),
   }
 }

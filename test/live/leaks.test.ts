@@ -161,7 +161,7 @@ for (const backend of ['ring', 'recv'] as const) {
     using testbed = createTestbed()
     using sender = new RawSender(testbed.sender)
     const options = { backend, blockBytes: 65536, ringBytes: 8 * 65536, handler: handlerUrl('keep').href }
-    const child = capturing(testbed.receiver, options, 'setTimeout(async () => { console.log(`${(await capture.stop()).packets} packets`) }, 500)')
+    const child = capturing(testbed.receiver, options, "setTimeout(async () => console.log((await capture.stop()).packets, 'packets'), 500)")
     let said = ''
     child.stdout?.on('data', (chunk) => {
       said += chunk
