@@ -173,7 +173,7 @@ describe('ringtap on a wire', () => {
     running.child.kill('SIGTERM')
     const { status, stdout, stderr } = await running.ended
     assert.equal(status, 0)
-    assert.match(stderr, /^listening on mirror0, link-type EN10MB \(Ethernet\), snapshot length \d+ bytes, backend ring, 1 worker, ring 128 MiB/)
+    assert.match(stderr, /^listening on mirror0, link-type EN10MB \(Ethernet\), snapshot length \d+ bytes, backend ring, 1 worker, ring 64 MiB/)
     assert.match(stderr, /\n1000 packets captured\n1000 packets received by filter\n0 packets dropped by kernel\n/)
     assert.match(stdout, /^ +\d\.\ds +\d.*pps +\d.*bit\/s +\d+ drops\/s\n/)
     assert.match(stdout, /^ +worker 0 mirror0 +\d/m)

@@ -35,7 +35,7 @@ describe('stop under a full flood', () => {
         await using flood = await startFlood(testbed.sender)
         const took: number[] = []
         await leavesNothing(testbed, async () => {
-          for (let round = 0; round < 5; round++) {
+          for (let round = 0; round < 3; round++) {
             const handling = handler === undefined ? {} : { handler: handlerUrl('stall'), handlerData: { ms: 0.05, busy: true } }
             const capture = await openOn(testbed, { ...options, ...handling })
             await sleep(60)
