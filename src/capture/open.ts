@@ -38,6 +38,7 @@ export async function openCapture(options: CaptureOptions): Promise<Capture> {
 export async function openCaptureWith(kernel: Kernel, options: CaptureOptions): Promise<Capture> {
   const plan = planCapture(options, machineFacts(kernel))
   options.signal?.throwIfAborted()
+  checkClonable(options.handlerData)
   const handlerUrl = options.handler === undefined ? undefined : absoluteUrl(options.handler)
   const handler = handlerUrl === undefined ? {} : await loadHandler(handlerUrl)
   const opening = new Opening(kernel, plan, options, handler)
@@ -176,6 +177,18 @@ class Opening {
 /** Nobody looks at the packets themselves when there is no handler for them. */
 function needsMetadata(handler: Handler): boolean {
   return handler.packet !== undefined || handler.block !== undefined
+}
+
+function checkClonable(handlerData: unknown): void {
+  try {
+    structuredClone(handlerData)
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause)
+    throw new CaptureError('INVALID_OPTION', `Expected the option handlerData to be something that structured clone takes: ${why}`, {
+      cause,
+      hint: 'functions and class instances stay on the main thread; give the handler what it needs to make its own',
+    })
+  }
 }
 
 function absoluteUrl(handler: URL | string): string {

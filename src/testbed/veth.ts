@@ -5,6 +5,7 @@
 import { writeFileSync } from 'node:fs'
 import { CaptureError } from '../errors.js'
 import type { Descriptor } from '../kernel/descriptor.js'
+import { ENODEV } from '../kernel/errno.js'
 import { DriverCounters, groEnabled, openControlSocket, setGro } from '../kernel/ethtool.js'
 import { createNamespace, withNamespace } from '../kernel/namespace.js'
 import { createVethPair, deleteLink, getLink, RouteSocket, setLinkUp } from '../kernel/netlink.js'
@@ -97,13 +98,18 @@ export function createTestbed(options: TestbedOptions = {}): Testbed {
     setLinkUp(senderRoute, SENDER, sender.index)
 
     const count = wireReader(kernel, senderControl, receiverControl)
-    let last: WireCounters | undefined
+    let latest: WireCounters = { sent: 0, refused: 0, received: 0, receiverDrops: {} }
+    let closed = false
     const close = () => {
-      if (last !== undefined) return
-      last = count()
+      if (closed) return
+      closed = true
       try {
+        latest = count()
         // A namespace may live on in a worker or another process; the pair must not.
         deleteLink(senderRoute, SENDER, sender.index)
+      } catch (error) {
+        // Someone else has deleted it.
+        if (!(error instanceof CaptureError && error.errno === ENODEV)) throw error
       } finally {
         closeAll()
       }
@@ -112,7 +118,10 @@ export function createTestbed(options: TestbedOptions = {}): Testbed {
       sender: { interface: SENDER, netns: pathOf(senderNamespace) },
       receiver: { interface: RECEIVER, netns: pathOf(receiverNamespace) },
       queues,
-      wire: () => last ?? count(),
+      wire() {
+        if (!closed) latest = count()
+        return latest
+      },
       close,
       [Symbol.dispose]: close,
     }

@@ -49,3 +49,14 @@ live('loopback shows each packet once', async () => {
   assert.equal(packets, 3)
   assert.equal(drops.ring, 0)
 })
+
+live('what cannot be cloned to a worker is refused before anything is opened', async () => {
+  using testbed = createTestbed()
+  await assert.rejects(openOn(testbed, { handlerData: () => {} }), { code: 'INVALID_OPTION', message: /handlerData.*could not be cloned/ })
+})
+
+live('a testbed whose wire somebody else deleted still closes', () => {
+  using testbed = createTestbed()
+  inNamespace(testbed.receiver.netns, 'ip', 'link', 'delete', testbed.receiver.interface)
+  testbed.close()
+})
