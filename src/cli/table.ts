@@ -310,7 +310,7 @@ export const COMMANDS = [
       },
       { name: 'workers', kind: 'workers', default: 'auto', group: 'What to run', doc: 'workers of the rungs with fanout; auto is one a CPU' },
       { name: 'reference', kind: 'flag', group: 'What to run', doc: 'run the C twin of each rung as well; needs cc' },
-      { name: 'alternations', kind: 'integer', default: '5', min: 1, max: 1000, group: 'What to run', doc: 'with --reference: how often the two take turns' },
+      { name: 'alternations', kind: 'integer', default: '7', min: 1, max: 1000, group: 'What to run', doc: 'with --reference: how often the two take turns' },
       { name: 'profile', kind: 'flag', group: 'What to run', doc: 'top kernel symbols of each rung; needs perf' },
       {
         name: 'kind',

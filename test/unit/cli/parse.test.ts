@@ -107,7 +107,7 @@ test('defaults of the other commands', () => {
   )
   const bench = parseArguments(['bench', '--seconds', '2', '--rungs', 'ring,recv'])
   assert.ok(bench.run === 'bench')
-  assert.deepEqual([bench.values.seconds, bench.values.alternations, bench.values.workers], [2000, 5, 'auto'])
+  assert.deepEqual([bench.values.seconds, bench.values.alternations, bench.values.workers], [2000, 7, 'auto'])
   assert.deepEqual(bench.values.rungs, ['ring', 'recv'])
 })
 
