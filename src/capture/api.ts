@@ -45,7 +45,7 @@ export interface CaptureOptions {
   ringBytes?: number | undefined
   /** Instead of `ringBytes`: as much as holds this many milliseconds of minimum-size packets at this rate (of one worker). */
   ringHold?: { ms: number; packetsPerSecond: number } | undefined
-  /** Bytes of a block, a multiple of the page size. Default 1 MiB. `ring` only. */
+  /** Bytes of a block, a multiple of the page size. Default 2 MiB, or less where `ringBytes` is not a multiple of that. `ring` only. */
   blockBytes?: number | undefined
   /** How long a block that is not full waits before it is handed over (`tp_retire_blk_tov`), 1 to 65535. Default 20. `ring` only. */
   blockTimeoutMs?: number | undefined

@@ -1,15 +1,7 @@
 /** From options to a plan: every check and default that needs no kernel. Pure; facts about the machine are arguments. */
 
 import { CaptureError } from '../errors.js'
-import {
-  DEFAULT_BLOCK_BYTES,
-  DEFAULT_BLOCK_TIMEOUT_MS,
-  DEFAULT_RING_BYTES,
-  longestPacket,
-  MAX_BLOCK_TIMEOUT_MS,
-  planRing,
-  ringBytesToHold,
-} from '../ring/geometry.js'
+import { blockFor, DEFAULT_BLOCK_TIMEOUT_MS, DEFAULT_RING_BYTES, longestPacket, MAX_BLOCK_TIMEOUT_MS, planRing, ringBytesToHold } from '../ring/geometry.js'
 import { FANOUT_TYPES } from '../source/packet-socket.js'
 import { BACKENDS, type CaptureOptions, type CapturePlan, FANOUT_MODES, type FanoutMode, type FanoutOptions } from './api.js'
 
@@ -72,7 +64,7 @@ export function planCapture(options: CaptureOptions, machine: MachineFacts): Cap
   const used = backend === 'auto' ? 'ring' : backend
   const workersPerInterface = planWorkers(options.workers, machine)
   const workers = workersPerInterface * interfaces.length
-  const blockBytes = options.blockBytes ?? DEFAULT_BLOCK_BYTES
+  const blockBytes = options.blockBytes ?? blockFor(options.ringBytes, machine.pageSize)
   if (options.ringBytes !== undefined && options.ringHold !== undefined) throw invalid('ringBytes', 'absent when ringHold is given', options.ringBytes)
   const ringBytes = options.ringHold === undefined ? (options.ringBytes ?? defaultRing(blockBytes)) : held(options.ringHold, blockBytes)
   const geometry = planRing(ringBytes, blockBytes, machine.pageSize)

@@ -164,7 +164,7 @@ export const COMMANDS = [
         group: HOW,
         doc: "each worker's ring: a multiple of --block, or what holds TIME of minimum-size packets at RATE",
       },
-      { name: 'block', kind: 'size', libraryDefault: '1M', api: 'blockBytes', group: HOW, doc: 'block of the ring, a multiple of the page size' },
+      { name: 'block', kind: 'size', libraryDefault: '2M', api: 'blockBytes', group: HOW, doc: 'block of the ring, a multiple of the page size' },
       { name: 'block-timeout', kind: 'duration', libraryDefault: '20ms', api: 'blockTimeoutMs', group: HOW, doc: 'how long a block that is not full waits' },
       {
         name: 'worker-restarts',

@@ -165,6 +165,18 @@ describe('ring', () => {
     assert.equal(plan({ blockBytes: 256 * MIB }).ring.blockCount, 2)
     assert.equal(plan({ blockBytes: 3 * 4096 }).ring.blockCount, Math.ceil(DEFAULT_RING_BYTES / 12288))
   })
+  test('a ring size alone gets the largest block that fits', () => {
+    for (const [ringBytes, blockBytes] of [
+      [64 * MIB, 2 * MIB],
+      [4 * MIB, 2 * MIB],
+      [2 * MIB, MIB],
+      [5 * MIB, MIB],
+      [192 * 1024, 65536],
+      [8192, 4096],
+    ] as const) {
+      assert.equal(plan({ ringBytes }).ring.blockBytes, blockBytes)
+    }
+  })
   test('as time at a rate', () => {
     const { blockBytes, blockCount } = plan({ ringHold: { ms: 500, packetsPerSecond: 2e6 } }).ring
     assert.ok(blockBytes * blockCount >= 1e6 * 144)
@@ -174,7 +186,7 @@ describe('ring', () => {
     for (const ringBytes of [0, -1, 1000, Number.NaN, Number.POSITIVE_INFINITY, '128M']) refused({ ringBytes }, /Expected (the option )?ringBytes to be/)
     for (const blockBytes of [0, -4096, 1000, Number.NaN, Number.POSITIVE_INFINITY]) refused({ blockBytes }, /Expected (the option )?blockBytes to be/)
     refused({ ringBytes: 4096 * MIB }, /less than 4 GiB/, /workers/)
-    refused({ ringBytes: MIB }, /at least two blocks/)
+    refused({ ringBytes: MIB, blockBytes: MIB }, /at least two blocks/)
     for (const blockTimeoutMs of [0, 65536, 1.5, '20']) refused({ blockTimeoutMs }, /blockTimeoutMs to be an integer from 1 to 65535/)
     refused({ ringBytes: 2 * MIB, ringHold: { ms: 1, packetsPerSecond: 1 } }, /ringBytes to be absent when ringHold is given/)
     for (const ringHold of [{}, { ms: 1 }, { ms: 0, packetsPerSecond: 1 }, { ms: 1, packetsPerSecond: Number.NaN }, null, 5]) refused({ ringHold }, /ringHold/)

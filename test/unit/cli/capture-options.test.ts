@@ -57,7 +57,7 @@ test("-s 0 is tcpdump's default", () => {
 
 test('-B is the ring, rounded up to whole blocks, or the socket buffer', () => {
   assert.deepEqual(options('-B', '4096'), { ...PLAIN, ringBytes: 4 * 2 ** 20 })
-  assert.deepEqual(options('-B', '5000'), { ...PLAIN, ringBytes: 5 * 2 ** 20 })
+  assert.deepEqual(options('-B', '5000'), { ...PLAIN, ringBytes: 6 * 2 ** 20 })
   assert.deepEqual(options('-B', '5000', '--block', '64K'), { ...PLAIN, blockBytes: 65_536, ringBytes: 79 * 65_536 })
   assert.deepEqual(options('-B', '5000', '--backend', 'recv'), { ...PLAIN, backend: 'recv', receiveBufferBytes: 5000 * 1024 })
   assert.deepEqual(options('-B', '0'), { ...PLAIN, ringBytes: 0 })
