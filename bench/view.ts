@@ -5,6 +5,7 @@
  *   npm run bench:view
  */
 import { execFileSync } from 'node:child_process'
+import type { PacketView } from '#src/handler.js'
 import { TPACKET3_HDR } from '#src/kernel/abi/if_packet.js'
 import { Block } from '#src/packet/block.js'
 import { BlockPacketView } from '#src/packet/view.js'
@@ -16,14 +17,7 @@ const TURNS = 10
 const SNAPLEN = TPACKET3_HDR.tp_snaplen / 4
 const LEN = TPACKET3_HDR.tp_len / 4
 
-interface View {
-  readonly bytes: Uint8Array
-  readonly offset: number
-  readonly capturedLength: number
-  readonly wireLength: number
-  readonly seconds: number
-  readonly nanoseconds: number
-}
+type View = Pick<PacketView, 'bytes' | 'offset' | 'capturedLength' | 'wireLength' | 'seconds' | 'nanoseconds'>
 type Packet = (view: View, state: Float64Array) => void
 type Walk = (blocks: Block[], packet: Packet, state: Float64Array) => void
 

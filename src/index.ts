@@ -18,6 +18,7 @@ export type {
   Drops,
   FanoutMode,
   FanoutOptions,
+  PacketCounters,
   WorkerCounters,
 } from './capture/api.js'
 export { BACKENDS, FANOUT_MODES } from './capture/api.js'

@@ -1,5 +1,6 @@
 /** The library's options and results: types only. Their meanings are the documentation; docs/library.md is written from them. */
 import type { CaptureError } from '../errors.js'
+import type { Direction } from '../source/packet-socket.js'
 
 export const BACKENDS = ['auto', 'ring', 'recv'] as const
 /** `ring` is a TPACKET_V3 ring, `recv` a socket read in batches by recvmmsg(2); `auto` takes `ring`. */
@@ -25,8 +26,7 @@ export interface FanoutOptions {
   program?: readonly (readonly [code: number, jt: number, jf: number, k: number])[]
 }
 
-/** `in` packets to this host or, promiscuously, to others; `out` those that it sends. */
-export type Direction = 'in' | 'out' | 'inout'
+export type { Direction }
 
 export interface CaptureOptions {
   /** Name of an interface, or several: each gets its own workers. */
@@ -103,14 +103,12 @@ export interface Drops {
   unread: number
 }
 
-export interface WorkerCounters {
-  worker: number
-  interface: string
+export interface PacketCounters {
   /** Packets delivered to the handler. */
   packets: number
   /** Their bytes on the wire. */
   bytes: number
-  /** Packets that the kernel gave to this worker's socket, dropped ones included (`tp_packets`). packets + sum(drops) equals it once the capture has ended. */
+  /** Packets that the kernel gave to the sockets, dropped ones included (`tp_packets`). packets + sum(drops) equals it once the capture has ended. */
   offered: number
   drops: Drops
   /** Sum of `drops`. */
@@ -119,6 +117,11 @@ export interface WorkerCounters {
   freezes: number
   /** Delivered packets of which not all bytes were captured. */
   truncated: number
+}
+
+export interface WorkerCounters extends PacketCounters {
+  worker: number
+  interface: string
   /** Blocks, or batches of `recv`, that were handed over. */
   blocks: number
   /** The CPU that the worker is pinned to, -1 if not pinned. */
@@ -131,16 +134,9 @@ export interface WorkerCounters {
   handlerBusyMs: number
 }
 
-export interface CaptureCounters {
+export interface CaptureCounters extends PacketCounters {
   /** Seconds since packets flow. */
   seconds: number
-  packets: number
-  bytes: number
-  offered: number
-  drops: Drops
-  dropped: number
-  freezes: number
-  truncated: number
   workers: WorkerCounters[]
   /** Packets that the interfaces themselves lost since the capture began, before any socket saw them: rx_missed_errors and rx_fifo_errors, as tcpdump reports. */
   interfaceDrops: number

@@ -2,7 +2,6 @@
 
 import { CaptureError } from '../errors.js'
 import { blockFor, DEFAULT_BLOCK_TIMEOUT_MS, DEFAULT_RING_BYTES, longestPacket, MAX_BLOCK_TIMEOUT_MS, planRing, ringBytesToHold } from '../ring/geometry.js'
-import { FANOUT_TYPES } from '../source/packet-socket.js'
 import { BACKENDS, type CaptureOptions, type CapturePlan, FANOUT_MODES, type FanoutMode, type FanoutOptions } from './api.js'
 
 export interface MachineFacts {
@@ -127,7 +126,6 @@ function planFanout(given: FanoutMode | FanoutOptions | undefined, workers: numb
   if ((mode === 'cbpf') !== (wish.program !== undefined))
     throw invalid('fanout.program', "a classic BPF program with mode 'cbpf' and absent with any other", wish.program)
   const ignoreOutgoing = wish.ignoreOutgoing === undefined ? {} : { ignoreOutgoing: boolean('fanout.ignoreOutgoing', wish.ignoreOutgoing) }
-  if (!(mode in FANOUT_TYPES)) throw invalid('fanout', Object.keys(FANOUT_TYPES).join(', '), mode)
   // One worker an interface needs no group, and without one packets take a shorter way.
   if (workers === 1) return undefined
   return {

@@ -258,10 +258,14 @@ function workerCounters(values: Float64Array, worker: number, interfaceName: str
   }
 }
 
+function dropsBetween(before: Drops, now: Drops): Drops {
+  return Object.fromEntries(Object.entries(now).map(([name, value]) => [name, value - before[name as keyof Drops]])) as unknown as Drops
+}
+
 /** The difference of two counters, with rates. */
 function interval(before: CaptureCounters, now: CaptureCounters): CaptureStats {
   const seconds = now.seconds - before.seconds
-  const drops = Object.fromEntries(Object.entries(now.drops).map(([name, value]) => [name, value - before.drops[name as keyof Drops]])) as unknown as Drops
+  const drops = dropsBetween(before.drops, now.drops)
   const workers = now.workers.map((worker, index) => {
     const past = before.workers[index] as WorkerCounters
     return {
@@ -269,7 +273,7 @@ function interval(before: CaptureCounters, now: CaptureCounters): CaptureStats {
       packets: worker.packets - past.packets,
       bytes: worker.bytes - past.bytes,
       offered: worker.offered - past.offered,
-      drops: Object.fromEntries(Object.entries(worker.drops).map(([name, value]) => [name, value - past.drops[name as keyof Drops]])) as unknown as Drops,
+      drops: dropsBetween(past.drops, worker.drops),
       dropped: worker.dropped - past.dropped,
       freezes: worker.freezes - past.freezes,
       truncated: worker.truncated - past.truncated,

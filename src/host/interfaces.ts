@@ -122,12 +122,6 @@ export function openInterfaceCounters(kernel: Kernel, names: readonly string[], 
   }
 }
 
-/** The counters now, once. @throws CaptureError NO_SUCH_INTERFACE, NO_SUCH_NAMESPACE */
-export function readInterfaceCounters(kernel: Kernel, names: readonly string[], scope: InterfaceScope = {}): (InterfaceCounters | undefined)[] {
-  using reader = openInterfaceCounters(kernel, names, scope)
-  return reader.read()
-}
-
 function countersOf(route: RouteSocket, name: string, index: number): InterfaceCounters | undefined {
   let stats: DataView
   try {

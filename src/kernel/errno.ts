@@ -13,15 +13,11 @@ export const EAGAIN = 11
 export const ENOMEM = 12
 export const EACCES = 13
 export const EBUSY = 16
-export const EEXIST = 17
 export const ENODEV = 19
 export const EINVAL = 22
 export const ENOSPC = 28
-export const EOPNOTSUPP = 95
-export const EADDRINUSE = 98
 export const ENETDOWN = 100
 export const ENOBUFS = 105
-export const EALREADY = 114
 
 const names = new Map<number, string>(Object.entries(constants.errno).map(([name, number]) => [number, name]))
 

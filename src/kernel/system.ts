@@ -8,6 +8,7 @@
 import { endianness } from 'node:os'
 import koffi from 'koffi'
 import { CaptureError } from '../errors.js'
+import { _SC_PAGESIZE } from './abi/process.js'
 
 export interface Kernel {
   readonly pageSize: number
@@ -57,7 +58,6 @@ const CALL_NUMBERS: Readonly<Record<string, { bpf: number; membarrier: number; g
   ppc64: { bpf: 361, membarrier: 365, gettid: 207 },
 }
 
-const _SC_PAGESIZE = 30
 const MAP_FAILED = 0xffff_ffff_ffff_ffffn
 
 let opened: Kernel | undefined

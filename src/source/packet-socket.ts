@@ -62,6 +62,7 @@ import { attachFilter, detachFilter, getInt, setInt, setProgram } from '../kerne
 import type { Kernel } from '../kernel/system.js'
 import { frameCount, frameSize, type RingGeometry, shrinkRing } from '../ring/geometry.js'
 
+/** `in` packets to this host or, promiscuously, to others; `out` those that it sends. */
 export type Direction = 'in' | 'out' | 'inout'
 
 export const FANOUT_TYPES = {

@@ -72,8 +72,7 @@ const IN_LOOP: readonly [code: string, message: string][] = [
   ['use({ n })', 'hot loop: allocates each turn'],
   ['use([n])', 'hot loop: allocates each turn'],
   ['use(/x/)', 'hot loop: allocates each turn'],
-  // biome-ignore lint/suspicious/noTemplateCurlyInString: source text
-  ['use(`packet ${n}`)', 'hot loop: makes a string each turn'],
+  [`use(\`packet \${n}\`)`, 'hot loop: makes a string each turn'],
   ['n += Math.max(...bytes)', 'hot loop: spread allocates and iterates'],
   ['use(() => n)', 'hot loop: makes a closure each turn'],
   ['use(function () { return n })', 'hot loop: makes a closure each turn'],
@@ -167,8 +166,7 @@ export default {
     ['use({ state })', 'packet handler: allocates'],
     ['use([1])', 'packet handler: allocates'],
     ['use(new Date())', 'packet handler: allocates'],
-    // biome-ignore lint/suspicious/noTemplateCurlyInString: source text
-    ['use(`x${state}`)', 'packet handler: allocates'],
+    [`use(\`x\${state}\`)`, 'packet handler: allocates'],
     ['Math.max(...p.bytes)', 'packet handler: allocates'],
     ['use(() => p)', 'packet handler: makes a closure a packet'],
   ]
