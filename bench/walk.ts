@@ -16,7 +16,7 @@ import { TP_STATUS_USER } from '#src/kernel/abi/if_packet.js'
 import { openKernel } from '#src/kernel/system.js'
 import type { Block } from '#src/packet/block.js'
 import { Tpacket3Ring } from '#src/ring/tpacket3.js'
-import type { Source } from '#src/source/source.js'
+import { noStatistics, type Source } from '#src/source/source.js'
 import { KernelRing } from '../test/support/ring-memory.js'
 
 const geometry = { blockBytes: 2 ** 20, blockCount: 32 }
@@ -39,7 +39,7 @@ function endless(memory: ArrayBuffer, control: Control, blocks: number): Source 
   let current: Block | undefined
   return {
     fd: -1,
-    full: 'ring',
+    coalesceMs: 0,
     peek() {
       current = ring.peek()
       return current
@@ -51,7 +51,8 @@ function endless(memory: ArrayBuffer, control: Control, blocks: number): Source 
     },
     resync: () => false,
     peekUnfinished: () => undefined,
-    readStatistics: () => ({ offered: 0, drops: 0, freezes: 0 }),
+    account: { closeGate() {}, read: noStatistics },
+    left: () => undefined,
     takeError: () => 0,
     close() {},
   }

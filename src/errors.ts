@@ -18,10 +18,14 @@ export const CAPTURE_ERROR_CODES = [
   'PERMISSION',
   /** The network namespace does not exist. */
   'NO_SUCH_NAMESPACE',
+  /** AF_XDP would take away the packets of an interface that this host uses itself. */
+  'INTERFACE_IN_USE',
   /** The kernel could not or would not make the ring. */
   'RING_REFUSED',
   /** The kernel refused the fanout group, mode or member. */
   'FANOUT_REFUSED',
+  /** The kernel or the driver refused the XDP program, or another one holds the interface. */
+  'XDP_REFUSED',
   /** The handler module is missing, or exports no handler. */
   'HANDLER_NOT_LOADED',
   /** open, packet, block, snapshot or close of a handler threw; `cause` is what it threw. */

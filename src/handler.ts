@@ -20,6 +20,8 @@ export interface PacketView {
   readonly seconds: number
   /** Nanoseconds of the time stamp, 0 to 999,999,999 (`tp_nsec`). */
   readonly nanoseconds: number
+  /** Whose clock it is: the NIC's, the kernel's as it received the packet, or, with `xdp`, the worker's as it took the batch that the packet was in. */
+  readonly timestampSource: 'hardware' | 'kernel' | 'batch'
   /** `tp_status`: TP_STATUS_VLAN_VALID, TP_STATUS_CSUMNOTREADY and the rest of linux/if_packet.h. */
   readonly status: number
   /** True when the kernel or the NIC took the outer VLAN tag out of the frame. */

@@ -2,28 +2,10 @@
  * The flood as an XDP program and the frame that it starts from. Each run makes one packet: it draws a source address and a
  * source port, writes them and the checksums into the frame, counts, and redirects the frame out of an interface. Checksums
  * are a constant, folded here, plus what varies. Live frames are recycled with whatever the last run left in them, so every
- * run writes every field that differs between packets. Pure; the kernel sees it in kernel/bpf.ts.
+ * run writes every field that differs between packets. Pure; the kernel sees it in kernel/bpf-program.ts.
  */
-import {
-  alu,
-  assemble,
-  BPF_FUNC_get_smp_processor_id,
-  BPF_FUNC_redirect,
-  call,
-  exit,
-  jump,
-  jumpIf,
-  label,
-  load,
-  loadImmediate64,
-  loadMapValue,
-  type Register,
-  type Statement,
-  store,
-  toBigEndian,
-  XDP_ABORTED,
-  XDP_MD,
-} from './ebpf.js'
+import { BPF_FUNC_get_smp_processor_id, BPF_FUNC_redirect, XDP_ABORTED, XDP_MD } from '../kernel/abi/ebpf.js'
+import { alu, call, exit, jump, jumpIf, label, load, loadImmediate64, loadMapValue, type Register, type Statement, store, toBigEndian } from './ebpf.js'
 
 export const FLOOD_KINDS = ['syn', 'udp', 'icmp', 'mix'] as const
 /** `mix` draws the kind of each packet: half SYN, a quarter UDP, a quarter ICMP. */
@@ -59,15 +41,13 @@ export interface FloodProgramOptions {
   vlan?: number | undefined
   /** Index of the interface that frames leave by. */
   interfaceIndex: number
-  /** Array map whose one value holds a FLOOD_STATE for each CPU from 0. */
-  stateFd: number
   /** CPUs that the map has room for; on others the program does nothing. */
   stateCpus: number
 }
 
 export interface FloodProgram {
+  /** They name one map, `state`: an array whose one value holds a FLOOD_STATE for each CPU from 0. */
   statements: Statement[]
-  code: Uint8Array<ArrayBuffer>
   /** What live frames start as. Source address, source port and checksums are still 0. */
   frame: Uint8Array<ArrayBuffer>
 }
@@ -169,7 +149,7 @@ export function floodProgram(options: FloodProgramOptions): FloodProgram {
     call(BPF_FUNC_get_smp_processor_id),
     jumpIf('ge', 'r0', options.stateCpus, 'short'),
     alu('lsh', 'r0', STATE_SHIFT),
-    loadMapValue('r7', options.stateFd, 0),
+    loadMapValue('r7', 'state', 0),
     alu('add', 'r7', 'r0'),
     load('dw', 'r3', 'r7', FLOOD_STATE.made * 8),
     alu('add', 'r3', 1),
@@ -227,7 +207,7 @@ export function floodProgram(options: FloodProgramOptions): FloodProgram {
     alu('mov', 'r0', XDP_ABORTED),
     exit(),
   )
-  return { statements, code: assemble(statements), frame: first }
+  return { statements, frame: first }
 }
 
 /** Bytes `from` to `to` (a multiple of 2 apart) of the template, written as they are. */

@@ -1,36 +1,41 @@
 /** How a worker's account is settled in the end: packets + drops = what the kernel offered to its socket. */
-import { encodeProgram, REJECT_ALL } from '../bpf/classic.js'
-import { MEMBARRIER_CMD_GLOBAL } from '../kernel/abi/process.js'
-import { attachFilter } from '../kernel/options.js'
 import type { Kernel } from '../kernel/system.js'
-import type { Source, SourceStatistics } from '../source/source.js'
-import { StatisticsReader } from '../source/statistics.js'
+import { PacketAccount } from '../source/packet-account.js'
+import { noStatistics, SOCKET_DROPS, type SocketAccount, type SocketDrop, type SourceStatistics } from '../source/source.js'
+import { XdpAccount, type XdpAccountSpec } from '../source/xdp-account.js'
 import { COUNTER, CounterWriter } from './counters.js'
 
-/** The drop counter of a source that had no room. */
-export const FULL_COUNTER = { ring: COUNTER.dropRing, socket: COUNTER.dropSocket } as const
+/** Whose account it is, as plain data. */
+export type AccountSpec = { kind: 'ring' | 'recv'; fd: number } | ({ kind: 'xdp' } & XdpAccountSpec)
 
-/** From here on the socket takes nothing, and what it took before is in its ring or buffer. */
-export function closeGate(kernel: Kernel, fd: number): void {
-  attachFilter(kernel, fd, encodeProgram(REJECT_ALL))
-  // A softirq that had passed the filter before may still be writing: one RCU grace period, and none is. Without membarrier(2)
-  // (before 4.3, or under seccomp) the account may miss packets of the last microseconds, which came after the stop.
-  kernel.membarrier(MEMBARRIER_CMD_GLOBAL)
+const DROP_COUNTER: Readonly<Record<SocketDrop, number>> = {
+  ring: COUNTER.dropRing,
+  socket: COUNTER.dropSocket,
+  fillRing: COUNTER.dropFillRing,
+  rxRing: COUNTER.dropRxRing,
+  oversize: COUNTER.dropOversize,
 }
 
-/** What a worker has read from PACKET_STATISTICS according to its counters. */
-export function statisticsOf(values: Float64Array, full: Source['full']): SourceStatistics {
-  return {
-    offered: values[COUNTER.offered] as number,
-    drops: values[FULL_COUNTER[full]] as number,
-    freezes: values[COUNTER.freezes] as number,
-  }
+/** What a worker has read from its account according to its counters. */
+export function statisticsOf(values: Float64Array): SourceStatistics {
+  const statistics = noStatistics()
+  statistics.offered = values[COUNTER.offered] as number
+  statistics.freezes = values[COUNTER.freezes] as number
+  for (const name of SOCKET_DROPS) statistics.drops[name] = values[DROP_COUNTER[name]] as number
+  return statistics
 }
 
-export function storeStatistics(values: Float64Array, full: Source['full'], statistics: SourceStatistics): void {
+export function storeStatistics(values: Float64Array, statistics: SourceStatistics): void {
   values[COUNTER.offered] = statistics.offered
-  values[FULL_COUNTER[full]] = statistics.drops
   values[COUNTER.freezes] = statistics.freezes
+  for (const name of SOCKET_DROPS) values[DROP_COUNTER[name]] = statistics.drops[name]
+}
+
+/** Packets that the kernel has put into the ring or the buffer of the socket. */
+export function placedOf(values: Float64Array): number {
+  let placed = values[COUNTER.offered] as number
+  for (const name of SOCKET_DROPS) placed -= values[DROP_COUNTER[name]] as number
+  return placed
 }
 
 /** Packets that the worker has taken from its source, whatever became of them. */
@@ -39,13 +44,18 @@ export function consumedOf(values: Float64Array): number {
 }
 
 /** Settles for a worker that died before it could: all that it had not counted as taken is `unread`. */
-export function settleForDead(kernel: Kernel, fd: number, counters: SharedArrayBuffer, worker: number, full: Source['full']): void {
+export function settleForDead(kernel: Kernel, spec: AccountSpec, counters: SharedArrayBuffer, worker: number): void {
   const writer = new CounterWriter(counters, worker)
   const { values } = writer
-  closeGate(kernel, fd)
-  const statistics = new StatisticsReader(kernel, fd, statisticsOf(values, full)).read()
-  storeStatistics(values, full, statistics)
-  values[COUNTER.dropUnread] = Math.max(0, statistics.offered - statistics.drops - consumedOf(values))
+  const account = openAccount(kernel, spec, values)
+  account.closeGate()
+  storeStatistics(values, account.read())
+  values[COUNTER.dropUnread] = Math.max(0, placedOf(values) - consumedOf(values))
   values[COUNTER.handlerSinceMs] = 0
   writer.publish()
+}
+
+function openAccount(kernel: Kernel, spec: AccountSpec, values: Float64Array): SocketAccount {
+  if (spec.kind === 'xdp') return new XdpAccount(kernel, spec)
+  return new PacketAccount(kernel, spec.fd, spec.kind === 'ring' ? 'ring' : 'socket', statisticsOf(values))
 }

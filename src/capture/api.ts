@@ -1,14 +1,20 @@
 /** The library's options and results: types only. Their meanings are the documentation; docs/library.md is written from them. */
 import type { CaptureError } from '../errors.js'
 import type { Direction } from '../source/packet-socket.js'
+import { XDP_MODES as MODES, type XdpInForce, type XdpMode } from '../source/xdp-socket.js'
 
-export const BACKENDS = ['auto', 'ring', 'recv'] as const
-/** `ring` is a TPACKET_V3 ring, `recv` a socket read in batches by recvmmsg(2); `auto` takes `ring`. */
+export const BACKENDS = ['auto', 'ring', 'recv', 'xdp'] as const
+/**
+ * `ring` is a TPACKET_V3 ring, `recv` a socket read in batches by recvmmsg(2), `xdp` AF_XDP sockets, which take packets away from
+ * this host. `auto` takes `ring`; with `exclusive` it takes `xdp` where the interface's driver has it.
+ */
 export type Backend = (typeof BACKENDS)[number]
 
 export const FANOUT_MODES = ['cpu', 'hash', 'lb', 'qm', 'rnd', 'rollover', 'cbpf'] as const
 /** PACKET_FANOUT_CPU and so on: how the kernel spreads packets over the workers of one interface. */
 export type FanoutMode = (typeof FANOUT_MODES)[number]
+
+export const XDP_MODES = ['auto', ...MODES] as const
 
 export interface FanoutOptions {
   /** Default `cpu`. */
@@ -26,7 +32,7 @@ export interface FanoutOptions {
   program?: readonly (readonly [code: number, jt: number, jf: number, k: number])[]
 }
 
-export type { Direction }
+export type { Direction, XdpInForce, XdpMode }
 
 export interface CaptureOptions {
   /** Name of an interface, or several: each gets its own workers. */
@@ -35,29 +41,44 @@ export interface CaptureOptions {
   netns?: string | undefined
   /** Default `auto`. */
   backend?: Backend | undefined
-  /** Workers an interface, each a thread with a socket of its own; `auto` is one for each CPU that this process may use. Default 1. At most 256. */
+  /**
+   * Nothing else on this host needs the interface: AF_XDP may take its packets, which then reach neither the kernel's stack nor any
+   * other capture. Default false: `auto` never takes `xdp`, and `xdp` refuses an interface that has an address or a route.
+   */
+  exclusive?: boolean | undefined
+  /** Workers an interface, each a thread with a socket of its own; `auto` is one for each CPU that this process may use. Default 1. At most 256. With `xdp` worker i serves receive queue i: default and `auto` are one for each queue, and packets of queues without one pass to the kernel's stack, counted as `passed`. */
   workers?: number | 'auto' | undefined
-  /** How packets are spread over more than one worker. Default mode `cpu`. */
+  /** How packets are spread over more than one worker. Default mode `cpu`. Not with `xdp`, where the NIC's queues do it. */
   fanout?: FanoutMode | FanoutOptions | undefined
   /** CPU of each worker of the capture in turn, used again from the start when there are more workers; `queues` pins worker i to the CPU that serves receive queue i. Default: not pinned. */
   pin?: readonly number[] | 'queues' | undefined
-  /** Memory of each worker's ring in bytes, a multiple of `blockBytes`. Default 64 MiB. `ring` only. */
+  /** Memory of each worker's ring in bytes, a multiple of `blockBytes`; of its chunks (UMEM) with `xdp`, a power of two. Default 64 MiB. Not with `recv`. */
   ringBytes?: number | undefined
   /** Instead of `ringBytes`: as much as holds this many milliseconds of minimum-size packets at this rate (of one worker). */
   ringHold?: { ms: number; packetsPerSecond: number } | undefined
   /** Bytes of a block, a multiple of the page size. Default 2 MiB, or less where `ringBytes` is not a multiple of that. `ring` only. */
   blockBytes?: number | undefined
-  /** How long a block that is not full waits before it is handed over (`tp_retire_blk_tov`), 1 to 65535. Default 20. `ring` only. */
+  /** How long a block that is not full waits before it is handed over (`tp_retire_blk_tov`), 1 to 65535. Default 20. With `xdp`: how long a busy worker that has read everything lets packets gather; default 1. Not with `recv`. */
   blockTimeoutMs?: number | undefined
   /** Socket receive buffer in bytes (SO_RCVBUFFORCE, else SO_RCVBUF). Default 2 MiB: a longer queue survives longer bursts, but its packets have left the caches when they are read. `recv` only. */
   receiveBufferBytes?: number | undefined
   /** Packets a recvmmsg(2) call, 1 to 1024. Default 64. `recv` only. */
   batch?: number | undefined
+  /**
+   * Of `xdp`: `zero-copy`, where the NIC writes into the capture's memory; `native`, where its driver copies; `generic`, where the
+   * stack copies from an skb, on any interface. A mode that does not go is an error. Default `auto`: the first that goes, in this
+   * order; an `xdp` event tells which and why.
+   */
+  xdpMode?: XdpMode | 'auto' | undefined
+  /** Bytes of a chunk of `xdp`, 2048 or 4096; 258 of them are not for the packet. Default 2048, or 4096 where the MTU is longer. Packets of several chunks need Linux 6.6. */
+  chunkBytes?: number | undefined
+  /** `xdp` only: poll the driver instead of waiting for its interrupts, for so many microseconds a call (SO_BUSY_POLL, SO_PREFER_BUSY_POLL; Linux 5.11). The worker then never sleeps. Default 0: off. */
+  busyPollUs?: number | undefined
   /** Bytes kept of each packet, 1 to 262144. Default 262144. */
   snapLengthBytes?: number | undefined
   /** Take packets that are not for this host as well. Default true. Ends with the process, whatever happens. */
   promiscuous?: boolean | undefined
-  /** Default `inout`; on a loopback interface `in`, where the kernel shows each packet twice. */
+  /** Default `inout`; on a loopback interface `in`, where the kernel shows each packet twice. `xdp` sees packets that arrive only. */
   direction?: Direction | undefined
   /** End after this many packets over all workers. */
   count?: number | undefined
@@ -86,7 +107,9 @@ export type CaptureEvent =
   | { type: 'interface-up'; interface: string }
   /** A worker died of `error` and another took its place: the same socket, the same place in the fanout group. */
   | { type: 'worker-replaced'; interface: string; worker: number; error: CaptureError }
-  /** Something that the kernel granted only in part: a smaller ring, a smaller buffer. */
+  /** How `xdp` captures an interface: the modes that were tried, and what is in force. */
+  | ({ type: 'xdp'; interface: string } & XdpInForce)
+  /** Something that the kernel granted only in part: a smaller ring, a smaller buffer, queues without a worker. */
   | { type: 'warning'; message: string; hint?: string }
 
 /** Packets that were offered and not delivered, by where they were lost. Only these; their sum is `dropped`. */
@@ -95,6 +118,14 @@ export interface Drops {
   ring: number
   /** The socket's receive buffer was full (`tp_drops`). */
   socket: number
+  /** No chunk was free to receive into (`rx_dropped` of XDP_STATISTICS for want of entries in the FILL ring). */
+  fillRing: number
+  /** The RX ring was full (`rx_ring_full`). */
+  rxRing: number
+  /** Longer than a chunk, where packets of several are not to be had (the rest of `rx_dropped`). */
+  oversize: number
+  /** The XDP program sent it to the worker's socket, and the kernel gave it to none: seen while an interface changes its queues. */
+  redirect: number
   /** Given up by the handler through `countDrops`, or not handed to it because it threw. */
   handler: number
   /** Given up by the loss policy of `packets()`. */
@@ -108,7 +139,7 @@ export interface PacketCounters {
   packets: number
   /** Their bytes on the wire. */
   bytes: number
-  /** Packets that the kernel gave to the sockets, dropped ones included (`tp_packets`). packets + sum(drops) equals it once the capture has ended. */
+  /** Packets that the kernel gave to the sockets, dropped ones included (`tp_packets`; with `xdp` what the XDP program sent to them). packets + sum(drops) equals it once the capture has ended. */
   offered: number
   drops: Drops
   /** Sum of `drops`. */
@@ -138,6 +169,8 @@ export interface CaptureCounters extends PacketCounters {
   /** Seconds since packets flow. */
   seconds: number
   workers: WorkerCounters[]
+  /** Packets of receive queues without a worker, which passed to the kernel's stack instead; `xdp` only. Not part of `offered`. */
+  passed: number
   /** Packets that the interfaces themselves lost since the capture began, before any socket saw them: rx_missed_errors and rx_fifo_errors, as tcpdump reports. */
   interfaceDrops: number
 }
@@ -151,9 +184,11 @@ export interface CaptureStats extends CaptureCounters {
 }
 
 export interface CaptureSummary extends CaptureCounters {
-  backend: 'ring' | 'recv'
-  /** null with one worker an interface. */
+  backend: 'ring' | 'recv' | 'xdp'
+  /** null with one worker an interface, and with `xdp`. */
   fanout: FanoutMode | null
+  /** One entry an interface; null but for `xdp`. */
+  xdp: ({ interface: string } & XdpInForce)[] | null
   /** CPU time of the whole process since packets flow. */
   cpuUserMs: number
   cpuSystemMs: number
@@ -179,13 +214,25 @@ export interface Capture extends AsyncDisposable {
 
 /** Every decision that needs no kernel, as plain data. */
 export interface CapturePlan {
-  backend: 'ring' | 'recv'
+  backend: 'ring' | 'recv' | 'xdp'
   interfaces: string[]
   netns: string | undefined
-  workersPerInterface: number
+  /** `queues`: one for each receive queue, `xdp` only. */
+  workersPerInterface: number | 'queues'
   fanout: (Required<Pick<FanoutOptions, 'mode' | 'defrag' | 'rollover'>> & Pick<FanoutOptions, 'ignoreOutgoing' | 'program'>) | undefined
   pin: number[] | 'queues' | undefined
   ring: { blockBytes: number; blockCount: number; blockTimeoutMs: number }
+  xdp: {
+    /** `driver` is `auto` without `generic`: what `backend: 'auto'` takes. */
+    mode: XdpMode | 'auto' | 'driver'
+    memoryBytes: number
+    chunkBytes: number | undefined
+    coalesceMs: number
+    busyPollUs: number
+  }
+  exclusive: boolean
+  /** The plan for when AF_XDP is not to be had; `backend: 'auto'` only. */
+  otherwise: CapturePlan | undefined
   receiveBufferBytes: number
   batch: number
   snapLengthBytes: number

@@ -5,7 +5,7 @@
 
 const COMMAND = 0
 const SNAPSHOT_ASKED = 1
-const SOCKET_CLOSED = 2
+const SETTLED = 2
 const BLOCK_IN_HAND = 3
 const WORDS = 4
 
@@ -40,9 +40,9 @@ export class Control {
   snapshotsAsked(): number {
     return Atomics.load(this.#words, SNAPSHOT_ASKED)
   }
-  /** Said by the worker just before it closes its socket: the number may be another file's at once. */
-  markSocketClosed(): void {
-    Atomics.store(this.#words, SOCKET_CLOSED, 1)
+  /** Said by the worker when its account is settled. It closes a packet socket right after: the number may be another file's at once. */
+  markSettled(): void {
+    Atomics.store(this.#words, SETTLED, 1)
   }
   /** Whether a block has been given to the handler and not been released: what a worker that takes over must pass by. */
   markBlockInHand(inHand: boolean): void {
@@ -51,8 +51,8 @@ export class Control {
   blockInHand(): boolean {
     return Atomics.load(this.#words, BLOCK_IN_HAND) !== 0
   }
-  socketClosed(): boolean {
-    return Atomics.load(this.#words, SOCKET_CLOSED) !== 0
+  settled(): boolean {
+    return Atomics.load(this.#words, SETTLED) !== 0
   }
 }
 

@@ -24,9 +24,13 @@ export const COUNTER = {
   /** Milliseconds since 1970, floored, when the block that the handler has now was given to it; 0 when it has none. */
   handlerSinceMs: 14,
   resyncs: 15,
+  dropFillRing: 16,
+  dropRxRing: 17,
+  dropOversize: 18,
+  dropRedirect: 19,
 } as const
 
-const COUNTERS = 16
+const COUNTERS = 20
 const SEQUENCE = 0
 /** `handlerSinceMs` modulo 2^32, apart from the copies: it must be seen while the handler runs. */
 const HANDLER_SINCE = 1

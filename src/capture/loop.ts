@@ -12,7 +12,7 @@ import { threadCpuTime } from '../kernel/thread.js'
 import type { Block } from '../packet/block.js'
 import { BlockPacketView } from '../packet/view.js'
 import type { Source } from '../source/source.js'
-import { closeGate, consumedOf, FULL_COUNTER, storeStatistics } from './account.js'
+import { consumedOf, placedOf, storeStatistics } from './account.js'
 import { type Budget, type Control, RUN, STOP } from './control.js'
 import { COUNTER, type CounterWriter } from './counters.js'
 import type { InterfaceWatch } from './interface-watch.js'
@@ -25,6 +25,8 @@ const POLL_MS = 100
 const STATISTICS_INTERVAL_MS = 100
 /** What is in the ring when a capture is stopped is delivered for so long; the rest is counted as `unread`. */
 const DRAIN_MS = 25
+/** A batch that says that more will come soon: then a reader lets packets gather (`coalesceMs`) instead of waking for each handful. */
+const BUSY_PACKETS = 32
 /** After so many polls that say ready without a ready block, the ring is searched. */
 const STALL_POLLS = 3
 
@@ -55,7 +57,11 @@ export class Loop {
   readonly #wake = new Uint8Array(8)
   /** Packets taken from the source, whatever became of them. */
   #consumed = 0
+  /** `#consumed` before the block that has not been released. */
+  #released = 0
   #lastStatistics = 0
+  /** Of the last block. */
+  #lastCount = 0
   #stalledPolls = 0
 
   constructor(context: LoopContext) {
@@ -66,6 +72,7 @@ export class Loop {
     this.#poll.setInt16(POLLFD.sizeof + POLLFD.events, POLLIN, true)
     // A worker that took over from another starts from its counts.
     this.#consumed = consumedOf(context.counters.values)
+    this.#released = this.#consumed
   }
 
   /** Runs until it is told to stop, or the budget is used up. Throws what the handler throws, with the counters right. */
@@ -87,11 +94,12 @@ export class Loop {
         continue
       }
       const count = block.packetCount
+      this.#lastCount = count
       const granted = budget === undefined ? count : budget.claim(count)
       if (handles) control.markBlockInHand(true)
       const now = this.#deliver(block, granted)
       if (granted < count) return 'count'
-      source.release()
+      this.#release()
       if (handles) control.markBlockInHand(false)
       if (now - this.#lastStatistics >= STATISTICS_INTERVAL_MS) this.#readStatistics(now)
       counters.publish()
@@ -104,14 +112,15 @@ export class Loop {
    */
   settle(deliverRest: boolean): void {
     const { kernel, source, counters, control, budget } = this.#context
-    closeGate(kernel, source.fd)
+    source.account.closeGate()
     this.#readStatistics(performance.now())
     const values = counters.values
-    const placed = (values[COUNTER.offered] as number) - (values[FULL_COUNTER[source.full]] as number)
+    const placed = placedOf(values)
     const deadline = performance.now() + DRAIN_MS
     while (deliverRest && control.command() <= STOP && this.#consumed < placed && performance.now() < deadline) {
       const block = source.peek() ?? source.peekUnfinished(placed - this.#consumed)
       if (block === undefined) {
+        if (source.left() === 0) break
         kernel.poll(this.#pollfds, 1, 1)
         continue
       }
@@ -119,11 +128,21 @@ export class Loop {
       const granted = budget === undefined ? count : budget.claim(count)
       this.#deliver(block, granted)
       if (granted < count || this.#consumed >= placed) break
-      source.release()
+      this.#release()
     }
-    values[COUNTER.dropUnread] = Math.max(0, placed - this.#consumed)
+    const rest = Math.max(0, placed - this.#consumed)
+    // What can be read is all that came; the program sent more, but the kernel gave it to no socket.
+    const left = source.left()
+    const unread = left === undefined ? rest : Math.min(rest, Math.max(0, left - (this.#consumed - this.#released)))
+    values[COUNTER.dropUnread] = unread
+    values[COUNTER.dropRedirect] = rest - unread
     values[COUNTER.handlerSinceMs] = 0
     counters.publish()
+  }
+
+  #release(): void {
+    this.#released = this.#consumed
+    this.#context.source.release()
   }
 
   /** Hands `limit` packets of a block over; answers the time after it, in milliseconds of performance.now(). */
@@ -216,7 +235,7 @@ export class Loop {
   #readStatistics(now: number): void {
     const { kernel, source, counters } = this.#context
     const values = counters.values
-    storeStatistics(values, source.full, source.readStatistics())
+    storeStatistics(values, source.account.read())
     const cpu = threadCpuTime(kernel)
     values[COUNTER.cpuUserUs] = cpu.userMs * 1000
     values[COUNTER.cpuSystemUs] = cpu.systemMs * 1000
@@ -230,6 +249,13 @@ export class Loop {
     counters.publish()
     const error = source.takeError()
     if (error !== 0) watch.socketError(-error)
+    if (source.coalesceMs > 0 && this.#lastCount >= BUSY_PACKETS) {
+      // Not asked about the socket, the kernel wakes nobody for every few packets: on two cores that is worth 40 % of the rate.
+      this.#lastCount = 0
+      if (kernel.poll(this.#wakeOnly, 1, source.coalesceMs) > 0) kernel.read(wakeFd, this.#wake)
+      watch.tick()
+      return
+    }
     const ready = kernel.poll(this.#pollfds, 2, POLL_MS)
     watch.tick()
     if (ready <= 0) return

@@ -11,13 +11,16 @@ import { openNamespace, withNamespace } from '../kernel/namespace.js'
 import { type Kernel, openKernel } from '../kernel/system.js'
 import { allowedCpus } from '../kernel/thread.js'
 import { PacketSockets } from '../source/packet-socket.js'
+import { XdpSockets } from '../source/xdp-socket.js'
+import type { AccountSpec } from './account.js'
 import type { Capture, CaptureOptions, CapturePlan } from './api.js'
 import { Budget, Control, controlMemory } from './control.js'
 import { countersMemory } from './counters.js'
 import { loadHandler } from './handler-module.js'
 import { InterfaceDrops } from './interface-drops.js'
-import { MAX_SNAP_LENGTH_BYTES, type MachineFacts, planCapture, workerCpu } from './plan.js'
+import { MAX_SNAP_LENGTH_BYTES, MAX_WORKERS, type MachineFacts, planCapture, workerCpu } from './plan.js'
 import { HANDLER_PATIENCE_MS, RunningCapture } from './running.js'
+import type { WorkerData } from './worker.js'
 import { type Restarts, WorkerThread } from './worker-thread.js'
 
 /** What the planner needs to know about this machine. */
@@ -27,21 +30,26 @@ export function machineFacts(kernel: Kernel = openKernel()): MachineFacts {
 
 /**
  * Opens a capture; packets flow when it resolves, and not one from before or of another interface is delivered.
- * Minimum kernel: 3.19 (`ring`), 4.12 for more than one worker.
+ * Minimum kernel: 3.19 (`ring`), 4.12 for more than one worker, 5.9 for `xdp`.
  * @throws CaptureError; then nothing is left open.
  */
 export async function openCapture(options: CaptureOptions): Promise<Capture> {
   return openCaptureWith(openKernel(), options)
 }
 
+/** The same with handler data for as many workers as there turn out to be. */
+export async function openCaptureFor(options: CaptureOptions, handlerData: (workers: number) => unknown): Promise<Capture> {
+  return openCaptureWith(openKernel(), options, handlerData)
+}
+
 /** The same on a given kernel, for tests: workers always use the real one. */
-export async function openCaptureWith(kernel: Kernel, options: CaptureOptions): Promise<Capture> {
+export async function openCaptureWith(kernel: Kernel, options: CaptureOptions, handlerData?: (workers: number) => unknown): Promise<Capture> {
   const plan = planCapture(options, machineFacts(kernel))
   options.signal?.throwIfAborted()
   checkClonable(options.handlerData)
   const handlerUrl = options.handler === undefined ? undefined : absoluteUrl(options.handler)
   const handler = handlerUrl === undefined ? {} : await loadHandler(handlerUrl)
-  const opening = new Opening(kernel, plan, options, handler)
+  const opening = new Opening(kernel, plan, options, handler, handlerData ?? (() => options.handlerData))
   try {
     return await opening.open(handlerUrl)
   } catch (error) {
@@ -50,77 +58,75 @@ export async function openCaptureWith(kernel: Kernel, options: CaptureOptions): 
   }
 }
 
+/** What one worker reads. */
+interface WorkerSource {
+  socket: Descriptor
+  account: AccountSpec
+  source: WorkerData['source']
+  controlFd: number | undefined
+}
+
 /** Everything that is open so far, so that a failure at any step can be undone. */
 class Opening {
   readonly #kernel: Kernel
-  readonly #plan: CapturePlan
+  #plan: CapturePlan
   readonly #options: CaptureOptions
   readonly #handler: Handler
-  readonly #sockets: PacketSockets[] = []
+  readonly #handlerData: (workers: number) => unknown
+  #sockets: (PacketSockets | XdpSockets)[] = []
   readonly #wakes: Descriptor[] = []
   readonly #threads: WorkerThread[] = []
   #namespace: Descriptor | undefined
   #interfaceDrops: InterfaceDrops | undefined
 
-  constructor(kernel: Kernel, plan: CapturePlan, options: CaptureOptions, handler: Handler) {
+  constructor(kernel: Kernel, plan: CapturePlan, options: CaptureOptions, handler: Handler, handlerData: (workers: number) => unknown) {
     this.#kernel = kernel
     this.#plan = plan
     this.#options = options
     this.#handler = handler
+    this.#handlerData = handlerData
   }
 
   async open(handlerUrl: string | undefined): Promise<Capture> {
     const kernel = this.#kernel
+    if (this.#plan.netns !== undefined) this.#namespace = openNamespace(kernel, this.#plan.netns)
+    withNamespace(kernel, this.#namespace, () => this.#prepare())
     const plan = this.#plan
-    if (plan.netns !== undefined) this.#namespace = openNamespace(kernel, plan.netns)
-    withNamespace(kernel, this.#namespace, () => {
-      for (const interfaceName of plan.interfaces) this.#sockets.push(PacketSockets.prepare(kernel, this.#socketSpec(interfaceName)))
-    })
-    const workerCount = plan.workersPerInterface * plan.interfaces.length
+    const sources = this.#sockets.map((sockets) => this.#sourcesOf(sockets))
+    const workerCount = sources.flat().length
     const control = controlMemory(workerCount)
     const counters = countersMemory(workerCount)
     const budget = plan.count === undefined ? undefined : Budget.memory(plan.count)
     const allowed = allowedCpus(kernel)
     const restarts: Restarts = { left: plan.workerRestarts }
-    for (const [i, sockets] of this.#sockets.entries()) {
-      const cpus = plan.pin === 'queues' ? queueCpus(plan.interfaces[i] as string, allowed) : []
-      for (const [w, socket] of sockets.sockets.entries()) {
-        const worker = i * plan.workersPerInterface + w
+    const handlerData = this.#handlerData(workerCount)
+    let worker = 0
+    for (const [i, ofInterface] of sources.entries()) {
+      const interfaceName = plan.interfaces[i] as string
+      const { index: interfaceIndex } = (this.#sockets[i] as PacketSockets | XdpSockets).identity
+      const cpus = plan.pin === 'queues' ? queueCpus(interfaceName, allowed) : []
+      for (const [w, { socket, account, source, controlFd }] of ofInterface.entries()) {
         const wake = this.#openWake()
-        const ring = socket.ring
+        const cpu = plan.pin === 'queues' ? workerCpu(cpus, w) : workerCpu(plan.pin, worker)
+        const data = { worker, workerCount, interfaceName, interfaceIndex, wakeFd: wake.fd, account, source, controlFd, cpu }
         this.#threads.push(
           new WorkerThread({
             kernel,
-            socket: socket.descriptor,
+            socket,
             wake,
             control: new Control(control, worker),
             restarts,
-            data: {
-              worker,
-              workerCount,
-              interfaceName: plan.interfaces[i] as string,
-              interfaceIndex: sockets.identity.index,
-              fd: socket.descriptor.fd,
-              wakeFd: wake.fd,
-              source:
-                ring === undefined
-                  ? { kind: 'recv', batch: plan.batch, snapLengthBytes: plan.snapLengthBytes, metadata: needsMetadata(this.#handler) }
-                  : { kind: 'ring', blockBytes: ring.blockBytes, blockCount: ring.blockCount },
-              cpu: plan.pin === 'queues' ? workerCpu(cpus, w) : workerCpu(plan.pin, worker),
-              handler: handlerUrl,
-              handlerData: this.#options.handlerData,
-              control,
-              counters,
-              budget,
-            },
+            data: { ...data, handler: handlerUrl, handlerData, control, counters, budget },
           }),
         )
+        worker++
       }
     }
     await Promise.all(this.#threads.map((thread) => thread.ready))
     this.#options.signal?.throwIfAborted()
     this.#interfaceDrops = new InterfaceDrops(kernel, plan.interfaces, plan.netns)
     for (const sockets of this.#sockets) sockets.start()
+    const xdp = this.#sockets.filter((sockets) => sockets instanceof XdpSockets)
     return new RunningCapture({
       kernel,
       plan,
@@ -130,8 +136,91 @@ class Opening {
       signal: this.#options.signal,
       onEvent: this.#options.onEvent,
       interfaceDrops: () => this.#interfaceDrops?.total() ?? 0,
+      xdp: plan.backend === 'xdp' ? xdp.map(({ inForce }, i) => ({ interface: plan.interfaces[i] as string, ...inForce })) : undefined,
+      passed: () => xdp.reduce((sum, sockets) => sum + sockets.passed(), 0),
+      look: xdp.length === 0 ? undefined : () => xdp.forEach((sockets) => sockets.lookAtQueues()),
       release: () => this.#release(),
     })
+  }
+
+  /** Opens the sockets of all interfaces; where AF_XDP is not to be had and the plan has another way, that. */
+  #prepare(): void {
+    const { otherwise } = this.#plan
+    try {
+      this.#prepareAll()
+    } catch (error) {
+      if (otherwise === undefined || !(error instanceof CaptureError)) throw error
+      for (const sockets of this.#sockets) sockets.close()
+      this.#sockets = []
+      this.#plan = otherwise
+      this.#warn(`AF_XDP is not to be had, capturing by ${otherwise.backend}: ${error.message}`, error.hint)
+      this.#prepareAll()
+    }
+  }
+
+  #prepareAll(): void {
+    const plan = this.#plan
+    for (const interfaceName of plan.interfaces) {
+      if (plan.backend !== 'xdp') {
+        this.#sockets.push(PacketSockets.prepare(this.#kernel, this.#socketSpec(interfaceName)))
+        continue
+      }
+      const sockets = XdpSockets.prepare(this.#kernel, {
+        interfaceName,
+        ...plan.xdp,
+        workers: plan.workersPerInterface,
+        promiscuous: plan.promiscuous,
+        exclusive: plan.exclusive,
+        maxWorkers: MAX_WORKERS,
+        report: (inForce) => this.#options.onEvent?.({ type: 'xdp', interface: interfaceName, ...inForce }),
+        warn: (message, hint) => this.#warn(message, hint),
+      })
+      this.#sockets.push(sockets)
+      if (plan.xdp.busyPollUs > 0) {
+        const path = `/sys/class/net/${interfaceName}`
+        this.#warn(
+          `${interfaceName}: busy polling takes effect only when the interrupts of its queues are held back`,
+          `echo 2 > ${path}/napi_defer_hard_irqs; echo 200000 > ${path}/gro_flush_timeout`,
+        )
+      }
+    }
+  }
+
+  #sourcesOf(sockets: PacketSockets | XdpSockets): WorkerSource[] {
+    const plan = this.#plan
+    const looks = needsMetadata(this.#handler)
+    if (sockets instanceof XdpSockets) {
+      const { index: interfaceIndex, macAddress } = sockets.identity
+      const { coalesceMs, busyPollUs } = plan.xdp
+      return sockets.sockets.map(({ descriptor, account, ...memory }) => ({
+        socket: descriptor,
+        account: { kind: 'xdp', ...account },
+        source: {
+          kind: 'xdp',
+          ...memory,
+          interfaceIndex,
+          macAddress,
+          snapLengthBytes: plan.snapLengthBytes,
+          lengthsOnly: !looks,
+          coalesceMs,
+          busyPoll: busyPollUs > 0,
+        },
+        controlFd: sockets.control.fd,
+      }))
+    }
+    return sockets.sockets.map(({ descriptor, ring }) => ({
+      socket: descriptor,
+      account: { kind: ring === undefined ? 'recv' : 'ring', fd: descriptor.fd },
+      source:
+        ring === undefined
+          ? { kind: 'recv', batch: plan.batch, snapLengthBytes: plan.snapLengthBytes, metadata: looks }
+          : { kind: 'ring', blockBytes: ring.blockBytes, blockCount: ring.blockCount },
+      controlFd: undefined,
+    }))
+  }
+
+  #warn(message: string, hint: string | undefined): void {
+    this.#options.onEvent?.({ type: 'warning', message, ...(hint === undefined ? {} : { hint }) })
   }
 
   #socketSpec(interfaceName: string): Parameters<typeof PacketSockets.prepare>[1] {
@@ -146,9 +235,9 @@ class Opening {
       maxSnapLengthBytes: MAX_SNAP_LENGTH_BYTES,
       promiscuous: plan.promiscuous,
       direction: plan.direction,
-      workers: plan.workersPerInterface,
+      workers: plan.workersPerInterface === 'queues' ? 1 : plan.workersPerInterface,
       fanout: plan.fanout,
-      warn: (message, hint) => this.#options.onEvent?.({ type: 'warning', message, ...(hint === undefined ? {} : { hint }) }),
+      warn: (message, hint) => this.#warn(message, hint),
     }
   }
 

@@ -3,10 +3,8 @@ import { setImmediate } from 'node:timers/promises'
 import { CaptureError } from '../errors.js'
 import { createPacketQueue, PACKET_QUEUE, type PacketQueueMemory, RECORD } from '../handlers/packet-queue.js'
 import type { PacketsHandlerData } from '../handlers/packets.js'
-import { openKernel } from '../kernel/system.js'
 import type { Capture, CaptureOptions, CaptureSummary } from './api.js'
-import { machineFacts, openCapture } from './open.js'
-import { planCapture } from './plan.js'
+import { openCaptureFor } from './open.js'
 
 /** A packet of one's own. */
 export interface Packet {
@@ -95,15 +93,19 @@ async function* iterate(
     for (const name of ['handler', 'handlerData']) {
       if (Object.hasOwn(rest, name)) throw new CaptureError('INVALID_OPTION', `Unknown option ${name}: packets() has a handler of its own`)
     }
-    const plan = planCapture({ ...rest, ...(count === undefined ? {} : { count }) }, machineFacts(openKernel()))
-    const queues = Array.from({ length: plan.workersPerInterface * plan.interfaces.length }, () => createPacketQueue(queueBytes))
+    if (count !== undefined && !(Number.isInteger(count) && count > 0)) {
+      throw new CaptureError('INVALID_OPTION', `Expected the option count to be a positive integer, got ${count} (${typeof count})`)
+    }
     const bell = new SharedArrayBuffer(8)
     const bellWords = new Int32Array(bell)
-    readers = queues.map((queue) => new QueueReader(queue))
-    const handlerData: PacketsHandlerData = { queues, bell, whenFull }
     const { signal, durationMs } = rest
     if (signal?.aborted) return
-    const opened = await openCapture({ ...rest, handler: new URL('../handlers/packets.js', import.meta.url), handlerData })
+    const handlerData = (workers: number): PacketsHandlerData => {
+      const queues = Array.from({ length: workers }, () => createPacketQueue(queueBytes))
+      readers = queues.map((queue) => new QueueReader(queue))
+      return { queues, bell, whenFull }
+    }
+    const opened = await openCaptureFor({ ...rest, handler: new URL('../handlers/packets.js', import.meta.url) }, handlerData)
     capture = opened
     const over = opened.finished.then(
       () => {
@@ -124,7 +126,7 @@ async function* iterate(
       let took = 0
       // What the kernel has dropped up to now is told by the next packet.
       const { drops } = opened.counters()
-      const lost = drops.ring + drops.socket + drops.handler + drops.unread
+      const lost = Object.values(drops).reduce((a, b) => a + b, 0) - drops.consumer
       let droppedBefore = lost - lostInKernel
       for (const reader of readers) {
         for (let turn = 0; turn < TURN_PACKETS; turn++) {

@@ -2,7 +2,7 @@
 
 import { CaptureError } from '../errors.js'
 import { blockFor, DEFAULT_BLOCK_TIMEOUT_MS, DEFAULT_RING_BYTES, longestPacket, MAX_BLOCK_TIMEOUT_MS, planRing, ringBytesToHold } from '../ring/geometry.js'
-import { BACKENDS, type CaptureOptions, type CapturePlan, FANOUT_MODES, type FanoutMode, type FanoutOptions } from './api.js'
+import { BACKENDS, type CaptureOptions, type CapturePlan, FANOUT_MODES, type FanoutMode, type FanoutOptions, XDP_MODES } from './api.js'
 
 export interface MachineFacts {
   pageSize: number
@@ -18,6 +18,14 @@ export const MAX_WORKERS = 256
 export const DEFAULT_RECEIVE_BUFFER_BYTES = 2 * 2 ** 20
 export const DEFAULT_BATCH = 64
 const MAX_BATCH = 1024
+const CHUNK_BYTES = [2048, 4096]
+/** Fewer chunks than a batch of a driver would starve it. */
+const MIN_UMEM_BYTES = 256 * 1024
+/** Addresses of chunks stay in 31 bits, with room behind them. */
+const MAX_UMEM_BYTES = 2 ** 30
+/** What a busy worker lets packets gather for: less costs more wake-ups, more needs more chunks. */
+const DEFAULT_COALESCE_MS = 1
+const MAX_BUSY_POLL_US = 1_000_000
 /** SO_RCVBUF is an int that the kernel doubles. */
 const MAX_RECEIVE_BUFFER_BYTES = 2 ** 30 - 1
 /** setTimeout's limit, 24.8 days. */
@@ -36,6 +44,10 @@ const KNOWN: Readonly<Record<keyof CaptureOptions, true>> = {
   blockTimeoutMs: true,
   receiveBufferBytes: true,
   batch: true,
+  exclusive: true,
+  xdpMode: true,
+  chunkBytes: true,
+  busyPollUs: true,
   snapLengthBytes: true,
   promiscuous: true,
   direction: true,
@@ -60,24 +72,42 @@ export function planCapture(options: CaptureOptions, machine: MachineFacts): Cap
   }
   const interfaces = planInterfaces(options.interface)
   const backend = oneOf('backend', options.backend ?? 'auto', BACKENDS)
+  const exclusive = boolean('exclusive', options.exclusive ?? false)
+  if (backend === 'auto' && exclusive) {
+    // Everything that only one of the two knows is checked for both.
+    const otherwise = planCapture({ ...options, backend: 'ring' }, machine)
+    if (options.fanout !== undefined || options.direction === 'out') return otherwise
+    const plan = planCapture({ ...options, backend: 'xdp' }, machine)
+    return { ...plan, xdp: { ...plan.xdp, mode: plan.xdp.mode === 'auto' ? 'driver' : plan.xdp.mode }, otherwise }
+  }
   const used = backend === 'auto' ? 'ring' : backend
-  const workersPerInterface = planWorkers(options.workers, machine)
-  const workers = workersPerInterface * interfaces.length
-  const blockBytes = options.blockBytes ?? blockFor(options.ringBytes, machine.pageSize)
+  const workersPerInterface = used === 'xdp' && (options.workers ?? 'auto') === 'auto' ? 'queues' : planWorkers(options.workers, machine)
+  const workers = (workersPerInterface === 'queues' ? 1 : workersPerInterface) * interfaces.length
+  // For `xdp` ringBytes says how much memory for chunks; there are no blocks, and what is planned for them does not matter.
+  const ringOptions: Pick<CaptureOptions, 'blockBytes' | 'ringBytes' | 'ringHold'> = used === 'xdp' ? {} : options
+  const blockBytes = ringOptions.blockBytes ?? blockFor(ringOptions.ringBytes, machine.pageSize)
   if (options.ringBytes !== undefined && options.ringHold !== undefined) throw invalid('ringBytes', 'absent when ringHold is given', options.ringBytes)
-  const ringBytes = options.ringHold === undefined ? (options.ringBytes ?? defaultRing(blockBytes)) : held(options.ringHold, blockBytes)
+  const ringBytes = ringOptions.ringHold === undefined ? (ringOptions.ringBytes ?? defaultRing(blockBytes)) : held(ringOptions.ringHold, blockBytes)
   const geometry = planRing(ringBytes, blockBytes, machine.pageSize)
-  if (used === 'ring') checkMemory(ringBytes, workers, machine)
+  const xdp = planXdp(options, used)
+  if (used !== 'recv') checkMemory(used === 'ring' ? ringBytes : xdp.memoryBytes, workers, machine)
   const direction = options.direction === undefined ? undefined : oneOf('direction', options.direction, ['in', 'out', 'inout'] as const)
+  if (used === 'xdp' && direction === 'out') throw invalid('direction', "'in' with backend 'xdp', which sees packets that arrive only", direction)
+  if (used === 'xdp' && options.fanout !== undefined) {
+    throw invalid('fanout', "absent with backend 'xdp': there the receive queues spread packets over workers", options.fanout)
+  }
   const snapLengthBytes = integer('snapLengthBytes', options.snapLengthBytes ?? MAX_SNAP_LENGTH_BYTES, 1, MAX_SNAP_LENGTH_BYTES)
   return {
     backend: used,
     interfaces,
     netns: options.netns === undefined ? undefined : text('netns', options.netns),
     workersPerInterface,
-    fanout: planFanout(options.fanout, workersPerInterface),
+    fanout: planFanout(options.fanout, workersPerInterface === 'queues' ? 1 : workersPerInterface, used),
     pin: planPin(options.pin),
     ring: { ...geometry, blockTimeoutMs: integer('blockTimeoutMs', options.blockTimeoutMs ?? DEFAULT_BLOCK_TIMEOUT_MS, 1, MAX_BLOCK_TIMEOUT_MS) },
+    xdp,
+    exclusive,
+    otherwise: undefined,
     receiveBufferBytes: integer('receiveBufferBytes', options.receiveBufferBytes ?? DEFAULT_RECEIVE_BUFFER_BYTES, 1, MAX_RECEIVE_BUFFER_BYTES),
     batch: integer('batch', options.batch ?? DEFAULT_BATCH, 1, MAX_BATCH),
     // A block holds no longer packet; the kernel would cut it with a line in its log.
@@ -112,7 +142,39 @@ function planWorkers(given: number | 'auto' | undefined, machine: MachineFacts):
   return given === undefined ? 1 : integer('workers', given, 1, MAX_WORKERS)
 }
 
-function planFanout(given: FanoutMode | FanoutOptions | undefined, workers: number): CapturePlan['fanout'] {
+function planXdp(options: CaptureOptions, used: CapturePlan['backend']): CapturePlan['xdp'] {
+  const { chunkBytes } = options
+  if (chunkBytes !== undefined && !CHUNK_BYTES.includes(chunkBytes)) throw invalid('chunkBytes', CHUNK_BYTES.join(' or '), chunkBytes)
+  const mode = oneOf('xdpMode', options.xdpMode ?? 'auto', XDP_MODES)
+  const busyPollUs = integer('busyPollUs', options.busyPollUs ?? 0, 0, MAX_BUSY_POLL_US)
+  const coalesceMs = integer('blockTimeoutMs', used === 'xdp' ? (options.blockTimeoutMs ?? DEFAULT_COALESCE_MS) : DEFAULT_COALESCE_MS, 1, MAX_BLOCK_TIMEOUT_MS)
+  return { mode, chunkBytes, coalesceMs, busyPollUs, memoryBytes: used === 'xdp' ? umemBytesFor(options) : DEFAULT_RING_BYTES }
+}
+
+function umemBytesFor({ ringBytes, ringHold, chunkBytes = 2048 }: CaptureOptions): number {
+  if (ringBytes !== undefined && ringHold !== undefined) throw invalid('ringBytes', 'absent when ringHold is given', ringBytes)
+  if (ringHold !== undefined) {
+    // Checks it; each packet takes a chunk, however short it is.
+    held(ringHold, 4096)
+    return umemBytesOf(nextPowerOfTwo(Math.ceil((ringHold.ms / 1000) * ringHold.packetsPerSecond) * chunkBytes), 'ringHold')
+  }
+  return umemBytesOf(ringBytes ?? DEFAULT_RING_BYTES, 'ringBytes')
+}
+
+function umemBytesOf(bytes: number, option: string): number {
+  const nearest = Math.min(MAX_UMEM_BYTES, Math.max(MIN_UMEM_BYTES, nextPowerOfTwo(bytes)))
+  if (bytes === nearest) return bytes
+  const got = option === 'ringBytes' ? bytes : `${bytes} bytes`
+  throw invalid(option, `a power of two from ${MIN_UMEM_BYTES} to ${MAX_UMEM_BYTES} bytes with backend 'xdp'`, got, `try --ring ${nearest}`)
+}
+
+function nextPowerOfTwo(value: number): number {
+  let power = 1
+  while (power < value && power < 2 ** 52) power *= 2
+  return power
+}
+
+function planFanout(given: FanoutMode | FanoutOptions | undefined, workers: number, used: CapturePlan['backend']): CapturePlan['fanout'] {
   const wish: FanoutOptions = typeof given === 'object' && given !== null ? given : given === undefined ? {} : { mode: oneOf('fanout', given, FANOUT_MODES) }
   for (const name of Object.keys(wish)) {
     if (!Object.hasOwn(FANOUT_KNOWN, name)) {
@@ -127,7 +189,7 @@ function planFanout(given: FanoutMode | FanoutOptions | undefined, workers: numb
     throw invalid('fanout.program', "a classic BPF program with mode 'cbpf' and absent with any other", wish.program)
   const ignoreOutgoing = wish.ignoreOutgoing === undefined ? {} : { ignoreOutgoing: boolean('fanout.ignoreOutgoing', wish.ignoreOutgoing) }
   // One worker an interface needs no group, and without one packets take a shorter way.
-  if (workers === 1) return undefined
+  if (workers === 1 || used === 'xdp') return undefined
   return {
     mode,
     defrag,

@@ -2,13 +2,14 @@
 import { CaptureError } from '../errors.js'
 import type { Handler } from '../handler.js'
 import type { Kernel } from '../kernel/system.js'
-import type { Capture, CaptureCounters, CaptureEvent, CapturePlan, CaptureStats, CaptureSummary, Drops, WorkerCounters } from './api.js'
+import type { Capture, CaptureCounters, CaptureEvent, CapturePlan, CaptureStats, CaptureSummary, Drops, WorkerCounters, XdpInForce } from './api.js'
 import { ABANDON, STOP } from './control.js'
 import { COUNTER, readCounters } from './counters.js'
 import type { WorkerEnd, WorkerThread } from './worker-thread.js'
 
 /** A handler that does not come back is left to itself after so long, and its thread ended. */
 export const HANDLER_PATIENCE_MS = 5000
+const LOOK_MS = 1000
 
 export interface RunningParts {
   kernel: Kernel
@@ -20,6 +21,12 @@ export interface RunningParts {
   onEvent: ((event: CaptureEvent) => void) | undefined
   /** Packets that the interfaces themselves lost since the capture began. */
   interfaceDrops: () => number
+  /** How AF_XDP captures each interface; undefined for packet sockets. */
+  xdp: ({ interface: string } & XdpInForce)[] | undefined
+  /** Packets of queues without a worker. */
+  passed: () => number
+  /** Called once a second: whether something has changed that nobody tells. */
+  look: (() => void) | undefined
   /** Closes what the workers used; called once, after the last of them. */
   release: () => void
 }
@@ -31,6 +38,7 @@ export class RunningCapture implements Capture {
   readonly #startedAt = performance.now()
   readonly #cpuAtStart = process.cpuUsage()
   readonly #timer: NodeJS.Timeout | undefined
+  readonly #looking: NodeJS.Timeout | undefined
   readonly #abort = () => this.#end('aborted')
   /** Wakes those who wait for the end in `stats`. */
   readonly #endedSignal: Promise<void>
@@ -63,6 +71,7 @@ export class RunningCapture implements Capture {
     // One may have ended while another was still loading its handler.
     for (const { end } of parts.threads) if (end !== undefined) this.#workerEnded(end)
     if (parts.plan.durationMs !== undefined) this.#timer = setTimeout(() => this.#end('duration'), parts.plan.durationMs)
+    if (parts.look !== undefined) this.#looking = setInterval(parts.look, LOOK_MS).unref()
     parts.signal?.addEventListener('abort', this.#abort, { once: true })
     if (parts.signal?.aborted === true) this.#abort()
   }
@@ -88,6 +97,7 @@ export class RunningCapture implements Capture {
       freezes: sum((w) => w.freezes),
       truncated: sum((w) => w.truncated),
       workers,
+      passed: this.#parts.passed(),
       interfaceDrops: this.#parts.interfaceDrops(),
     }
   }
@@ -205,6 +215,7 @@ export class RunningCapture implements Capture {
   #close(): void {
     clearTimeout(this.#timer)
     clearTimeout(this.#patience)
+    clearInterval(this.#looking)
     this.#parts.signal?.removeEventListener('abort', this.#abort)
     this.counters()
     this.#seconds = (performance.now() - this.#startedAt) / 1000
@@ -217,6 +228,7 @@ export class RunningCapture implements Capture {
     return {
       backend: plan.backend,
       fanout: plan.fanout?.mode ?? null,
+      xdp: this.#parts.xdp ?? null,
       ...this.counters(),
       cpuUserMs: cpu.user / 1000,
       cpuSystemMs: cpu.system / 1000,
@@ -226,7 +238,7 @@ export class RunningCapture implements Capture {
 }
 
 function noDrops(): Drops {
-  return { ring: 0, socket: 0, handler: 0, consumer: 0, unread: 0 }
+  return { ring: 0, socket: 0, fillRing: 0, rxRing: 0, oversize: 0, redirect: 0, handler: 0, consumer: 0, unread: 0 }
 }
 
 function workerCounters(values: Float64Array, worker: number, interfaceName: string, cpu: number): WorkerCounters {
@@ -234,6 +246,10 @@ function workerCounters(values: Float64Array, worker: number, interfaceName: str
   const drops: Drops = {
     ring: at(COUNTER.dropRing),
     socket: at(COUNTER.dropSocket),
+    fillRing: at(COUNTER.dropFillRing),
+    rxRing: at(COUNTER.dropRxRing),
+    oversize: at(COUNTER.dropOversize),
+    redirect: at(COUNTER.dropRedirect),
     handler: at(COUNTER.dropHandler),
     consumer: at(COUNTER.dropConsumer),
     unread: at(COUNTER.dropUnread),
@@ -296,6 +312,7 @@ function interval(before: CaptureCounters, now: CaptureCounters): CaptureStats {
     freezes: now.freezes - before.freezes,
     truncated: now.truncated - before.truncated,
     workers,
+    passed: now.passed - before.passed,
     interfaceDrops: now.interfaceDrops - before.interfaceDrops,
     packetsPerSecond: perSecond(packets),
     bitsPerSecond: perSecond(bytes * 8),

@@ -24,7 +24,7 @@ export interface Restarts {
 
 export interface WorkerParts {
   kernel: Kernel
-  /** `data.fd` is its number; the worker closes it as it ends. */
+  /** `data.account.fd` is its number; the worker closes it as it ends, unless it is of AF_XDP. */
   socket: Descriptor
   wake: Descriptor
   control: Control
@@ -83,7 +83,7 @@ export class WorkerThread {
     })
     const mapped: { address: bigint; length: number }[] = []
     thread.on('message', (message: WorkerMessage) => {
-      if (message.type === 'mapped') mapped.push(message)
+      if (message.type === 'mapped') mapped.push(...message.ranges)
       else if (message.type === 'ready') this.#markReady()
       else if (message.type === 'event') this.onEvent(message.event)
       else if (message.type === 'snapshot') this.#answer(message.asked, message.value)
@@ -121,8 +121,9 @@ export class WorkerThread {
   #exit(): void {
     const { kernel, socket, control, data } = this.#parts
     const end = this.#end as WorkerEnd
-    if (control.socketClosed()) socket.forget()
-    else if (this.#replacing && control.command() === RUN) {
+    if (control.settled()) {
+      if (data.account.kind !== 'xdp') socket.forget()
+    } else if (this.#replacing && control.command() === RUN) {
       // Its socket lives: it stays the fanout member that it was, in the same place, and what comes meanwhile waits in its ring.
       this.#replacing = false
       this.#end = undefined
@@ -130,7 +131,7 @@ export class WorkerThread {
       this.onReplaced(end.error as CaptureError)
       this.#thread = this.#spawn(true)
       return
-    } else if (this.#isReady) settleForDead(kernel, socket.fd, data.counters, data.worker, data.source.kind === 'ring' ? 'ring' : 'socket')
+    } else if (this.#isReady) settleForDead(kernel, data.account, data.counters, data.worker)
     this.#exited = true
     if (this.#replacing) this.onEnding(end)
     this.#rejectReady(end.error ?? new CaptureError('WORKER_FAILED', `worker ${data.worker} ended before it was ready`))

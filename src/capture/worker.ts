@@ -7,7 +7,8 @@ import { nameThread, pinThread } from '../kernel/thread.js'
 import { RecvSource } from '../source/recv.js'
 import { RingSource } from '../source/ring.js'
 import type { Source } from '../source/source.js'
-import { statisticsOf } from './account.js'
+import { XdpSource, type XdpSourceSpec } from '../source/xdp.js'
+import { type AccountSpec, statisticsOf } from './account.js'
 import { Budget, Control } from './control.js'
 import { COUNTER, CounterWriter } from './counters.js'
 import { loadHandler } from './handler-module.js'
@@ -19,9 +20,14 @@ export interface WorkerData {
   workerCount: number
   interfaceName: string
   interfaceIndex: number
-  fd: number
   wakeFd: number
-  source: { kind: 'ring'; blockBytes: number; blockCount: number } | { kind: 'recv'; batch: number; snapLengthBytes: number; metadata: boolean }
+  account: AccountSpec
+  source:
+    | { kind: 'ring'; blockBytes: number; blockCount: number }
+    | { kind: 'recv'; batch: number; snapLengthBytes: number; metadata: boolean }
+    | ({ kind: 'xdp' } & Omit<XdpSourceSpec, 'account'>)
+  /** A packet socket for questions about the interface, where the source's own is none. */
+  controlFd: number | undefined
   /** -1: not pinned. */
   cpu: number
   /** When the handler fails, the socket is left as it is for a worker that takes over. */
@@ -37,7 +43,7 @@ export interface WorkerData {
 }
 
 export type WorkerMessage =
-  | { type: 'mapped'; address: bigint; length: number }
+  | { type: 'mapped'; ranges: { address: bigint; length: number }[] }
   | { type: 'ready' }
   | { type: 'snapshot'; asked: number; value: unknown }
   | { type: 'event'; event: 'interface-down' | 'interface-up' }
@@ -76,7 +82,7 @@ async function main(): Promise<void> {
   const control = new Control(data.control, data.worker)
   const counters = new CounterWriter(data.counters, data.worker)
   const source = openSource(kernel, subject, counters.values)
-  post({ type: 'mapped', address: source.mapping.address, length: source.mapping.length })
+  post({ type: 'mapped', ranges: source.mappings.map(({ address, length }) => ({ address, length })) })
   let reason: 'stopped' | 'count' | 'error' = 'stopped'
   let failure: unknown
   let snapshot: unknown
@@ -103,7 +109,9 @@ async function main(): Promise<void> {
         budget: data.budget === undefined ? undefined : new Budget(data.budget),
         handler,
         state,
-        watch: new InterfaceWatch(kernel, data.fd, interfaceName, interfaceIndex, (event) => post({ type: 'event', event })),
+        watch: new InterfaceWatch(kernel, { fd: source.fd, controlFd: data.controlFd, name: interfaceName, index: interfaceIndex }, (event) =>
+          post({ type: 'event', event }),
+        ),
         answerSnapshot: (asked) => postSnapshot(asked, handler, state),
       })
       post({ type: 'ready' })
@@ -131,25 +139,31 @@ async function main(): Promise<void> {
   } finally {
     source.close()
     if (failure === undefined || !data.restartable) {
+      control.markSettled()
       // A packet socket waits for RCU grace periods as it closes (packet_release): workers do it side by side, not main in turn.
-      control.markSocketClosed()
-      kernel.close(data.fd)
+      // The sockets of AF_XDP are closed by main, after their program is detached.
+      if (data.source.kind !== 'xdp') kernel.close(source.fd)
     }
   }
   const error = failure === undefined ? undefined : toPlainError(failure, 'WORKER_FAILED')
   post({ type: 'ended', reason, hasSnapshot, snapshot, error })
 }
 
-function openSource(kernel: Kernel, subject: string, values: Float64Array): RingSource | RecvSource {
-  const { fd, source } = data
-  const before = statisticsOf(values, source.kind === 'ring' ? 'ring' : 'socket')
-  return source.kind === 'ring' ? new RingSource(kernel, subject, fd, source, before) : new RecvSource(kernel, subject, fd, source, before)
+function openSource(kernel: Kernel, subject: string, values: Float64Array): RingSource | RecvSource | XdpSource {
+  const { account, source } = data
+  if (source.kind === 'xdp') {
+    if (account.kind !== 'xdp') throw new Error('the account of another kind of socket')
+    return new XdpSource(kernel, subject, { ...source, account })
+  }
+  const before = statisticsOf(values)
+  return source.kind === 'ring' ? new RingSource(kernel, subject, account.fd, source, before) : new RecvSource(kernel, subject, account.fd, source, before)
 }
 
 /** The block that the one before us died over is not delivered twice: what it had not counted shows as `unread` in the end. */
 function passByBlockInHand(source: Source, control: Control): void {
   source.resync()
-  if (control.blockInHand() && source.full === 'ring' && source.peek() !== undefined) source.release()
+  // A batch of recvmmsg(2) died with the memory that it was in; a ring and its chunks are still as they were.
+  if (control.blockInHand() && data.source.kind !== 'recv' && source.peek() !== undefined) source.release()
   control.markBlockInHand(false)
 }
 

@@ -11,7 +11,9 @@ export function listeningLine(plan: CapturePlan): string {
     `snapshot length ${plan.snapLengthBytes} bytes`,
     `backend ${plan.backend}`,
     workersText(plan),
-    plan.backend === 'ring'
+    plan.backend === 'xdp'
+      ? `${formatBytes(plan.xdp.memoryBytes)} of chunks a worker`
+      : plan.backend === 'ring'
       ? `ring ${formatBytes(plan.ring.blockBytes * plan.ring.blockCount)} (${plan.ring.blockCount} x ${formatBytes(plan.ring.blockBytes)})`
       : `socket buffer ${formatBytes(plan.receiveBufferBytes)}`,
   ]
@@ -20,6 +22,7 @@ export function listeningLine(plan: CapturePlan): string {
 }
 
 function workersText(plan: CapturePlan): string {
+  if (plan.workersPerInterface === 'queues') return 'a worker for each receive queue'
   const workers = plural(plan.workersPerInterface, 'worker')
   const each = plan.interfaces.length > 1 ? ' an interface' : ''
   return `${workers}${each}${plan.workersPerInterface > 1 && plan.fanout !== undefined ? ` (fanout ${plan.fanout.mode})` : ''}`
@@ -73,8 +76,9 @@ export function summaryLines(counters: CaptureCounters): string[] {
   const lines = [
     `${plural(counters.packets, 'packet')} captured`,
     `${plural(counters.offered, 'packet')} received by filter`,
-    `${plural(drops.ring + drops.socket, 'packet')} dropped by kernel`,
+    `${plural(drops.ring + drops.socket + drops.fillRing + drops.rxRing + drops.oversize + drops.redirect, 'packet')} dropped by kernel`,
   ]
+  if (counters.passed > 0) lines.push(`${plural(counters.passed, 'packet')} of queues without a worker passed to the stack`)
   if (counters.interfaceDrops > 0) lines.push(`${plural(counters.interfaceDrops, 'packet')} dropped by interface`)
   if (drops.handler > 0) lines.push(`${plural(drops.handler, 'packet')} dropped by handler`)
   if (drops.consumer > 0) lines.push(`${plural(drops.consumer, 'packet')} dropped by consumer`)
@@ -104,14 +108,30 @@ export function eventLines(event: CaptureEvent): string[] {
       return [`ringtap: ${event.interface} is up again`]
     case 'worker-replaced':
       return [`ringtap: worker ${event.worker} of ${event.interface} was replaced: ${event.error.message}`]
+    case 'xdp':
+      return [`ringtap: ${event.interface}: ${xdpText(event)}`]
     case 'warning':
       return event.hint === undefined ? [`ringtap: warning: ${event.message}`] : [`ringtap: warning: ${event.message}`, `  ${event.hint}`]
   }
 }
 
+/** The chain of modes, and what came of it. */
+function xdpText(xdp: Extract<CaptureEvent, { type: 'xdp' }>): string {
+  const tried = xdp.tried.map(({ mode, reason }) => `no ${mode} (${reason})`)
+  const parts = [
+    `AF_XDP in ${xdp.mode} mode`,
+    `${xdp.served} of ${plural(xdp.queues, 'receive queue')}`,
+    `${xdp.chunks} chunks of ${formatBytes(xdp.chunkBytes)} each`,
+    xdp.multiBuffer ? 'longer packets whole' : 'longer packets dropped',
+  ]
+  if (xdp.hugepages) parts.push('huge pages')
+  return [...tried, parts.join(', ')].join('; ')
+}
+
 export function startDocument(plan: CapturePlan): string {
-  const { netns = null, fanout = null, pin = null, direction = null, count = null, durationMs = null } = plan
-  return JSON.stringify({ type: 'start', ...plan, netns, fanout, pin, direction, count, durationMs })
+  const { netns = null, fanout = null, pin = null, direction = null, count = null, durationMs = null, otherwise, xdp, ...rest } = plan
+  const chunkBytes = xdp.chunkBytes ?? null
+  return JSON.stringify({ type: 'start', ...rest, xdp: { ...xdp, chunkBytes }, netns, fanout, pin, direction, count, durationMs })
 }
 
 export function intervalDocument(stats: CaptureStats): string {

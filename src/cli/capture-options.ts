@@ -18,6 +18,10 @@ export function captureOptions(values: Values, program?: Program): CaptureOption
     ...given({
       netns: values.netns,
       backend: values.backend,
+      exclusive: values.exclusive ? true : undefined,
+      xdpMode: values.xdpMode,
+      chunkBytes: values.chunk,
+      busyPollUs: values.busyPoll,
       workers: values.workers,
       fanout,
       pin: values.pin,
@@ -70,9 +74,14 @@ function bufferOptions(values: Values): Pick<CaptureOptions, 'ringBytes' | 'ring
   const receive = given({ receiveBufferBytes: values.receiveBuffer })
   if (values.bufferSize === undefined) return { ...ring, ...receive }
   if (isRecv) return { ...ring, receiveBufferBytes: values.bufferSize }
+  if (values.backend === 'xdp') return { ...receive, ringBytes: nextPowerOfTwo(values.bufferSize) }
   const block = values.block ?? defaultBlockBytes()
   // A buffer of 0 stays 0, for the library to refuse.
   return { ...receive, ringBytes: block > 0 ? Math.ceil(values.bufferSize / block) * block : values.bufferSize }
+}
+
+function nextPowerOfTwo(bytes: number): number {
+  return bytes > 0 ? 2 ** Math.ceil(Math.log2(bytes)) : bytes
 }
 
 function defaultBlockBytes(): number {

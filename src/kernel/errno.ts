@@ -9,15 +9,22 @@ const LINUX_ONLY: Readonly<Record<number, string>> = { 95: 'EOPNOTSUPP', 524: 'E
 export const EPERM = 1
 export const ENOENT = 2
 export const EINTR = 4
+export const E2BIG = 7
 export const EAGAIN = 11
 export const ENOMEM = 12
 export const EACCES = 13
 export const EBUSY = 16
+export const EEXIST = 17
 export const ENODEV = 19
 export const EINVAL = 22
 export const ENOSPC = 28
+export const ERANGE = 34
+export const EPROTONOSUPPORT = 93
+export const EOPNOTSUPP = 95
 export const ENETDOWN = 100
 export const ENOBUFS = 105
+/** Linux-internal, but bpf(2) answers it: this type of map or program has no such operation. */
+export const ENOTSUPP = 524
 
 const names = new Map<number, string>(Object.entries(constants.errno).map(([name, number]) => [number, name]))
 
@@ -34,6 +41,9 @@ export function errnoText(errno: number): string {
 const GRANT: Readonly<Record<string, string>> = {
   CAP_NET_RAW: 'run as root, or once: sudo setcap cap_net_raw,cap_net_admin+eip "$(readlink -f "$(which node)")"',
   CAP_NET_ADMIN: 'run as root, or once: sudo setcap cap_net_raw,cap_net_admin+eip "$(readlink -f "$(which node)")"',
+  'CAP_BPF and CAP_NET_ADMIN (before Linux 5.8 CAP_SYS_ADMIN)':
+    'run as root, or once: sudo setcap cap_bpf,cap_net_admin,cap_net_raw+eip "$(readlink -f "$(which node)")"; ' +
+    'in a systemd unit: AmbientCapabilities=CAP_NET_RAW CAP_NET_ADMIN CAP_BPF; kernel.unprivileged_bpf_disabled makes no difference',
   CAP_SYS_ADMIN: 'run as root: changing network namespaces and loading programs need CAP_SYS_ADMIN',
 }
 
@@ -46,6 +56,8 @@ export interface FailedCall {
   errno: number
   code?: CaptureErrorCode
   hint?: string
+  /** What the kernel said besides. */
+  detail?: string
   /** The capability whose lack shows as EPERM or EACCES here; names the remedy. */
   capability?: keyof typeof GRANT & string
 }
@@ -55,9 +67,8 @@ export function callFailed(failed: FailedCall): CaptureError {
   const errno = Math.abs(failed.errno)
   const name = errnoName(errno)
   const denied = (errno === EPERM || errno === EACCES) && failed.capability !== undefined
-  const message = denied
-    ? `${failed.subject}: ${failed.call}: ${name}: permission denied, ${failed.capability} is missing`
-    : `${failed.subject}: ${failed.call}: ${name} (${errnoText(errno)})`
+  const reason = denied ? `${name}: permission denied, ${failed.capability} is missing` : `${name} (${errnoText(errno)})`
+  const message = `${failed.subject}: ${failed.call}: ${reason}${failed.detail === undefined ? '' : `: ${failed.detail}`}`
   return new CaptureError(denied ? 'PERMISSION' : (failed.code ?? 'SYSTEM_CALL_FAILED'), message, {
     syscall: failed.call,
     errno,

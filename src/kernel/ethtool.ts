@@ -1,11 +1,13 @@
 /** ethtool through SIOCETHTOOL: driver, speed, channels, named counters, GRO. Acts in the namespace that its socket was opened in. */
 import {
+  ETH_FLAG_RXVLAN,
   ETH_GSTRING_LEN,
   ETH_SS_STATS,
   ETHTOOL_CHANNELS,
   ETHTOOL_DRVINFO,
   ETHTOOL_GCHANNELS,
   ETHTOOL_GDRVINFO,
+  ETHTOOL_GFLAGS,
   ETHTOOL_GGRO,
   ETHTOOL_GLINKSETTINGS,
   ETHTOOL_GSSET_INFO,
@@ -72,6 +74,13 @@ export function channelsOf(kernel: Kernel, control: Descriptor, name: string): {
   const rx = combined + view.getUint32(ETHTOOL_CHANNELS.rx_count, true)
   const tx = combined + view.getUint32(ETHTOOL_CHANNELS.tx_count, true)
   return rx === 0 || tx === 0 ? undefined : { rx, tx }
+}
+
+/** Whether the driver takes VLAN tags out of frames as they arrive (`rxvlan`). */
+export function rxVlanOffload(kernel: Kernel, control: Descriptor, name: string): boolean {
+  const bytes = new ArrayBuffer(ETHTOOL_VALUE.sizeof)
+  if (ethtool(kernel, control, name, ETHTOOL_GFLAGS, bytes) < 0) return false
+  return (new DataView(bytes).getUint32(ETHTOOL_VALUE.data, true) & ETH_FLAG_RXVLAN) !== 0
 }
 
 export function groEnabled(kernel: Kernel, control: Descriptor, name: string): boolean {

@@ -9,6 +9,8 @@ export interface InterfaceIdentity {
   /** ARPHRD_ETHER and the rest of linux/if_arp.h. */
   linkType: number
   mtu: number
+  /** 6 bytes; all 0 where there is none. */
+  macAddress: Uint8Array
 }
 
 function request(name: string): DataView {
@@ -35,9 +37,11 @@ export function identifyInterface(kernel: Kernel, fd: number, name: string): Int
   result = ask(kernel, fd, SIOCGIFHWADDR, ifreq)
   if (result < 0) return result
   const linkType = ifreq.getUint16(IFREQ.ifr_hwaddr, true)
+  // struct sockaddr: the address follows its family.
+  const macAddress = new Uint8Array(ifreq.buffer.slice(IFREQ.ifr_hwaddr + 2, IFREQ.ifr_hwaddr + 8))
   result = ask(kernel, fd, SIOCGIFMTU, ifreq)
   if (result < 0) return result
-  return { index, flags, linkType, mtu: ifreq.getInt32(IFREQ.ifr_mtu, true) }
+  return { index, flags, linkType, mtu: ifreq.getInt32(IFREQ.ifr_mtu, true), macAddress }
 }
 
 /** Present name of an interface, which a rename changes and an index keeps; undefined once it is gone. */

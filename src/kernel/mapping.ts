@@ -4,6 +4,7 @@
  * fresh anonymous pages over the range, which frees what was there and lets a stale view read zeros. The range itself goes
  * when no view can be left: `release`, for a thread whose isolate has ended, or reuse by the next mapping of this thread.
  */
+import { alignUp } from '../bytes/align.js'
 import { MAP_ANONYMOUS, MAP_FIXED, MAP_FIXED_NOREPLACE, MAP_NORESERVE, MAP_POPULATE, MAP_PRIVATE, MAP_SHARED, PROT_READ, PROT_WRITE } from './abi/process.js'
 import { callFailed } from './errno.js'
 import type { Kernel } from './system.js'
@@ -27,15 +28,16 @@ export class Mapping {
   }
 
   /**
-   * Maps `length` bytes of `fd` shared, read and write, or anonymous private memory when `fd` is -1. Not locked: ring pages are
-   * kernel pages that cannot be swapped, and MAP_LOCKED only hits RLIMIT_MEMLOCK.
+   * Maps `length` bytes of `fd` from `offset` on shared, read and write, or anonymous private memory when `fd` is -1. Not locked:
+   * ring pages are kernel pages that cannot be swapped, and MAP_LOCKED only hits RLIMIT_MEMLOCK. `pageBytes` is the page size of
+   * what is behind `fd`, where that has pages of its own (`SharedMemory.pageBytes`).
    * @throws CaptureError with the errno of mmap(2).
    */
-  static map(kernel: Kernel, subject: string, fd: number, length: number): Mapping {
-    const size = Math.ceil(length / kernel.pageSize) * kernel.pageSize
-    const reused = free.get(size)?.pop() ?? 0n
+  static map(kernel: Kernel, subject: string, fd: number, length: number, offset = 0, pageBytes = kernel.pageSize): Mapping {
+    const size = alignUp(length, pageBytes)
+    const reused = takeRange(size, pageBytes)
     const flags = (fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED) | MAP_POPULATE | (reused === 0n ? 0 : MAP_FIXED)
-    const address = kernel.mmap(reused, size, PROT_READ | PROT_WRITE, flags, fd)
+    const address = kernel.mmap(reused, size, PROT_READ | PROT_WRITE, flags, fd, offset)
     if (address < 0n) {
       if (reused !== 0n && refillRange(kernel, reused, size)) keep(size, reused)
       throw callFailed({ subject, call: `mmap(${size} bytes)`, errno: Number(address) })
@@ -53,6 +55,13 @@ export class Mapping {
   [Symbol.dispose](): void {
     this.close()
   }
+}
+
+/** A covered range of this length that begins where such a page may, 0n for none: an ordinary one seldom does for hugepages. */
+function takeRange(length: number, pageBytes: number): bigint {
+  const ranges = free.get(length) ?? []
+  const at = ranges.findLastIndex((address) => address % BigInt(pageBytes) === 0n)
+  return at < 0 ? 0n : (ranges.splice(at, 1)[0] as bigint)
 }
 
 function keep(length: number, address: bigint): void {

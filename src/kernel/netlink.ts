@@ -8,6 +8,7 @@ import { IFF_UP } from './abi/if.js'
 import {
   NETLINK_CAP_ACK,
   NETLINK_EXT_ACK,
+  NETLINK_GET_STRICT_CHK,
   NETLINK_ROUTE,
   NLA_TYPE_MASK,
   NLATTR,
@@ -35,7 +36,10 @@ import {
   IFLA_IFNAME,
   IFLA_INFO_DATA,
   IFLA_INFO_KIND,
+  IFLA_LINK,
+  IFLA_LINK_NETNSID,
   IFLA_LINKINFO,
+  IFLA_MASTER,
   IFLA_MTU,
   IFLA_NET_NS_FD,
   IFLA_NUM_RX_QUEUES,
@@ -43,6 +47,12 @@ import {
   IFLA_OPERSTATE,
   IFLA_STATS_LINK_64,
   IFLA_STATS_LINK_64_FILTER,
+  IFLA_XDP,
+  IFLA_XDP_ATTACHED,
+  IFLA_XDP_DRV_PROG_ID,
+  IFLA_XDP_HW_PROG_ID,
+  IFLA_XDP_PROG_ID,
+  IFLA_XDP_SKB_PROG_ID,
   RTEXT_FILTER_SKIP_STATS,
   RTM_DELLINK,
   RTM_GETLINK,
@@ -52,6 +62,9 @@ import {
   RTM_SETLINK,
   RTNL_LINK_STATS64,
   VETH_INFO_PEER,
+  XDP_ATTACHED_DRV,
+  XDP_ATTACHED_HW,
+  XDP_ATTACHED_SKB,
 } from './abi/rtnetlink.js'
 import { AF_NETLINK, MSG_TRUNC, SOCK_CLOEXEC, SOCK_RAW } from './abi/socket.js'
 import { Descriptor } from './descriptor.js'
@@ -108,6 +121,8 @@ export function parseAttributes(bytes: Uint8Array): Map<number, Uint8Array> {
 /** A message of an answer; `body` is what follows struct nlmsghdr. */
 export interface NetlinkMessage {
   type: number
+  /** NLM_F_*. */
+  flags: number
   body: Uint8Array
 }
 
@@ -133,20 +148,40 @@ export class RouteSocket implements Disposable {
     return new RouteSocket(kernel, new Descriptor(kernel, fd))
   }
 
+  /** Dumps take filters from now on, and must be well formed. An older kernel than 4.20 refuses, and answers with everything. */
+  filterDumps(): void {
+    this.#kernel.setsockopt(this.#descriptor.fd, SOL_NETLINK, NETLINK_GET_STRICT_CHK, u32(1))
+  }
+
   /**
    * Sends one request and collects the answer up to its acknowledgement.
    * @throws CaptureError with the errno of the answer and the kernel's own words where it has some.
    */
   request(subject: string, call: string, type: number, flags: number, body: Uint8Array): NetlinkMessage[] {
+    const start = (): NetlinkMessage[] => []
+    // Copied: the next recv writes over it.
+    return this.#fold(subject, call, type, flags, body, start, (messages, message) => messages.push({ ...message, body: message.body.slice() }))
+  }
+
+  /**
+   * Dumps a table that may be long: `add` puts each message into what `start` made, and must not keep its body. Both are called
+   * afresh when the table changed while it was read.
+   * @throws CaptureError as `request` does.
+   */
+  dump<T>(subject: string, call: string, type: number, body: Uint8Array, start: () => T, add: (into: T, message: NetlinkMessage) => void): T {
+    return this.#fold(subject, call, type, NLM_F_DUMP, body, start, add)
+  }
+
+  #fold<T>(subject: string, call: string, type: number, flags: number, body: Uint8Array, start: () => T, add: (into: T, message: NetlinkMessage) => void): T {
     for (let attempt = 1; ; attempt++) {
-      const answer = this.#exchange(subject, call, type, flags, body)
-      if (answer !== undefined) return answer
+      const result = start()
+      if (this.#exchange(subject, call, type, flags, body, (message) => add(result, message))) return result
       if (attempt === DUMP_ATTEMPTS) throw callFailed({ subject, call: `${call}: changed while it was read`, errno: EINTR })
     }
   }
 
-  /** Undefined when the answer is not of one piece. */
-  #exchange(subject: string, call: string, type: number, flags: number, body: Uint8Array): NetlinkMessage[] | undefined {
+  /** False when the answer is not of one piece. */
+  #exchange(subject: string, call: string, type: number, flags: number, body: Uint8Array, take: (message: NetlinkMessage) => void): boolean {
     const fd = this.#descriptor.fd
     const sequence = ++this.#sequence
     const message = new Uint8Array(NLMSGHDR.sizeof + body.length)
@@ -159,7 +194,6 @@ export class RouteSocket implements Disposable {
     const sent = this.#kernel.sendto(fd, message, 0)
     if (sent < 0) throw callFailed({ subject, call, errno: sent, capability: 'CAP_NET_ADMIN' })
 
-    const messages: NetlinkMessage[] = []
     const answer = this.#answer
     const words = viewOf(answer)
     let whole = true
@@ -179,11 +213,10 @@ export class RouteSocket implements Disposable {
           if ((kindFlags & NLM_F_DUMP_INTR) !== 0) whole = false
           if (kind === NLMSG_ERROR || kind === NLMSG_DONE) {
             const errno = size >= NLMSGHDR.sizeof + 4 ? words.getInt32(start, true) : 0
-            if (errno === 0) return whole ? messages : undefined
+            if (errno === 0) return whole
             throw refused(subject, call, errno, kind === NLMSG_ERROR ? extendedText(answer.subarray(start, at + size), kindFlags) : undefined)
           }
-          // Copied: the next recv writes over it.
-          messages.push({ type: kind, body: answer.slice(start, at + size) })
+          take({ type: kind, flags: kindFlags, body: answer.subarray(start, at + size) })
         }
         at += align(size)
       }
@@ -226,6 +259,10 @@ export interface Link {
   operState: number
   /** `veth`, `vlan`, ...; undefined for hardware. */
   kind: string | undefined
+  /** Index of the bridge, bond or the like that it is a part of; 0 for none. */
+  master: number
+  /** Index of the link that it stands on, for one end of a pair of the other; 0 for none in this namespace. */
+  lower: number
   /** Queues that the device was made with, which may be more than it uses. */
   rxQueues: number
   txQueues: number
@@ -247,6 +284,38 @@ export function getLink(socket: RouteSocket, name: string): Link {
   return linkOf(link)
 }
 
+/** Where an XDP program runs: in the driver, for all skbs in the kernel, or on the card. */
+export type XdpMode = 'native' | 'generic' | 'offloaded'
+
+export interface AttachedXdp {
+  mode: XdpMode
+  programId: number
+}
+
+const XDP_MODES: readonly (readonly [mode: XdpMode, attached: number, attribute: number])[] = [
+  ['native', XDP_ATTACHED_DRV, IFLA_XDP_DRV_PROG_ID],
+  ['generic', XDP_ATTACHED_SKB, IFLA_XDP_SKB_PROG_ID],
+  ['offloaded', XDP_ATTACHED_HW, IFLA_XDP_HW_PROG_ID],
+]
+
+/**
+ * The XDP programs on an interface: none, one, or one in the driver or kernel and one on the card. Since Linux 4.13.
+ * @throws CaptureError NO_SUCH_INTERFACE
+ */
+export function attachedXdp(socket: RouteSocket, name: string): AttachedXdp[] {
+  const body = encodeAttributes([[IFLA_IFNAME, name], WITHOUT_STATS], interfaceMessage(0))
+  const link = socket.request(name, 'RTM_GETLINK', RTM_GETLINK, 0, body).find(isLink)
+  const nest = link && parseAttributes(link.body.subarray(IFINFOMSG.sizeof)).get(IFLA_XDP)
+  if (nest === undefined) return []
+  const attributes = parseAttributes(nest)
+  const attached = attributes.get(IFLA_XDP_ATTACHED)?.[0]
+  return XDP_MODES.flatMap(([mode, only, attribute]) => {
+    // Before Linux 4.19 there was one program, and one attribute for its id.
+    const programId = numberOf(attributes.get(attribute)) || (attached === only ? numberOf(attributes.get(IFLA_XDP_PROG_ID)) : 0)
+    return programId === 0 ? [] : [{ mode, programId }]
+  })
+}
+
 function isLink(message: NetlinkMessage): boolean {
   return message.type === RTM_NEWLINK && message.body.length >= IFINFOMSG.sizeof
 }
@@ -264,6 +333,8 @@ function linkOf(message: NetlinkMessage): Link {
     address: (attributes.get(IFLA_ADDRESS) ?? EMPTY).slice(),
     operState: attributes.get(IFLA_OPERSTATE)?.[0] ?? 0,
     kind: kind === undefined ? undefined : textOf(kind),
+    master: numberOf(attributes.get(IFLA_MASTER)),
+    lower: attributes.has(IFLA_LINK_NETNSID) ? 0 : numberOf(attributes.get(IFLA_LINK)),
     rxQueues: numberOf(attributes.get(IFLA_NUM_RX_QUEUES)),
     txQueues: numberOf(attributes.get(IFLA_NUM_TX_QUEUES)),
   }
@@ -333,11 +404,12 @@ function align(length: number): number {
   return (length + NLMSG_ALIGNTO - 1) & ~(NLMSG_ALIGNTO - 1)
 }
 
-function viewOf(bytes: Uint8Array): DataView {
+export function viewOf(bytes: Uint8Array): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 }
 
-function numberOf(bytes: Uint8Array | undefined): number {
+/** The number in an attribute of 32 bits; 0 for one that is not there. */
+export function numberOf(bytes: Uint8Array | undefined): number {
   return bytes === undefined || bytes.length < 4 ? 0 : viewOf(bytes).getUint32(0, true)
 }
 

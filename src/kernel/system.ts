@@ -24,8 +24,8 @@ export interface Kernel {
   /** Answers the length that the kernel filled in. */
   getsockopt(fd: number, level: number, option: number, value: Uint8Array): number
   ioctl(fd: number, request: number, argument: Uint8Array): number
-  /** Answers the address, or -errno. `address` 0n lets the kernel choose. */
-  mmap(address: bigint, length: number, protection: number, flags: number, fd: number): bigint
+  /** Answers the address, or -errno. `address` 0n lets the kernel choose; `offset` into the file is 0 when absent. */
+  mmap(address: bigint, length: number, protection: number, flags: number, fd: number, offset?: number): bigint
   munmap(address: bigint, length: number): number
   /** Memory as an ArrayBuffer. It cannot be detached: what stands behind it must never be unmapped while it can be read. */
   view(address: bigint, length: number): ArrayBuffer
@@ -35,6 +35,11 @@ export interface Kernel {
   /** `vector` is the address of an array of struct mmsghdr. The timeout argument, which is broken, is not offered. */
   recvmmsg(fd: number, vector: bigint, count: number, flags: number): number
   eventfd(initial: number, flags: number): number
+  /** Memory that has a descriptor, so that any thread can map it. */
+  memfdCreate(name: string, flags: number): number
+  ftruncate(fd: number, length: number): number
+  /** Allocates the pages of a file up to `length`: what is missing shows here, and not as a SIGBUS later. */
+  fallocate(fd: number, length: number): number
   setns(fd: number, type: number): number
   unshare(flags: number): number
   /** Acts on the calling thread. */
@@ -42,6 +47,9 @@ export interface Kernel {
   schedGetaffinity(mask: Uint8Array): number
   prctl(option: number, argument: Uint8Array | number): number
   gettid(): number
+  /** Reads struct rlimit of this process. */
+  getrlimit(resource: number, limit: Uint8Array): number
+  setrlimit(resource: number, limit: Uint8Array): number
   /** Fills struct rusage. */
   getrusage(who: number, usage: Uint8Array): number
   clockGettime(clock: number, timespec: Uint8Array): number
@@ -118,6 +126,11 @@ function load(): Kernel {
   const getsockopt = call('int getsockopt(int fd, int level, int option, void *value, void *length)')
   const ioctl = call('int ioctl(int fd, unsigned long request, void *argument)')
   const munmap = call('int munmap(void *address, size_t length)')
+  const memfdCreate = call('int memfd_create(const char *name, unsigned int flags)')
+  const ftruncate = call('int ftruncate(int fd, int64_t length)')
+  const fallocate = call('int fallocate(int fd, int mode, int64_t offset, int64_t length)')
+  const getrlimit = call('int getrlimit(int resource, void *limit)')
+  const setrlimit = call('int setrlimit(int resource, const void *limit)')
   const eventfd = call('int eventfd(unsigned int initial, int flags)')
   const setns = call('int setns(int fd, int type)')
   const unshare = call('int unshare(int flags)')
@@ -149,8 +162,8 @@ function load(): Kernel {
       return result < 0 ? result : (length[0] as number)
     },
     ioctl,
-    mmap(address, length, protection, flags, fd) {
-      const result = nativeMmap(address, length, protection, flags, fd, 0)
+    mmap(address, length, protection, flags, fd, offset = 0) {
+      const result = nativeMmap(address, length, protection, flags, fd, offset)
       return result === null || result === MAP_FAILED ? BigInt(-errno()) : result
     },
     munmap,
@@ -165,12 +178,17 @@ function load(): Kernel {
       return result === -1 ? -errno() : result
     },
     eventfd,
+    memfdCreate,
+    ftruncate,
+    fallocate: (fd, length) => fallocate(fd, 0, 0, length),
     setns,
     unshare,
     schedSetaffinity: (mask) => schedSetaffinity(0, mask.byteLength, mask),
     schedGetaffinity: (mask) => schedGetaffinity(0, mask.byteLength, mask),
     prctl: (option, argument) => (typeof argument === 'number' ? prctlNumber(option, argument, 0, 0, 0) : prctlPointer(option, argument, 0, 0, 0)),
     gettid: () => syscallNumbers(numbers.gettid, 0, 0, 0, 0, 0, 0),
+    getrlimit,
+    setrlimit,
     getrusage,
     clockGettime,
     membarrier: (command) => syscallNumbers(numbers.membarrier, command, 0, 0, 0, 0, 0),

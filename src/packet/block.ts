@@ -16,6 +16,8 @@ export class Block implements BlockView {
   readonly words16: Uint16Array
   readonly words32: Uint32Array
   readonly #shared: Int32Array
+  /** Whose clock packets without a hardware time stamp are stamped by. */
+  clock: 'kernel' | 'batch' = 'kernel'
   packetCount = 0
   firstOffset = 0
 

@@ -7,7 +7,14 @@
  * of one block, not of the ring: indices stay small integers in rings of any size.
  */
 import type { PacketView } from '../handler.js'
-import { PACKET_OUTGOING, SOCKADDR_LL_AFTER_HDR, TP_STATUS_VLAN_TPID_VALID, TP_STATUS_VLAN_VALID, TPACKET3_HDR } from '../kernel/abi/if_packet.js'
+import {
+  PACKET_OUTGOING,
+  SOCKADDR_LL_AFTER_HDR,
+  TP_STATUS_TS_RAW_HARDWARE,
+  TP_STATUS_VLAN_TPID_VALID,
+  TP_STATUS_VLAN_VALID,
+  TPACKET3_HDR,
+} from '../kernel/abi/if_packet.js'
 import type { Block } from './block.js'
 
 const SEC = TPACKET3_HDR.tp_sec / 4
@@ -33,6 +40,7 @@ export class BlockPacketView implements PacketView {
   bytes: Uint8Array = new Uint8Array(0)
   words16: Uint16Array = new Uint16Array(0)
   words32: Uint32Array = new Uint32Array(0)
+  #clock: 'kernel' | 'batch' = 'kernel'
   /** Byte offset of the packet's header in the block; the walk moves it. */
   header = 0
 
@@ -41,6 +49,7 @@ export class BlockPacketView implements PacketView {
     this.bytes = block.bytes
     this.words16 = block.words16
     this.words32 = block.words32
+    this.#clock = block.clock
   }
 
   get offset(): number {
@@ -57,6 +66,9 @@ export class BlockPacketView implements PacketView {
   }
   get nanoseconds(): number {
     return this.words32[(this.header >>> 2) + NSEC] as number
+  }
+  get timestampSource(): 'hardware' | 'kernel' | 'batch' {
+    return (this.status & TP_STATUS_TS_RAW_HARDWARE) !== 0 ? 'hardware' : this.#clock
   }
   get status(): number {
     return this.words32[(this.header >>> 2) + STATUS] as number

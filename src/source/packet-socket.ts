@@ -131,7 +131,7 @@ export class PacketSockets {
 
   /** Steps 1 to 3. Call it inside the network namespace of the interface; nothing is left open when it throws. */
   static prepare(kernel: Kernel, spec: SocketSpec): PacketSockets {
-    const first = openSocket(kernel, spec)
+    const first = openPacketSocket(kernel, spec.interfaceName)
     let opened: PacketSockets
     try {
       opened = new PacketSockets(kernel, spec, checkInterface(kernel, first.fd, spec.interfaceName))
@@ -141,7 +141,7 @@ export class PacketSockets {
     }
     try {
       opened.#prepareSocket(first)
-      while (opened.sockets.length < spec.workers) opened.#prepareSocket(openSocket(kernel, spec))
+      while (opened.sockets.length < spec.workers) opened.#prepareSocket(openPacketSocket(kernel, spec.interfaceName))
     } catch (error) {
       opened.close()
       throw error
@@ -232,12 +232,7 @@ export class PacketSockets {
     const spec = this.#spec
     for (const { descriptor } of this.sockets) {
       if (spec.promiscuous) {
-        const request = new DataView(new ArrayBuffer(PACKET_MREQ.sizeof))
-        request.setInt32(PACKET_MREQ.mr_ifindex, this.identity.index, true)
-        request.setUint16(PACKET_MREQ.mr_type, PACKET_MR_PROMISC, true)
-        this.#set('setsockopt(PACKET_ADD_MEMBERSHIP, PACKET_MR_PROMISC)', () =>
-          kernel.setsockopt(descriptor.fd, SOL_PACKET, PACKET_ADD_MEMBERSHIP, new Uint8Array(request.buffer)),
-        )
+        this.#set('setsockopt(PACKET_ADD_MEMBERSHIP, PACKET_MR_PROMISC)', () => addPromiscuity(kernel, descriptor.fd, this.identity.index))
       }
       const bound = kernel.bind(descriptor.fd, linkLayerAddress(this.identity.index))
       if (bound === -ENODEV) throw removed(spec.interfaceName)
@@ -336,12 +331,21 @@ export class PacketSockets {
   }
 }
 
-function openSocket(kernel: Kernel, spec: SocketSpec): Descriptor {
+/** Counted by the kernel; ends with the socket, which need not be bound. */
+export function addPromiscuity(kernel: Kernel, fd: number, interfaceIndex: number): number {
+  const request = new DataView(new ArrayBuffer(PACKET_MREQ.sizeof))
+  request.setInt32(PACKET_MREQ.mr_ifindex, interfaceIndex, true)
+  request.setUint16(PACKET_MREQ.mr_type, PACKET_MR_PROMISC, true)
+  return kernel.setsockopt(fd, SOL_PACKET, PACKET_ADD_MEMBERSHIP, new Uint8Array(request.buffer))
+}
+
+/** A packet socket that receives nothing yet. */
+export function openPacketSocket(kernel: Kernel, interfaceName: string): Descriptor {
   const fd = kernel.socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0)
   if (fd >= 0) return new Descriptor(kernel, fd)
   const hint = fd === -EPERM ? undefined : 'is CONFIG_PACKET in this kernel?'
   throw callFailed({
-    subject: spec.interfaceName,
+    subject: interfaceName,
     call: 'socket(AF_PACKET, SOCK_RAW)',
     errno: fd,
     capability: 'CAP_NET_RAW',
@@ -349,7 +353,8 @@ function openSocket(kernel: Kernel, spec: SocketSpec): Descriptor {
   })
 }
 
-function checkInterface(kernel: Kernel, fd: number, name: string): InterfaceIdentity {
+/** @throws CaptureError NO_SUCH_INTERFACE, UNSUPPORTED_LINK_TYPE, INTERFACE_DOWN */
+export function checkInterface(kernel: Kernel, fd: number, name: string): InterfaceIdentity {
   const identity = identifyInterface(kernel, fd, name)
   if (identity === -ENODEV) {
     throw new CaptureError('NO_SUCH_INTERFACE', `${name}: no such interface in this network namespace`, {

@@ -5,30 +5,31 @@ import { Mapping } from '../kernel/mapping.js'
 import type { Kernel } from '../kernel/system.js'
 import type { Block } from '../packet/block.js'
 import { type BatchGeometry, batchMemoryBytes, ReceiveBatch } from '../ring/batch.js'
+import { PacketAccount } from './packet-account.js'
 import type { Source, SourceStatistics } from './source.js'
-import { StatisticsReader } from './statistics.js'
 
 export class RecvSource implements Source {
   readonly fd: number
-  readonly full = 'socket'
-  readonly mapping: Mapping
+  readonly account: PacketAccount
+  readonly coalesceMs = 0
+  readonly mappings: readonly Mapping[]
   readonly #kernel: Kernel
   readonly #batch: ReceiveBatch
   readonly #vector: bigint
   readonly #flags: number
-  readonly #statistics: StatisticsReader
   #ready: Block | undefined
   #error = 0
 
   constructor(kernel: Kernel, subject: string, fd: number, geometry: BatchGeometry, before?: SourceStatistics) {
     this.fd = fd
     this.#kernel = kernel
-    this.#statistics = new StatisticsReader(kernel, fd, before)
-    this.mapping = Mapping.map(kernel, subject, -1, batchMemoryBytes(geometry))
-    this.#batch = new ReceiveBatch(this.mapping.buffer, this.mapping.address, geometry)
+    this.account = new PacketAccount(kernel, fd, 'socket', before)
+    const mapping = Mapping.map(kernel, subject, -1, batchMemoryBytes(geometry))
+    this.mappings = [mapping]
+    this.#batch = new ReceiveBatch(mapping.buffer, mapping.address, geometry)
     // With MSG_TRUNC a message's length is the packet's, however much of it fits; with metadata PACKET_AUXDATA tells it.
     this.#flags = geometry.metadata ? MSG_DONTWAIT : MSG_DONTWAIT | MSG_TRUNC
-    this.#vector = this.mapping.address + BigInt(this.#batch.vectorOffset)
+    this.#vector = mapping.address + BigInt(this.#batch.vectorOffset)
   }
 
   peek(): Block | undefined {
@@ -51,8 +52,8 @@ export class RecvSource implements Source {
   peekUnfinished(): undefined {
     return undefined
   }
-  readStatistics(): SourceStatistics {
-    return this.#statistics.read()
+  left(): undefined {
+    return undefined
   }
   takeError(): number {
     const error = this.#error
@@ -60,6 +61,6 @@ export class RecvSource implements Source {
     return error
   }
   close(): void {
-    this.mapping.close()
+    for (const mapping of this.mappings) mapping.close()
   }
 }

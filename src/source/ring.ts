@@ -4,21 +4,22 @@ import type { Kernel } from '../kernel/system.js'
 import type { Block } from '../packet/block.js'
 import type { RingGeometry } from '../ring/geometry.js'
 import { Tpacket3Ring } from '../ring/tpacket3.js'
+import { PacketAccount } from './packet-account.js'
 import type { Source, SourceStatistics } from './source.js'
-import { StatisticsReader } from './statistics.js'
 
 export class RingSource implements Source {
   readonly fd: number
-  readonly full = 'ring'
-  readonly mapping: Mapping
+  readonly account: PacketAccount
+  readonly coalesceMs = 0
+  readonly mappings: readonly Mapping[]
   readonly #ring: Tpacket3Ring
-  readonly #statistics: StatisticsReader
 
   constructor(kernel: Kernel, subject: string, fd: number, geometry: RingGeometry, before?: SourceStatistics) {
     this.fd = fd
-    this.#statistics = new StatisticsReader(kernel, fd, before)
-    this.mapping = Mapping.map(kernel, subject, fd, geometry.blockBytes * geometry.blockCount)
-    this.#ring = new Tpacket3Ring(this.mapping.buffer, geometry)
+    this.account = new PacketAccount(kernel, fd, 'ring', before)
+    const mapping = Mapping.map(kernel, subject, fd, geometry.blockBytes * geometry.blockCount)
+    this.mappings = [mapping]
+    this.#ring = new Tpacket3Ring(mapping.buffer, geometry)
   }
 
   peek(): Block | undefined {
@@ -33,13 +34,13 @@ export class RingSource implements Source {
   peekUnfinished(packets: number): Block | undefined {
     return this.#ring.peekUnfinished(packets)
   }
-  readStatistics(): SourceStatistics {
-    return this.#statistics.read()
+  left(): undefined {
+    return undefined
   }
   takeError(): number {
     return 0
   }
   close(): void {
-    this.mapping.close()
+    for (const mapping of this.mappings) mapping.close()
   }
 }

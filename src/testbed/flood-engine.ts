@@ -2,8 +2,11 @@
  * The loaded flood program, shared by all threads of a flood: the program, the memory in which it counts, and what keeps it
  * in the kernel's XDP dispatcher.
  */
+import { assemble } from '../bpf/ebpf.js'
 import { FLOOD_STATE, type FloodProgramOptions, floodProgram } from '../bpf/flood-program.js'
-import { BpfCell, createCell, linkXdp, loadXdpProgram } from '../kernel/bpf.js'
+import { attachXdp, type XdpLink } from '../kernel/bpf-link.js'
+import { BpfCell } from '../kernel/bpf-map.js'
+import { loadProgram } from '../kernel/bpf-program.js'
 import type { Descriptor } from '../kernel/descriptor.js'
 import { createNamespace, withNamespace } from '../kernel/namespace.js'
 import { createVethPair, getLink, RouteSocket } from '../kernel/netlink.js'
@@ -19,32 +22,27 @@ export interface FloodEngine {
   close(): void
 }
 
-export function openFloodEngine(
-  kernel: Kernel,
-  options: Omit<FloodProgramOptions, 'stateFd' | 'stateCpus'>,
-  cpus: readonly number[],
-  seed: number,
-): FloodEngine {
+export function openFloodEngine(kernel: Kernel, options: Omit<FloodProgramOptions, 'stateCpus'>, cpus: readonly number[], seed: number): FloodEngine {
   const stateCpus = Math.max(...cpus) + 1
   const stateWords = stateCpus * FLOOD_STATE.words
-  const opened: Descriptor[] = []
-  const keep = (descriptor: Descriptor) => {
-    opened.push(descriptor)
-    return descriptor
+  const opened: Disposable[] = []
+  const keep = <T extends Disposable>(it: T): T => {
+    opened.push(it)
+    return it
   }
   const closeAll = () => {
-    for (const descriptor of opened.splice(0).reverse()) descriptor.close()
+    for (const it of opened.splice(0).reverse()) it[Symbol.dispose]()
   }
   try {
-    const stateFd = keep(createCell(kernel, 'flood_state', stateWords)).fd
+    const stateFd = keep(BpfCell.create(kernel, 'ringtap_count', stateWords)).fd
     const state = new BpfCell(kernel, stateFd, stateWords)
     for (let cpu = 0; cpu < stateCpus; cpu++) {
       // Neighbouring seeds would begin alike; the golden ratio spreads them.
       state.words[cpu * FLOOD_STATE.words + FLOOD_STATE.random] = BigInt.asUintN(64, BigInt(seed * stateCpus + cpu + 1) * 0x9e3779b97f4a7c15n)
     }
     state.write()
-    const { code, frame } = floodProgram({ ...options, stateFd, stateCpus })
-    const program = keep(loadXdpProgram(kernel, 'ringtap_flood', code))
+    const { statements, frame } = floodProgram({ ...options, stateCpus })
+    const program = keep(loadProgram(kernel, { name: 'ringtap_flood', type: 'xdp', code: assemble(statements, { state: stateFd }) }))
     const namespace = keep(createNamespace(kernel))
     keep(withNamespace(kernel, namespace, () => parkProgram(kernel, program, namespace)))
     let open = true
@@ -71,11 +69,11 @@ export function openFloodEngine(
 
 /**
  * Attaches the program to a veth that is down, alone in a namespace, where it never runs: a program that is attached stays in
- * the XDP dispatcher, and runs of a few milliseconds do not wait for RCU (kernel/bpf.ts, liveFrames).
+ * the XDP dispatcher, and runs of a few milliseconds do not wait for RCU (kernel/bpf-program.ts, liveFrames).
  */
-function parkProgram(kernel: Kernel, program: Descriptor, namespace: Descriptor): Descriptor {
+function parkProgram(kernel: Kernel, program: Descriptor, namespace: Descriptor): XdpLink {
   using route = RouteSocket.open(kernel)
   const end = { namespaceFd: namespace.fd, queues: 1, mtu: 1500 }
   createVethPair(route, { ...end, name: 'park0' }, { ...end, name: 'park1' })
-  return linkXdp(kernel, program, 'park0', getLink(route, 'park0').index)
+  return attachXdp(kernel, { program, interfaceName: 'park0', interfaceIndex: getLink(route, 'park0').index, mode: 'native' })
 }

@@ -5,6 +5,7 @@
 import { MAP_ANONYMOUS, MAP_FIXED, MAP_NORESERVE, MAP_PRIVATE } from '#src/kernel/abi/process.js'
 import { EAGAIN } from '#src/kernel/errno.js'
 import { type Kernel, openKernel } from '#src/kernel/system.js'
+import { BPF_MAKES_DESCRIPTOR } from './tracing-kernel.js'
 
 export type CallName = Exclude<keyof Kernel, 'pageSize'>
 
@@ -50,10 +51,12 @@ export function fakeKernel(): FakeKernel {
     socket: give,
     open: give,
     eventfd: give,
+    memfdCreate: give,
     close: (fd) => (descriptors.delete(fd) ? 0 : -9),
     read: () => -EAGAIN,
     recv: () => -EAGAIN,
     recvmmsg: () => -EAGAIN,
+    bpf: (command) => (BPF_MAKES_DESCRIPTOR.has(command) ? give() : 0),
     write: (_fd, from) => from.byteLength,
     sendto: (_fd, bytes) => bytes.byteLength,
     getsockopt(_fd, _level, _option, value) {

@@ -17,7 +17,7 @@ export interface TracingKernel extends Kernel {
 }
 
 /** Commands of bpf(2) that answer a descriptor: MAP_CREATE, PROG_LOAD, OBJ_GET, RAW_TRACEPOINT_OPEN, BTF_LOAD, LINK_CREATE and the GET_FD_BY_ID family. */
-const BPF_MAKES_DESCRIPTOR: ReadonlySet<number> = new Set([0, 5, 7, 13, 14, 17, 18, 19, 28, 30])
+export const BPF_MAKES_DESCRIPTOR: ReadonlySet<number> = new Set([0, 5, 7, 13, 14, 17, 18, 19, 28, 30])
 
 /** Traces `kernel` on this thread; what other threads open or close is not seen. */
 export function tracingKernel(kernel: Kernel): TracingKernel {
@@ -39,6 +39,7 @@ export function tracingKernel(kernel: Kernel): TracingKernel {
     socket: (family, type, protocol) => opened(kernel.socket(family, type, protocol), 'socket'),
     open: (path, flags) => opened(kernel.open(path, flags), `open ${path}`),
     eventfd: (initial, flags) => opened(kernel.eventfd(initial, flags), 'eventfd'),
+    memfdCreate: (name, flags) => opened(kernel.memfdCreate(name, flags), `memfd ${name}`),
     bpf(command, attributes) {
       const result = kernel.bpf(command, attributes)
       return BPF_MAKES_DESCRIPTOR.has(command) ? opened(result, `bpf command ${command}`) : result
@@ -47,8 +48,8 @@ export function tracingKernel(kernel: Kernel): TracingKernel {
       if (!descriptors.delete(fd)) misuse.push(trace(`close of descriptor ${fd}, which is not open here`))
       return kernel.close(fd)
     },
-    mmap(address, length, protection, flags, fd) {
-      const result = kernel.mmap(address, length, protection, flags, fd)
+    mmap(address, length, protection, flags, fd, offset) {
+      const result = kernel.mmap(address, length, protection, flags, fd, offset)
       if (result < 0n) return result
       // Pages without reserve are how a mapping ends; see src/kernel/mapping.ts.
       const cover = MAP_ANONYMOUS | MAP_NORESERVE

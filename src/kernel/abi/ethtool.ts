@@ -2,6 +2,7 @@
 
 export const ETHTOOL_GDRVINFO = 0x03
 export const ETHTOOL_GSTRINGS = 0x1b
+export const ETHTOOL_GFLAGS = 0x25
 export const ETHTOOL_GSTATS = 0x1d
 export const ETHTOOL_GGRO = 0x2b
 export const ETHTOOL_SGRO = 0x2c
@@ -14,6 +15,9 @@ export const ETH_SS_STATS = 1
 export const ETH_GSTRING_LEN = 32
 /** Of ethtool_link_settings.speed, in Mbit/s. */
 export const SPEED_UNKNOWN = 0xffffffff
+
+/** Of ETHTOOL_GFLAGS: the NIC takes VLAN tags out of frames. */
+export const ETH_FLAG_RXVLAN = 1 << 8
 
 /** struct ethtool_value. */
 export const ETHTOOL_VALUE = { cmd: 0, data: 4, sizeof: 8 } as const

@@ -7,6 +7,8 @@ export const SOL_NETLINK = 270
 export const NETLINK_CAP_ACK = 10
 /** Since Linux 4.12: an error carries text. */
 export const NETLINK_EXT_ACK = 11
+/** Since Linux 4.20: dumps are checked strictly, and take filters. */
+export const NETLINK_GET_STRICT_CHK = 12
 
 export const NLMSG_NOOP = 1
 export const NLMSG_ERROR = 2
@@ -18,6 +20,8 @@ export const NLM_F_MULTI = 0x2
 export const NLM_F_ACK = 0x4
 /** The objects changed while they were dumped: ask again. */
 export const NLM_F_DUMP_INTR = 0x10
+/** The answer to a dump holds only what its filters let through. */
+export const NLM_F_DUMP_FILTERED = 0x20
 export const NLM_F_DUMP = 0x300
 export const NLM_F_EXCL = 0x200
 export const NLM_F_CREATE = 0x400

@@ -1,4 +1,4 @@
-/** sys/mman.h, poll.h, sys/eventfd.h, sched.h, sys/prctl.h, linux/membarrier.h, sys/resource.h, bits/fcntl.h. */
+/** sys/mman.h, linux/memfd.h, poll.h, sys/eventfd.h, sched.h, sys/prctl.h, linux/membarrier.h, sys/resource.h, bits/fcntl.h. */
 
 export const PROT_NONE = 0
 export const PROT_READ = 1
@@ -9,6 +9,8 @@ export const MAP_FIXED = 0x10
 export const MAP_ANONYMOUS = 0x20
 export const MAP_NORESERVE = 0x4000
 export const MAP_POPULATE = 0x8000
+/** Pages of 2 MiB or whatever the default is; from the pool of vm.nr_hugepages. */
+export const MAP_HUGETLB = 0x40000
 /** Since Linux 4.17; a mere hint before. */
 export const MAP_FIXED_NOREPLACE = 0x100000
 
@@ -50,3 +52,10 @@ export const CLOCK_THREAD_CPUTIME_ID = 3
 export const TIMESPEC = { tv_sec: 0, tv_nsec: 8, sizeof: 16 } as const
 
 export const _SC_PAGESIZE = 30
+
+export const MFD_CLOEXEC = 0x1
+export const MFD_HUGETLB = 0x4
+
+export const RLIMIT_MEMLOCK = 8
+/** struct rlimit, 64-bit. */
+export const RLIMIT = { rlim_cur: 0, rlim_max: 8, sizeof: 16 } as const

@@ -2,8 +2,10 @@
 
 export const AF_UNIX = 1
 export const AF_INET = 2
+export const AF_INET6 = 10
 export const AF_NETLINK = 16
 export const AF_PACKET = 17
+export const AF_XDP = 44
 export const SOCK_DGRAM = 2
 export const SOCK_RAW = 3
 export const SOCK_CLOEXEC = 0o2000000
@@ -11,6 +13,7 @@ export const SOCK_NONBLOCK = 0o4000
 
 export const SOL_SOCKET = 1
 export const SOL_PACKET = 263
+export const SOL_XDP = 283
 export const SO_ERROR = 4
 export const SO_RCVBUF = 8
 export const SO_ATTACH_FILTER = 26
@@ -22,12 +25,19 @@ export const SCM_TIMESTAMPNS = SO_TIMESTAMPNS
 export const SO_RXQ_OVFL = 40
 export const SO_LOCK_FILTER = 44
 export const SO_BUSY_POLL = 46
+/** Since Linux 5.11. */
+export const SO_PREFER_BUSY_POLL = 69
+/** Since Linux 5.11. */
+export const SO_BUSY_POLL_BUDGET = 70
 
 export const MSG_DONTWAIT = 0x40
 export const MSG_TRUNC = 0x20
 export const MSG_CTRUNC = 0x08
 export const MSG_WAITFORONE = 0x10000
 
+/** IEEE 802.3 frames, which have a length and no EtherType: raw (IPX), and with an 802.2 header. */
+export const ETH_P_802_3 = 0x0001
+export const ETH_P_802_2 = 0x0004
 export const ETH_P_ALL = 0x0003
 export const ETH_P_8021Q = 0x8100
 export const ETH_P_8021AD = 0x88a8

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
+import { assemble } from '#src/bpf/ebpf.js'
 import { FLOOD_KINDS, FLOOD_STATE, type FloodKind, type FloodProgramOptions, floodProgram, frameTemplate } from '#src/bpf/flood-program.js'
 import { interpret } from '../../support/ebpf-interpreter.js'
 
@@ -10,9 +11,9 @@ const OPTIONS: FloodProgramOptions = {
   destinationMac: Uint8Array.of(2, 0, 0x5e, 0x10, 0, 1),
   sourceMac: Uint8Array.of(2, 0, 0, 0, 0, 9),
   interfaceIndex: 42,
-  stateFd: 7,
   stateCpus: 2,
 }
+const STATE_FD = 7
 const CONTEXT = 0x1000n
 const FRAME = 0x20_0000n
 const STATE = 0x30_0000n
@@ -21,7 +22,8 @@ const XDP_REDIRECT = 4n
 
 /** A CPU with a frame in it, which keeps what the last run left, as live frames do. */
 function machine(options: FloodProgramOptions, cpu = 1) {
-  const { code, frame } = floodProgram(options)
+  const { statements, frame } = floodProgram(options)
+  const code = assemble(statements, { state: STATE_FD })
   const state = new BigUint64Array(FLOOD_STATE.words * options.stateCpus)
   const context = new Uint8Array(24)
   const words = new DataView(context.buffer)
@@ -40,7 +42,7 @@ function machine(options: FloodProgramOptions, cpu = 1) {
       return XDP_REDIRECT
     },
   }
-  const run = () => interpret({ code, context: CONTEXT, memory, mapValue: (fd) => (fd === options.stateFd ? STATE : 0n), helpers })
+  const run = () => interpret({ code, context: CONTEXT, memory, mapValue: (fd) => (fd === STATE_FD ? STATE : 0n), helpers })
   return { run, frame, state, redirects }
 }
 

@@ -8,7 +8,7 @@ import { Loop } from '#src/capture/loop.js'
 import type { Handler, PacketView } from '#src/handler.js'
 import type { Block } from '#src/packet/block.js'
 import { Tpacket3Ring } from '#src/ring/tpacket3.js'
-import type { Source } from '#src/source/source.js'
+import { noStatistics, type Source } from '#src/source/source.js'
 import { fakeKernel } from '../../support/fake-kernel.js'
 import { KernelRing } from '../../support/ring-memory.js'
 
@@ -30,21 +30,25 @@ function setUp({ handler = {}, budget, blocks = 8, onWait }: SetUp) {
     else onWait()
     return 0
   })
-  const total = { offered: 0, drops: 0, freezes: 0 }
+  const total = noStatistics()
   const source: Source = {
     fd: 5,
-    full: 'ring',
+    coalesceMs: 0,
     peek: () => reader.peek(),
     release: () => reader.release(),
     resync: () => reader.resync(),
     peekUnfinished: (packets) => reader.peekUnfinished(packets),
-    readStatistics() {
-      const { packets, drops, freezes } = ring.readStatistics()
-      total.offered += packets
-      total.drops += drops
-      total.freezes += freezes
-      return total
+    account: {
+      closeGate() {},
+      read() {
+        const { packets, drops, freezes } = ring.readStatistics()
+        total.offered += packets
+        total.drops.ring += drops
+        total.freezes += freezes
+        return total
+      },
     },
+    left: () => undefined,
     takeError: () => 0,
     close: () => {},
   }

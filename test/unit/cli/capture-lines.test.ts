@@ -14,7 +14,7 @@ import {
 } from '#src/cli/capture-lines.js'
 import { CaptureError, type CapturePlan, type CaptureStats, type CaptureSummary, type Drops, type WorkerCounters } from '#src/index.js'
 
-const NO_DROPS: Drops = { ring: 0, socket: 0, handler: 0, consumer: 0, unread: 0 }
+const NO_DROPS: Drops = { ring: 0, socket: 0, fillRing: 0, rxRing: 0, oversize: 0, redirect: 0, handler: 0, consumer: 0, unread: 0 }
 
 const WORKER: WorkerCounters = {
   worker: 0,
@@ -44,6 +44,7 @@ const COUNTERS = {
   freezes: 0,
   truncated: 0,
   workers: [WORKER, { ...WORKER, worker: 1, cpu: -1 }],
+  passed: 0,
   interfaceDrops: 0,
 }
 
@@ -55,7 +56,7 @@ const STATS: CaptureStats = {
   total: { ...COUNTERS, seconds: 12.04 },
 }
 
-const SUMMARY: CaptureSummary = { ...COUNTERS, backend: 'ring', fanout: 'cpu', cpuUserMs: 250, cpuSystemMs: 60, reason: 'stopped' }
+const SUMMARY: CaptureSummary = { ...COUNTERS, backend: 'ring', fanout: 'cpu', xdp: null, cpuUserMs: 250, cpuSystemMs: 60, reason: 'stopped' }
 
 const PLAN: CapturePlan = {
   backend: 'ring',
@@ -65,6 +66,9 @@ const PLAN: CapturePlan = {
   fanout: { mode: 'cpu', defrag: false, rollover: false },
   pin: undefined,
   ring: { blockBytes: 2 ** 20, blockCount: 128, blockTimeoutMs: 20 },
+  xdp: { mode: 'auto', memoryBytes: 64 * 2 ** 20, chunkBytes: undefined, coalesceMs: 1, busyPollUs: 0 },
+  exclusive: false,
+  otherwise: undefined,
   receiveBufferBytes: 64 * 2 ** 20,
   batch: 64,
   snapLengthBytes: 262_144,
@@ -115,11 +119,12 @@ test("the summary in tcpdump's words", () => {
 })
 
 test('no loss is left out of it', () => {
-  const drops: Drops = { ring: 5, socket: 2, handler: 3, consumer: 4, unread: 1 }
-  assert.deepEqual(summaryLines({ ...COUNTERS, drops, interfaceDrops: 9 }), [
+  const drops: Drops = { ring: 5, socket: 2, fillRing: 10, rxRing: 20, oversize: 30, redirect: 40, handler: 3, consumer: 4, unread: 1 }
+  assert.deepEqual(summaryLines({ ...COUNTERS, drops, passed: 6, interfaceDrops: 9 }), [
     '2534123 packets captured',
     '2534123 packets received by filter',
-    '7 packets dropped by kernel',
+    '107 packets dropped by kernel',
+    '6 packets of queues without a worker passed to the stack',
     '9 packets dropped by interface',
     '3 packets dropped by handler',
     '4 packets dropped by consumer',

@@ -12,11 +12,13 @@ import { fileURLToPath } from 'node:url'
 
 /** The headers of each abi file. A new file needs a line here. */
 const HEADERS: Readonly<Record<string, readonly string[]>> = {
-  'bpf.ts': ['linux/bpf.h', 'linux/if_link.h'],
+  'bpf.ts': ['linux/bpf.h'],
+  'ebpf.ts': ['linux/bpf.h'],
   'ethtool.ts': ['linux/ethtool.h'],
   'filter.ts': ['linux/bpf_common.h', 'linux/filter.h'],
   'if.ts': ['sys/socket.h', 'linux/if.h', 'linux/sockios.h'],
   'if_packet.ts': ['linux/if_packet.h'],
+  'if_xdp.ts': ['linux/if_xdp.h', 'linux/bpf.h'],
   'netlink.ts': ['sys/socket.h', 'linux/netlink.h'],
   'process.ts': [
     'sys/mman.h',
@@ -48,14 +50,23 @@ interface Layout {
 
 /** Tables whose names or fields are not simply those of a struct. */
 const LAYOUTS: Readonly<Record<string, Layout>> = {
+  BPF_ATTR_GET_ID: { type: 'union bpf_attr', size: 'offsetof(union bpf_attr, open_flags) + sizeof(__u32)' },
+  BPF_ATTR_INFO: { type: '__typeof__(((union bpf_attr *)0)->info)' },
   BPF_ATTR_LINK_CREATE: {
     type: '__typeof__(((union bpf_attr *)0)->link_create)',
     size: 'offsetof(__typeof__(((union bpf_attr *)0)->link_create), flags) + sizeof(__u32)',
   },
+  BPF_ATTR_LINK_DETACH: { type: '__typeof__(((union bpf_attr *)0)->link_detach)' },
+  BPF_ATTR_LINK_UPDATE: {
+    type: '__typeof__(((union bpf_attr *)0)->link_update)',
+    size: 'offsetof(__typeof__(((union bpf_attr *)0)->link_update), old_prog_fd) + sizeof(__u32)',
+  },
+  BPF_ATTR_MAP_BATCH: { type: '__typeof__(((union bpf_attr *)0)->batch)' },
   BPF_ATTR_MAP_CREATE: { type: 'union bpf_attr', size: 'offsetof(union bpf_attr, map_ifindex) + sizeof(__u32)' },
   BPF_ATTR_MAP_ELEM: { type: 'union bpf_attr', size: 'offsetof(union bpf_attr, flags) + sizeof(__u64)' },
   BPF_ATTR_PROG_LOAD: { type: 'union bpf_attr', size: 'offsetof(union bpf_attr, expected_attach_type) + sizeof(__u32)' },
   BPF_ATTR_TEST: { type: '__typeof__(((union bpf_attr *)0)->test)' },
+  BPF_PROG_INFO: { size: 'offsetof(struct bpf_prog_info, ifindex)' },
   ETHTOOL_GSTRINGS_HDR: { type: 'struct ethtool_gstrings' },
   SOCKADDR_LL_AFTER_HDR: { type: 'struct sockaddr_ll', start: 'TPACKET_ALIGN(sizeof(struct tpacket3_hdr))' },
   TPACKET_BLOCK_DESC: {
@@ -69,6 +80,9 @@ const LAYOUTS: Readonly<Record<string, Layout>> = {
       ts_last_pkt: 'hdr.bh1.ts_last_pkt',
     },
   },
+  XDP_MMAP_OFFSETS_LAYOUT: { type: 'struct xdp_mmap_offsets' },
+  XDP_STATISTICS_LAYOUT: { type: 'struct xdp_statistics' },
+  XDP_UMEM_REG_V2: { type: 'struct xdp_umem_reg', size: 'offsetof(struct xdp_umem_reg, flags) + 2 * sizeof(__u32)' },
   TPACKET3_HDR: { fields: { hv1_tp_rxhash: 'hv1.tp_rxhash', hv1_tp_vlan_tci: 'hv1.tp_vlan_tci', hv1_tp_vlan_tpid: 'hv1.tp_vlan_tpid' } },
 }
 
@@ -86,8 +100,11 @@ const INTERNAL: Readonly<Record<string, readonly [value: number, source: string]
 
 /** What headers older than this do not have yet: there, and only there, it is not compared. */
 const SINCE: Readonly<Record<string, readonly [major: number, minor: number]>> = {
+  BPF_F_XDP_DEV_BOUND_ONLY: [6, 3],
   PACKET_FANOUT_FLAG_IGNORE_OUTGOING: [6, 2],
   TP_STATUS_GSO_TCP: [6, 3],
+  XDP_PKT_CONTD: [6, 6],
+  XDP_USE_SG: [6, 6],
 }
 
 type Expected = Map<string, number>

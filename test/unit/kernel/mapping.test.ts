@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
-import { MAP_NORESERVE, MAP_SHARED } from '#src/kernel/abi/process.js'
+import { MAP_ANONYMOUS, MAP_FIXED, MAP_NORESERVE, MAP_POPULATE, MAP_PRIVATE, MAP_SHARED, PROT_READ, PROT_WRITE } from '#src/kernel/abi/process.js'
 import { ENOMEM } from '#src/kernel/errno.js'
 import { Mapping, releaseRange } from '#src/kernel/mapping.js'
 import { openKernel } from '#src/kernel/system.js'
@@ -129,6 +129,38 @@ test('a mapping that fails over a used range leaves no hole there', () => {
   if (!mapped) Mapping.map(openKernel(), 'test', -1, length).close()
   assert.ok(mapped)
   assert.equal(new Uint8Array(stale.buffer)[0], 0)
+})
+
+test('hugepages are whole ones, and only ever go over a used range that begins where one may', () => {
+  const real = openKernel()
+  const huge = 2 ** 21
+  const length = 2 * huge
+  const room = real.mmap(0n, 4 * length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1)
+  const aligned = (room / BigInt(huge) + 1n) * BigInt(huge)
+  const unaligned = aligned + BigInt(length + page)
+  const fresh = [unaligned, aligned]
+  const kernel = fakeKernel()
+  const asked: bigint[] = []
+  kernel.answer('mmap', (address, size, protection, flags) => {
+    // Covers are asked for without MAP_POPULATE.
+    if ((flags & MAP_POPULATE) !== 0) asked.push(address)
+    const at = address === 0n ? (fresh.shift() as bigint) : address
+    return real.mmap(at, size, protection, MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1)
+  })
+  const ordinary = () => Mapping.map(kernel, 'test', 1000, length)
+  const hugepages = () => Mapping.map(kernel, 'test', 1000, length - page, 0, huge)
+
+  ordinary().close()
+  const first = hugepages()
+  assert.equal(first.length, length)
+  first.close()
+  hugepages().close()
+  const both = [hugepages(), ordinary()]
+  assert.deepEqual(asked, [0n, 0n, aligned, aligned, unaligned])
+  for (const mapping of both) mapping.close()
+  // Whichever is left, an ordinary one takes it: later tests must not.
+  for (const mapping of [ordinary(), ordinary()]) releaseRange(kernel, mapping.address, mapping.length)
+  real.munmap(room, 4 * length)
 })
 
 test('a closed range costs no memory of its own', () => {

@@ -1,11 +1,20 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { createVethPair, encodeAttributes, getLink, listLinks, parseAttributes, RouteSocket, readLinkStats, setLinkUp, u32 } from '#src/kernel/netlink.js'
-import { type FakeKernel, fakeKernel } from '../../support/fake-kernel.js'
+import {
+  attachedXdp,
+  createVethPair,
+  encodeAttributes,
+  getLink,
+  listLinks,
+  parseAttributes,
+  RouteSocket,
+  readLinkStats,
+  setLinkUp,
+  u32,
+} from '#src/kernel/netlink.js'
+import { type Answer, ack, answering, done, join, link, number32, refusal } from '../../support/netlink-answers.js'
 
 const NLMSG_ERROR = 2
-const NLMSG_DONE = 3
-const RTM_NEWLINK = 16
 const RTM_NEWSTATS = 92
 const EINTR = 4
 const ENODEV = 19
@@ -14,77 +23,6 @@ const EPERM = 1
 const NLM_F_DUMP_INTR = 0x10
 const NLM_F_ACK_TLVS = 0x200
 const NLM_F_CAPPED = 0x100
-
-interface Answer {
-  type: number
-  flags?: number
-  body: Uint8Array
-  /** Distance from the request's sequence number. */
-  sequence?: number
-}
-
-const number32 = (value: number) => new Uint8Array(new Int32Array([value]).buffer)
-const join = (...parts: Uint8Array[]) => new Uint8Array(Buffer.concat(parts))
-
-function messages(answers: readonly Answer[], sequence: number): Uint8Array {
-  const parts = answers.map((answer) => {
-    const bytes = new Uint8Array(16 + Math.ceil(answer.body.length / 4) * 4)
-    const view = new DataView(bytes.buffer)
-    view.setUint32(0, 16 + answer.body.length, true)
-    view.setUint16(4, answer.type, true)
-    view.setUint16(6, answer.flags ?? 0, true)
-    view.setUint32(8, sequence + (answer.sequence ?? 0), true)
-    bytes.set(answer.body, 16)
-    return bytes
-  })
-  return join(...parts)
-}
-
-/** A kernel that answers each request with the next list of datagrams. */
-function answering(...rounds: (readonly Answer[] | number)[][]): { kernel: FakeKernel; requests: Uint8Array[] } {
-  const kernel = fakeKernel()
-  const requests: Uint8Array[] = []
-  let datagrams: (readonly Answer[] | number)[] = []
-  kernel.answer('sendto', (_fd, bytes) => {
-    requests.push(bytes.slice())
-    datagrams = [...(rounds.shift() ?? [])]
-    return bytes.length
-  })
-  kernel.answer('recv', (_fd, into) => {
-    const next = datagrams.shift()
-    if (next === undefined) throw new Error('recv would block')
-    if (typeof next === 'number') return next
-    const request = requests.at(-1) as Uint8Array
-    const bytes = messages(next, new DataView(request.buffer, request.byteOffset).getUint32(8, true))
-    into.set(bytes)
-    return bytes.length
-  })
-  return { kernel, requests }
-}
-
-const ack: Answer = { type: NLMSG_ERROR, body: join(number32(0), new Uint8Array(16)) }
-const done: Answer = { type: NLMSG_DONE, body: number32(0) }
-
-function link(index: number, name: string, kind?: string): Answer {
-  const header = new Uint8Array(16)
-  const view = new DataView(header.buffer)
-  view.setUint16(2, 1, true)
-  view.setInt32(4, index, true)
-  view.setUint32(8, 0x41, true)
-  const body = encodeAttributes(
-    [
-      [3, name],
-      [4, u32(1500)],
-      [1, Uint8Array.of(2, 0, 0, 0, 0, index)],
-      [16, Uint8Array.of(6)],
-      [31, u32(4)],
-      [32, u32(2)],
-      ...(kind === undefined ? [] : ([[18, [[1, kind]]]] as const)),
-    ],
-    header,
-  )
-  return { type: RTM_NEWLINK, body }
-}
 
 describe('attributes', () => {
   test('bytes, strings and nests, each padded to four bytes', () => {
@@ -113,7 +51,7 @@ describe('attributes', () => {
 describe('requests', () => {
   test('a dump over several datagrams, strangers skipped', () => {
     const stranger: Answer = { ...link(9, 'old0'), sequence: -1 }
-    const { kernel, requests } = answering([[link(1, 'lo'), stranger], -EINTR, [link(2, 'veth0', 'veth')], [done]])
+    const { kernel, requests } = answering([[link(1, 'lo'), stranger], -EINTR, [link(2, 'veth0', { kind: 'veth' })], [done]])
     using socket = RouteSocket.open(kernel)
     const links = listLinks(socket)
     assert.deepEqual(
@@ -166,7 +104,7 @@ describe('requests', () => {
       [ENODEV, 'NO_SUCH_INTERFACE'],
       [EPERM, 'PERMISSION'],
     ] as const) {
-      const { kernel } = answering([[{ type: NLMSG_ERROR, body: join(number32(-errno), new Uint8Array(16)) }]])
+      const { kernel } = answering([[refusal(errno)]])
       using socket = RouteSocket.open(kernel)
       assert.throws(() => getLink(socket, 'eth9'), { code, errno })
     }
@@ -220,4 +158,53 @@ test('counters that an older kernel does not know read 0', () => {
   const read = readLinkStats(socket, 'eth1', 7)
   assert.equal(read.getBigUint64(0, true), 12345n)
   assert.equal(read.getBigUint64(192, true), 0n)
+})
+
+test('attached XDP programs, by mode', () => {
+  const u8 = (value: number) => Uint8Array.of(value)
+  const cases = [
+    [undefined, []],
+    [[[2, u8(0)]], []],
+    [
+      [
+        [2, u8(1)],
+        [4, u32(42)],
+        [5, u32(42)],
+      ],
+      [{ mode: 'native', programId: 42 }],
+    ],
+    [
+      [
+        [2, u8(2)],
+        [4, u32(7)],
+        [6, u32(7)],
+      ],
+      [{ mode: 'generic', programId: 7 }],
+    ],
+    // Before Linux 4.19.
+    [
+      [
+        [2, u8(2)],
+        [4, u32(7)],
+      ],
+      [{ mode: 'generic', programId: 7 }],
+    ],
+    // XDP_ATTACHED_MULTI: no IFLA_XDP_PROG_ID.
+    [
+      [
+        [2, u8(4)],
+        [5, u32(1)],
+        [7, u32(2)],
+      ],
+      [
+        { mode: 'native', programId: 1 },
+        { mode: 'offloaded', programId: 2 },
+      ],
+    ],
+  ] as const
+  for (const [xdp, expected] of cases) {
+    const { kernel } = answering([[link(7, 'eth1', xdp === undefined ? {} : { xdp }), ack]])
+    using socket = RouteSocket.open(kernel)
+    assert.deepEqual(attachedXdp(socket, 'eth1'), expected)
+  }
 })

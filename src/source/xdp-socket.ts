@@ -1,0 +1,485 @@
+/**
+ * Opens AF_XDP sockets: one for each receive queue of an interface, behind an XDP program. The order is the point (KERNEL.md 45,
+ * 51 to 54):
+ *
+ * 1. A packet socket that receives nothing: it holds promiscuous mode, which so ends with the process, and looks at the interface.
+ * 2. Maps and program; the program is attached with no socket in its map, so that every packet goes on to the stack as before.
+ * 3. Only now the queues are counted: attaching changes their number with some drivers.
+ * 4. A socket a queue: chunks (UMEM), rings, all chunks into the FILL ring, bind. The first one finds the mode.
+ * 5. `start` puts the sockets into the map: packets flow.
+ *
+ * Closing goes the other way: the program first (KERNEL.md 53), then the sockets.
+ */
+import { assemble } from '../bpf/ebpf.js'
+import { XSK_QUEUE, xskMaps, xskProgram } from '../bpf/xsk-program.js'
+import { CaptureError } from '../errors.js'
+import { BPF_F_XDP_HAS_FRAGS } from '../kernel/abi/bpf.js'
+import {
+  SOCKADDR_XDP,
+  XDP_COPY,
+  XDP_MMAP_OFFSETS,
+  XDP_MMAP_OFFSETS_LAYOUT,
+  XDP_OPTIONS,
+  XDP_OPTIONS_ZEROCOPY,
+  XDP_RING_OFFSET,
+  XDP_RX_RING,
+  XDP_UMEM_COMPLETION_RING,
+  XDP_UMEM_FILL_RING,
+  XDP_UMEM_PGOFF_FILL_RING,
+  XDP_UMEM_REG,
+  XDP_UMEM_REG_V2,
+  XDP_USE_NEED_WAKEUP,
+  XDP_USE_SG,
+  XDP_ZEROCOPY,
+} from '../kernel/abi/if_xdp.js'
+import { AF_XDP, SO_BUSY_POLL, SO_BUSY_POLL_BUDGET, SO_PREFER_BUSY_POLL, SOCK_CLOEXEC, SOCK_RAW, SOL_SOCKET, SOL_XDP } from '../kernel/abi/socket.js'
+import { attachXdp, type XdpLink } from '../kernel/bpf-link.js'
+import { BpfMap } from '../kernel/bpf-map.js'
+import { loadProgram } from '../kernel/bpf-program.js'
+import { Descriptor } from '../kernel/descriptor.js'
+import { callFailed, EBUSY, EINVAL, ENOBUFS, ENODEV, ENOMEM, ENOSPC, ENOTSUPP, EOPNOTSUPP, EPROTONOSUPPORT, ERANGE, errnoName, errnoText } from '../kernel/errno.js'
+import { channelsOf, rxVlanOffload } from '../kernel/ethtool.js'
+import type { InterfaceIdentity } from '../kernel/interface.js'
+import { interfaceUse } from '../kernel/interface-use.js'
+import { Mapping } from '../kernel/mapping.js'
+import { memlockHint, raiseMemlock } from '../kernel/memlock.js'
+import { getLink, RouteSocket } from '../kernel/netlink.js'
+import { setInt } from '../kernel/options.js'
+import { SharedMemory, withTemporaryMapping } from '../kernel/shared-memory.js'
+import type { Kernel } from '../kernel/system.js'
+import { chunkRoom, fillWithChunks, UMEM_HEADROOM, type UmemGeometry, umemBytes, umemMemoryBytes } from '../ring/umem.js'
+import { XskProducer, type XskRingLayout, xskRingBytes } from '../ring/xsk-ring.js'
+import { addPromiscuity, checkInterface, openPacketSocket } from './packet-socket.js'
+import { readQueueCount, type XdpAccountSpec } from './xdp-account.js'
+
+/** `zero-copy`: the NIC writes into our memory. `native`: the driver runs the program and copies. `generic`: the stack does both, of an skb. */
+export const XDP_MODES = ['zero-copy', 'native', 'generic'] as const
+export type XdpMode = (typeof XDP_MODES)[number]
+
+export interface XdpSpec {
+  interfaceName: string
+  /** `auto` takes the first of XDP_MODES that goes; `driver` the same without `generic`. */
+  mode: XdpMode | 'auto' | 'driver'
+  /** Sockets, for queues 0 and up. */
+  workers: number | 'queues'
+  /** undefined: 2048, or 4096 where packets of the interface's MTU do not fit. */
+  chunkBytes: number | undefined
+  /** Chunks of each socket, in bytes. */
+  memoryBytes: number
+  promiscuous: boolean
+  /** Nothing else needs the interface. */
+  exclusive: boolean
+  /** Microseconds of SO_BUSY_POLL; 0 for none. */
+  busyPollUs: number
+  maxWorkers: number
+  /** Told once, before any warning. */
+  report: (inForce: XdpInForce) => void
+  warn: (message: string, hint?: string) => void
+}
+
+export interface PreparedXdpSocket {
+  descriptor: Descriptor
+  account: XdpAccountSpec
+  geometry: UmemGeometry
+  rxRing: XskRingLayout
+  fillRing: XskRingLayout
+  umemFd: number
+  umemMemoryBytes: number
+}
+
+/** How an interface is captured: what was tried, and what is in force. */
+export interface XdpInForce {
+  mode: XdpMode
+  /** Modes that did not go, in the order in which they were tried. */
+  tried: { mode: XdpMode; reason: string }[]
+  /** Receive queues of the interface, and how many of them have a socket. */
+  queues: number
+  served: number
+  chunkBytes: number
+  chunks: number
+  hugepages: boolean
+  /** Packets longer than a chunk arrive whole. */
+  multiBuffer: boolean
+}
+
+const COMPLETION_ENTRIES = 64
+/** Descriptors that one system call may ask a driver for: what the kernel takes without privilege. */
+const BUSY_POLL_BUDGET = 64
+/** The queue of a socket that was closed a moment ago is still taken: its pool is released by a work queue. */
+const BUSY_MS = 2000
+const BUSY_STEP_MS = 20
+const ETHER_AND_TWO_TAGS = 14 + 8
+
+/** What the kernel answers for a mode that this driver, or this interface as it is set up, does not have. */
+const NOT_THIS_MODE: ReadonlySet<number> = new Set([EINVAL, ENOSPC, ERANGE, EOPNOTSUPP, ENOTSUPP, EPROTONOSUPPORT])
+
+export class XdpSockets {
+  readonly identity: InterfaceIdentity
+  readonly sockets: PreparedXdpSocket[] = []
+  readonly inForce: XdpInForce
+  /** A packet socket that receives nothing: for looking at the interface. */
+  readonly control: Descriptor
+  readonly #kernel: Kernel
+  readonly #spec: XdpSpec
+  readonly #opened: { close(): void }[] = []
+  readonly #mapQueues: number
+  readonly #xsks: BpfMap
+  readonly #queues: BpfMap
+  readonly #count: Uint8Array<ArrayBuffer>
+  readonly #program: Descriptor
+  #link: XdpLink | undefined
+  #attached: 'native' | 'generic' = 'native'
+  /** Decided by the first socket that is bound. */
+  #flags: number | undefined
+  #lastQueues: number
+  #lastPassed = 0
+
+  private constructor(kernel: Kernel, spec: XdpSpec) {
+    this.#kernel = kernel
+    this.#spec = spec
+    try {
+      this.control = this.#keep(openPacketSocket(kernel, spec.interfaceName))
+      this.identity = checkInterface(kernel, this.control.fd, spec.interfaceName)
+      if (!spec.exclusive) this.#refuseInUse()
+      raiseMemlock(kernel)
+      this.#mapQueues = Math.max(this.#possibleQueues(), this.#countQueues())
+      const shapes = xskMaps(this.#mapQueues)
+      this.#xsks = this.#keep(BpfMap.create(kernel, shapes.xsks))
+      this.#queues = this.#keep(BpfMap.create(kernel, shapes.queues))
+      this.#count = new Uint8Array(new ArrayBuffer(this.#queues.valueSize))
+      this.#program = this.#keep(this.#loadProgram())
+      const chunkBytes = spec.chunkBytes ?? (this.#longestPacket() <= chunkRoom(2048) ? 2048 : 4096)
+      this.inForce = {
+        mode: 'native',
+        tried: [],
+        queues: 0,
+        served: 0,
+        chunkBytes,
+        chunks: spec.memoryBytes / chunkBytes,
+        hugepages: true,
+        multiBuffer: false,
+      }
+      this.#openInSomeMode()
+      this.#lastQueues = this.inForce.queues
+      spec.report(this.inForce)
+      this.#warnOfLongPackets()
+      this.#warnOfHiddenTags()
+      const { queues, served } = this.inForce
+      if (served < queues) {
+        const named = served + 1 === queues ? `queue ${served}` : `queues ${served} to ${queues - 1}`
+        spec.warn(
+          `${spec.interfaceName}: ${queues} receive queues and ${served === 1 ? '1 worker' : `${served} workers`}: packets of ${named} pass to the kernel's stack and are not captured`,
+          'give no --workers for one a queue, or ethtool -L for fewer queues',
+        )
+      }
+    } catch (error) {
+      this.close()
+      throw error
+    }
+  }
+
+  /** Steps 1 to 4. Call it inside the network namespace of the interface; nothing is left open, and nothing attached, when it throws. */
+  static prepare(kernel: Kernel, spec: XdpSpec): XdpSockets {
+    return new XdpSockets(kernel, spec)
+  }
+
+  /** Step 5: packets flow when it returns. */
+  start(): void {
+    const { interfaceName, promiscuous } = this.#spec
+    if (promiscuous) {
+      const result = addPromiscuity(this.#kernel, this.control.fd, this.identity.index)
+      if (result < 0) {
+        const call = 'setsockopt(PACKET_ADD_MEMBERSHIP, PACKET_MR_PROMISC)'
+        throw callFailed({ subject: interfaceName, call, errno: result, capability: 'CAP_NET_RAW' })
+      }
+    }
+    for (const { account } of this.sockets) this.#xsks.update(account.queue, account.fd)
+  }
+
+  /** Packets of queues without a socket: they went on to the stack. */
+  passed(): number {
+    if (this.#queues.fd < 0) return this.#lastPassed
+    let sum = 0
+    for (let queue = this.inForce.served; queue < this.#mapQueues; queue++) sum += readQueueCount(this.#queues, this.#count, queue, XSK_QUEUE.passed)
+    this.#lastPassed = sum
+    return sum
+  }
+
+  /** Looks whether someone has changed the number of queues, and tells it once. */
+  lookAtQueues(): void {
+    if (this.control.fd < 0) return
+    const queues = this.#countQueues()
+    if (queues === this.#lastQueues) return
+    const { interfaceName, warn } = this.#spec
+    const before = this.#lastQueues
+    this.#lastQueues = queues
+    const { served } = this.inForce
+    const consequence =
+      queues > served
+        ? `packets of queues ${served} to ${queues - 1} pass to the kernel's stack and are not captured`
+        : queues < served
+          ? `workers of queues ${queues} to ${served - 1} receive nothing`
+          : 'each has a worker'
+    warn(`${interfaceName}: the number of receive queues changed from ${before} to ${queues}: ${consequence}`, 'start the capture again to serve them all')
+  }
+
+  close(): void {
+    // What was counted stays readable.
+    if (this.sockets.length > 0) this.passed()
+    this.#link?.detach()
+    for (const { descriptor } of this.sockets) descriptor.close()
+    for (const it of this.#opened.splice(0).reverse()) it.close()
+  }
+
+  [Symbol.dispose](): void {
+    this.close()
+  }
+
+  #keep<T extends { close(): void }>(it: T): T {
+    this.#opened.push(it)
+    return it
+  }
+
+  #refuseInUse(): void {
+    const { interfaceName } = this.#spec
+    const uses = interfaceUse(this.#kernel, interfaceName, this.identity.index)
+    if (uses.length === 0) return
+    throw new CaptureError('INTERFACE_IN_USE', `${interfaceName}: AF_XDP would take its packets away from this host, which uses it: ${uses.join(', ')}`, {
+      hint: '--exclusive (exclusive: true) says that nothing else needs this interface; --backend ring captures beside the host',
+    })
+  }
+
+  #possibleQueues(): number {
+    using route = RouteSocket.open(this.#kernel)
+    return getLink(route, this.#spec.interfaceName).rxQueues
+  }
+
+  #countQueues(): number {
+    return channelsOf(this.#kernel, this.control, this.#spec.interfaceName)?.rx ?? this.#possibleQueues()
+  }
+
+  #longestPacket(): number {
+    return this.identity.mtu + ETHER_AND_TWO_TAGS
+  }
+
+  #loadProgram(): Descriptor {
+    const code = assemble(xskProgram(), { xsks: this.#xsks.fd, queues: this.#queues.fd })
+    const load = (flags: number) => loadProgram(this.#kernel, { name: 'ringtap_xsk', type: 'xdp', code, flags })
+    try {
+      return load(BPF_F_XDP_HAS_FRAGS)
+    } catch (error) {
+      // Before Linux 5.18 there is no such flag, and no packet of several buffers.
+      if (error instanceof CaptureError && error.errno === EINVAL) return load(0)
+      throw error
+    }
+  }
+
+  #openInSomeMode(): void {
+    const { mode } = this.#spec
+    const chain: XdpMode[] = mode === 'auto' ? [...XDP_MODES] : mode === 'driver' ? ['zero-copy', 'native'] : [mode]
+    const inForce = this.inForce
+    for (const [index, candidate] of chain.entries()) {
+      inForce.mode = candidate
+      try {
+        this.#attach(candidate === 'generic' ? 'generic' : 'native')
+        this.#openQueues()
+        return
+      } catch (error) {
+        const next = chain[index + 1]
+        if (next === undefined || !(error instanceof CaptureError) || error.errno === undefined || !NOT_THIS_MODE.has(error.errno)) throw error
+        inForce.tried.push({ mode: candidate, reason: `${error.syscall ?? 'open'}: ${errnoName(error.errno)}, ${errnoText(error.errno)}` })
+      }
+    }
+  }
+
+  #attach(mode: 'native' | 'generic'): void {
+    // What is attached already may stay: attaching resets the link with some drivers.
+    if (this.#link !== undefined && this.#attached === mode) return
+    this.#link?.detach()
+    this.#link = undefined
+    const { interfaceName } = this.#spec
+    this.#link = attachXdp(this.#kernel, { program: this.#program, interfaceName, interfaceIndex: this.identity.index, mode })
+    this.#attached = mode
+  }
+
+  #openQueues(): void {
+    const { workers, interfaceName, maxWorkers } = this.#spec
+    const queues = this.#countQueues()
+    if (workers !== 'queues' && workers > queues) {
+      throw new CaptureError(
+        'INVALID_OPTION',
+        `Expected the option workers to be at most ${queues}, the receive queues of ${interfaceName}, got ${workers} (number)`,
+        {
+          hint: `AF_XDP takes one worker a queue; more queues: ethtool -L ${interfaceName} combined N`,
+        },
+      )
+    }
+    this.inForce.queues = queues
+    this.inForce.served = Math.min(maxWorkers, workers === 'queues' ? queues : workers)
+    // A socket that was opened for a mode that did not go serves the next one as well: bind changes nothing when it fails.
+    for (let queue = 0; queue < this.inForce.served; queue++) {
+      const socket = this.sockets[queue] ?? this.#openSocket(queue)
+      this.#bind(socket)
+    }
+  }
+
+  #openSocket(queue: number): PreparedXdpSocket {
+    const kernel = this.#kernel
+    const { interfaceName, busyPollUs } = this.#spec
+    const subject = `${interfaceName} queue ${queue}`
+    const { chunkBytes, chunks } = this.inForce
+    const geometry: UmemGeometry = { chunkBytes, chunkCount: chunks, multiBuffer: true }
+    const fd = kernel.socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0)
+    if (fd < 0) {
+      const hint = 'AF_XDP needs Linux 5.4 with CONFIG_XDP_SOCKETS; --backend ring does without'
+      throw callFailed({ subject, call: 'socket(AF_XDP, SOCK_RAW)', errno: fd, code: 'XDP_REFUSED', capability: 'CAP_NET_RAW', hint })
+    }
+    const descriptor = this.#keep(new Descriptor(kernel, fd))
+    const memory = SharedMemory.create(kernel, { name: `ringtap umem ${queue}`, bytes: umemMemoryBytes(geometry), hugepages: true })
+    this.#keep(memory.descriptor)
+    if (!memory.hugepages) this.inForce.hugepages = false
+    this.#register(subject, fd, memory, geometry)
+    const set = (name: string, level: number, option: number, value: number) => {
+      const result = setInt(kernel, fd, level, option, value)
+      if (result < 0) throw callFailed({ subject, call: `setsockopt(${name}, ${value})`, errno: result, code: 'XDP_REFUSED', capability: 'CAP_NET_ADMIN' })
+    }
+    set('XDP_UMEM_FILL_RING', SOL_XDP, XDP_UMEM_FILL_RING, chunks)
+    set('XDP_UMEM_COMPLETION_RING', SOL_XDP, XDP_UMEM_COMPLETION_RING, COMPLETION_ENTRIES)
+    set('XDP_RX_RING', SOL_XDP, XDP_RX_RING, chunks)
+    if (busyPollUs > 0) {
+      set('SO_PREFER_BUSY_POLL', SOL_SOCKET, SO_PREFER_BUSY_POLL, 1)
+      set('SO_BUSY_POLL', SOL_SOCKET, SO_BUSY_POLL, busyPollUs)
+      set('SO_BUSY_POLL_BUDGET', SOL_SOCKET, SO_BUSY_POLL_BUDGET, BUSY_POLL_BUDGET)
+    }
+    const offsets = new DataView(new ArrayBuffer(XDP_MMAP_OFFSETS_LAYOUT.sizeof))
+    const result = kernel.getsockopt(fd, SOL_XDP, XDP_MMAP_OFFSETS, new Uint8Array(offsets.buffer))
+    // A shorter answer is that of Linux 5.3 and before, whose rings have no flags.
+    if (result !== XDP_MMAP_OFFSETS_LAYOUT.sizeof) {
+      throw callFailed({ subject, call: 'getsockopt(XDP_MMAP_OFFSETS)', errno: result < 0 ? result : EOPNOTSUPP, code: 'XDP_REFUSED', hint: 'AF_XDP needs Linux 5.4' })
+    }
+    const rxRing = ringLayout(offsets, XDP_MMAP_OFFSETS_LAYOUT.rx, chunks)
+    const fillRing = ringLayout(offsets, XDP_MMAP_OFFSETS_LAYOUT.fr, chunks)
+    const fill = Mapping.map(kernel, subject, fd, xskRingBytes(fillRing, 8), XDP_UMEM_PGOFF_FILL_RING)
+    fillWithChunks(new XskProducer(fill.buffer, fillRing, 8), geometry)
+    fill.close()
+    const account: XdpAccountSpec = {
+      fd,
+      xsksFd: this.#xsks.fd,
+      queuesFd: this.#queues.fd,
+      mapQueues: this.#mapQueues,
+      queue,
+      multiBuffer: false,
+    }
+    const prepared = { descriptor, account, geometry, rxRing, fillRing, umemFd: memory.descriptor.fd, umemMemoryBytes: memory.bytes }
+    this.sockets.push(prepared)
+    return prepared
+  }
+
+  #register(subject: string, fd: number, memory: SharedMemory, geometry: UmemGeometry): void {
+    const kernel = this.#kernel
+    const bytes = umemBytes(geometry)
+    const result = withTemporaryMapping(kernel, memory.descriptor.fd, memory.bytes, (address) => {
+      const request = new DataView(new ArrayBuffer(XDP_UMEM_REG_V2.sizeof))
+      request.setBigUint64(XDP_UMEM_REG_V2.addr, address, true)
+      request.setBigUint64(XDP_UMEM_REG_V2.len, BigInt(bytes), true)
+      request.setUint32(XDP_UMEM_REG_V2.chunk_size, geometry.chunkBytes, true)
+      request.setUint32(XDP_UMEM_REG_V2.headroom, UMEM_HEADROOM, true)
+      return kernel.setsockopt(fd, SOL_XDP, XDP_UMEM_REG, new Uint8Array(request.buffer))
+    })
+    if (result >= 0) return
+    const call = `setsockopt(XDP_UMEM_REG, ${bytes} bytes in chunks of ${geometry.chunkBytes})`
+    const hint = result === -ENOBUFS || result === -ENOMEM ? memlockHint(kernel, bytes) : 'a smaller --ring is less memory'
+    throw callFailed({ subject, call, errno: result, code: 'RING_REFUSED', hint })
+  }
+
+  /** In the mode that is being tried; with packets of several chunks where the kernel has them. */
+  #bind(socket: PreparedXdpSocket): void {
+    const inForce = this.inForce
+    const base = (inForce.mode === 'zero-copy' ? XDP_ZEROCOPY : XDP_COPY) | XDP_USE_NEED_WAKEUP
+    // Zero-copy drivers without it refuse; it is asked of them only where packets do not fit.
+    const wantsFragments = inForce.mode !== 'zero-copy' || this.#longestPacket() > chunkRoom(inForce.chunkBytes)
+    const candidates = this.#flags === undefined ? (wantsFragments ? [base | XDP_USE_SG, base] : [base]) : [this.#flags]
+    let result = 0
+    for (const flags of candidates) {
+      result = this.#bindWith(socket, flags)
+      if (result >= 0) {
+        this.#flags = flags
+        socket.account.multiBuffer = (flags & XDP_USE_SG) !== 0
+        inForce.multiBuffer = socket.account.multiBuffer
+        this.#checkMode(socket)
+        return
+      }
+      if (!NOT_THIS_MODE.has(-result)) break
+    }
+    const { interfaceName } = this.#spec
+    if (result === -ENODEV) throw new CaptureError('INTERFACE_REMOVED', `${interfaceName}: the interface is gone`, { errno: ENODEV, errnoName: 'ENODEV' })
+    const { queue } = socket.account
+    const hint =
+      result === -EBUSY
+        ? `another AF_XDP socket is bound to queue ${queue}: is another capture running on ${interfaceName}?`
+        : `this driver has no ${inForce.mode} mode; --xdp-mode auto takes the best that it has`
+    throw callFailed({
+      subject: `${interfaceName} queue ${queue}`,
+      call: `bind(AF_XDP, ${inForce.mode})`,
+      errno: result,
+      code: 'XDP_REFUSED',
+      capability: 'CAP_NET_RAW',
+      hint,
+    })
+  }
+
+  #bindWith(socket: PreparedXdpSocket, flags: number): number {
+    const address = new DataView(new ArrayBuffer(SOCKADDR_XDP.sizeof))
+    address.setUint16(SOCKADDR_XDP.sxdp_family, AF_XDP, true)
+    address.setUint16(SOCKADDR_XDP.sxdp_flags, flags, true)
+    address.setUint32(SOCKADDR_XDP.sxdp_ifindex, this.identity.index, true)
+    address.setUint32(SOCKADDR_XDP.sxdp_queue_id, socket.account.queue, true)
+    const bytes = new Uint8Array(address.buffer)
+    const deadline = performance.now() + BUSY_MS
+    for (;;) {
+      const result = this.#kernel.bind(socket.account.fd, bytes)
+      if (result !== -EBUSY || performance.now() > deadline) return result
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, BUSY_STEP_MS)
+    }
+  }
+
+  /** XDP_OPTIONS says what is in force, whatever was asked for. */
+  #checkMode(socket: PreparedXdpSocket): void {
+    const options = new Uint32Array(1)
+    const result = this.#kernel.getsockopt(socket.account.fd, SOL_XDP, XDP_OPTIONS, new Uint8Array(options.buffer))
+    if (result < 0) return
+    const isZeroCopy = ((options[0] as number) & XDP_OPTIONS_ZEROCOPY) !== 0
+    if (isZeroCopy) this.inForce.mode = 'zero-copy'
+    else if (this.inForce.mode === 'zero-copy') this.inForce.mode = 'native'
+  }
+
+  #warnOfHiddenTags(): void {
+    const { interfaceName, warn } = this.#spec
+    if (!rxVlanOffload(this.#kernel, this.control, interfaceName)) return
+    warn(`${interfaceName}: its driver may take VLAN tags out of frames (rxvlan), and XDP does not see them then`, `ethtool -K ${interfaceName} rxvlan off`)
+  }
+
+  #warnOfLongPackets(): void {
+    const { chunkBytes, multiBuffer } = this.inForce
+    const { interfaceName, warn } = this.#spec
+    const longest = this.#longestPacket()
+    const room = chunkRoom(chunkBytes)
+    if (multiBuffer || longest <= room) return
+    warn(
+      `${interfaceName}: packets longer than ${room} bytes do not fit a chunk and are dropped (drops.oversize); its MTU is ${this.identity.mtu}`,
+      chunkBytes < 4096 ? '--chunk 4096 takes longer ones' : 'packets of several chunks need Linux 6.6 and a driver that has them; or lower the MTU',
+    )
+  }
+}
+
+function ringLayout(offsets: DataView, at: number, entries: number): XskRingLayout {
+  const word = (field: number) => Number(offsets.getBigUint64(at + field, true))
+  return {
+    entries,
+    producer: word(XDP_RING_OFFSET.producer),
+    consumer: word(XDP_RING_OFFSET.consumer),
+    desc: word(XDP_RING_OFFSET.desc),
+    flags: word(XDP_RING_OFFSET.flags),
+  }
+}
+
