@@ -49,6 +49,8 @@ function endless(memory: ArrayBuffer, control: Control, blocks: number): Source 
       current?.setStatus(TP_STATUS_USER)
       if (--left === 0) control.send(STOP)
     },
+    inHand: () => 1,
+    passBy: () => 0,
     resync: () => false,
     peekUnfinished: () => undefined,
     account: { closeGate() {}, read: noStatistics },

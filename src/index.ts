@@ -20,8 +20,23 @@ export type {
   FanoutOptions,
   PacketCounters,
   WorkerCounters,
+  XdpInForce,
+  XdpMode,
 } from './capture/api.js'
-export { BACKENDS, FANOUT_MODES } from './capture/api.js'
+export { BACKENDS, FANOUT_MODES, XDP_MODES } from './capture/api.js'
+export {
+  COUNT_CLASSES,
+  type CountClass,
+  type CountMode,
+  countInKernel,
+  type KernelClassCounts,
+  type KernelCount,
+  type KernelCounters,
+  type KernelCountOptions,
+  type KernelCounts,
+  type KernelCpuCounters,
+  type KernelInterfaceCounters,
+} from './capture/kernel-count.js'
 export { machineFacts, openCapture } from './capture/open.js'
 export { type Packet, type Packets, type PacketsOptions, packets } from './capture/packets.js'
 export { type MachineFacts, planCapture } from './capture/plan.js'

@@ -2,7 +2,7 @@
  * The first rungs of the ladder in C: an AF_PACKET socket and one recv(2) a packet. -w N opens N such sockets, joined by
  * PACKET_FANOUT_CPU, each with a thread of its own. See README.md.
  */
-#include "twin.h"
+#include "packet-socket.h"
 
 static void *receive(void *argument) {
   struct worker *w = argument;
@@ -30,10 +30,11 @@ static void *receive(void *argument) {
 }
 
 int main(int argc, char **argv) {
-  parse_options(argc, argv);
+  const struct gate gate = {open_gate, close_gate, read_statistics, {"socket"}};
+  parse_options(argc, argv, "", "", NULL);
   for (int i = 0; i < worker_count; i++) {
     workers[i].fd = open_socket();
     bind_socket(&workers[i]);
   }
-  return run_workers(receive);
+  return run_workers(&gate, receive);
 }

@@ -2,7 +2,7 @@
  * The upper rungs of the ladder in C: a TPACKET_V3 ring that the kernel writes and this program reads in place, one poll(2) a
  * block at most. -w N opens N rings, joined by PACKET_FANOUT_CPU, each with a thread of its own. See README.md.
  */
-#include "twin.h"
+#include "packet-socket.h"
 #include <poll.h>
 #include <sys/mman.h>
 
@@ -65,11 +65,12 @@ static void open_ring(struct worker *w) {
 }
 
 int main(int argc, char **argv) {
-  parse_options(argc, argv);
+  const struct gate gate = {open_gate, close_gate, read_statistics, {"ring"}};
+  parse_options(argc, argv, "", "", NULL);
   for (int i = 0; i < worker_count; i++) {
     workers[i].fd = open_socket();
     open_ring(&workers[i]);
     bind_socket(&workers[i]);
   }
-  return run_workers(receive);
+  return run_workers(&gate, receive);
 }

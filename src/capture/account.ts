@@ -38,9 +38,14 @@ export function placedOf(values: Float64Array): number {
   return placed
 }
 
-/** Packets that the worker has taken from its source, whatever became of them. */
+/** Packets that were taken from the source, whatever became of them; `unread` ones before the end are of a block that a worker died over. */
 export function consumedOf(values: Float64Array): number {
-  return (values[COUNTER.packets] as number) + (values[COUNTER.dropHandler] as number) + (values[COUNTER.dropConsumer] as number)
+  return (
+    (values[COUNTER.packets] as number) +
+    (values[COUNTER.dropHandler] as number) +
+    (values[COUNTER.dropConsumer] as number) +
+    (values[COUNTER.dropUnread] as number)
+  )
 }
 
 /** Settles for a worker that died before it could: all that it had not counted as taken is `unread`. */
@@ -50,7 +55,7 @@ export function settleForDead(kernel: Kernel, spec: AccountSpec, counters: Share
   const account = openAccount(kernel, spec, values)
   account.closeGate()
   storeStatistics(values, account.read())
-  values[COUNTER.dropUnread] = Math.max(0, placedOf(values) - consumedOf(values))
+  values[COUNTER.dropUnread] = (values[COUNTER.dropUnread] as number) + Math.max(0, placedOf(values) - consumedOf(values))
   values[COUNTER.handlerSinceMs] = 0
   writer.publish()
 }

@@ -10,8 +10,12 @@ export const BACKENDS = ['auto', 'ring', 'recv', 'xdp'] as const
  */
 export type Backend = (typeof BACKENDS)[number]
 
-export const FANOUT_MODES = ['cpu', 'hash', 'lb', 'qm', 'rnd', 'rollover', 'cbpf'] as const
-/** PACKET_FANOUT_CPU and so on: how the kernel spreads packets over the workers of one interface. */
+export const FANOUT_MODES = ['cpu', 'hash', 'lb', 'qm', 'rnd', 'rollover', 'cbpf', 'ebpf'] as const
+/**
+ * PACKET_FANOUT_CPU and so on: how the kernel spreads packets over the workers of one interface. `ebpf` is by flow, by a program of
+ * ringtap's own (Linux 4.18, CAP_BPF): both directions of a flow go to one worker, and fragments by their addresses, so that all of a
+ * packet do.
+ */
 export type FanoutMode = (typeof FANOUT_MODES)[number]
 
 export const XDP_MODES = ['auto', ...MODES] as const

@@ -7,7 +7,8 @@ const COMMAND = 0
 const SNAPSHOT_ASKED = 1
 const SETTLED = 2
 const BLOCK_IN_HAND = 3
-const WORDS = 4
+const COUNTED_OF_BLOCK = 4
+const WORDS = 5
 
 /** Values of the command word; a higher one overrides. */
 export const RUN = 0
@@ -44,12 +45,19 @@ export class Control {
   markSettled(): void {
     Atomics.store(this.#words, SETTLED, 1)
   }
-  /** Whether a block has been given to the handler and not been released: what a worker that takes over must pass by. */
-  markBlockInHand(inHand: boolean): void {
-    Atomics.store(this.#words, BLOCK_IN_HAND, inHand ? 1 : 0)
+  /** What a block that has been given to the handler and not been released takes up of the source, 0 without one: a worker that takes over must pass it by. */
+  markBlockInHand(inHand: number): void {
+    Atomics.store(this.#words, BLOCK_IN_HAND, inHand)
   }
-  blockInHand(): boolean {
-    return Atomics.load(this.#words, BLOCK_IN_HAND) !== 0
+  blockInHand(): number {
+    return Atomics.load(this.#words, BLOCK_IN_HAND)
+  }
+  /** Packets of the block in hand that stand in the counters; 0 of a worker that died too soon to say so. */
+  markCountedOfBlock(packets: number): void {
+    Atomics.store(this.#words, COUNTED_OF_BLOCK, packets)
+  }
+  countedOfBlock(): number {
+    return Atomics.load(this.#words, COUNTED_OF_BLOCK)
   }
   settled(): boolean {
     return Atomics.load(this.#words, SETTLED) !== 0

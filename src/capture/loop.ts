@@ -63,6 +63,8 @@ export class Loop {
   /** Of the last block. */
   #lastCount = 0
   #stalledPolls = 0
+  /** Snapshots. NB: from 0, not from what has been asked so far: that may have been after `ready` and before `run`, and wants an answer. */
+  #answered = 0
 
   constructor(context: LoopContext) {
     this.#context = context
@@ -79,16 +81,11 @@ export class Loop {
   run(): LoopEnd {
     const { source, control, counters, budget, handler } = this.#context
     const handles = handler.packet !== undefined || handler.block !== undefined
-    // NB: not what has been asked so far: that may have been after `ready` and before this line, and wants an answer.
-    let snapshots = 0
     for (;;) {
       if (control.command() !== RUN) return 'stopped'
-      if (control.snapshotsAsked() !== snapshots) {
-        snapshots = control.snapshotsAsked()
-        this.#context.answerSnapshot(snapshots)
-      }
       const block = source.peek()
       if (block === undefined) {
+        this.#answerSnapshots()
         if (budget?.exhausted() === true) return 'count'
         this.#wait()
         continue
@@ -96,14 +93,30 @@ export class Loop {
       const count = block.packetCount
       this.#lastCount = count
       const granted = budget === undefined ? count : budget.claim(count)
-      if (handles) control.markBlockInHand(true)
+      if (handles) control.markBlockInHand(source.inHand())
       const now = this.#deliver(block, granted)
       if (granted < count) return 'count'
       this.#release()
-      if (handles) control.markBlockInHand(false)
+      if (handles) control.markBlockInHand(0)
       if (now - this.#lastStatistics >= STATISTICS_INTERVAL_MS) this.#readStatistics(now)
       counters.publish()
+      this.#answerSnapshots()
     }
+  }
+
+  /** NB: only while no block is out. A handler may throw here, and a block of chunks that was peeked once is not as it was for who takes over. */
+  #answerSnapshots(): void {
+    const { control, answerSnapshot } = this.#context
+    if (control.snapshotsAsked() === this.#answered) return
+    this.#answered = control.snapshotsAsked()
+    answerSnapshot(this.#answered)
+  }
+
+  /** Leaves everything as it is to a worker that takes over, and tells what has been counted. */
+  leave(): void {
+    const { control, counters } = this.#context
+    control.markCountedOfBlock(this.#consumed - this.#released)
+    counters.publish()
   }
 
   /**
@@ -134,7 +147,7 @@ export class Loop {
     // What can be read is all that came; the program sent more, but the kernel gave it to no socket.
     const left = source.left()
     const unread = left === undefined ? rest : Math.min(rest, Math.max(0, left - (this.#consumed - this.#released)))
-    values[COUNTER.dropUnread] = unread
+    values[COUNTER.dropUnread] = (values[COUNTER.dropUnread] as number) + unread
     values[COUNTER.dropRedirect] = rest - unread
     values[COUNTER.handlerSinceMs] = 0
     counters.publish()

@@ -125,7 +125,7 @@ export function workerCpu(cpus: readonly number[] | undefined, worker: number): 
   return cpus === undefined || cpus.length === 0 ? -1 : (cpus[worker % cpus.length] as number)
 }
 
-function planInterfaces(given: unknown): string[] {
+export function planInterfaces(given: unknown): string[] {
   const names = typeof given === 'string' ? [given] : given
   if (!Array.isArray(names) || names.length === 0 || !names.every((name) => typeof name === 'string' && name !== '')) {
     throw invalid('interface', 'the name of an interface or an array of names', given)
@@ -237,22 +237,22 @@ function integer(option: string, value: unknown, min: number, max: number): numb
   throw invalid(option, `an integer from ${min} to ${max}`, value)
 }
 
-function boolean(option: string, value: unknown): boolean {
+export function boolean(option: string, value: unknown): boolean {
   if (typeof value === 'boolean') return value
   throw invalid(option, 'a boolean', value)
 }
 
-function text(option: string, value: unknown): string {
+export function text(option: string, value: unknown): string {
   if (typeof value === 'string' && value !== '') return value
   throw invalid(option, 'a string that is not empty', value)
 }
 
-function oneOf<T extends string>(option: string, value: unknown, values: readonly T[]): T {
+export function oneOf<T extends string>(option: string, value: unknown, values: readonly T[]): T {
   if (values.includes(value as T)) return value as T
   throw invalid(option, `one of ${values.join(', ')}`, value)
 }
 
-function invalid(option: string, expected: string, got: unknown, hint?: string): CaptureError {
+export function invalid(option: string, expected: string, got: unknown, hint?: string): CaptureError {
   const shown = typeof got === 'string' ? `'${got}'` : typeof got === 'object' && got !== null ? JSON.stringify(got) : String(got)
   return new CaptureError('INVALID_OPTION', `Expected the option ${option} to be ${expected}, got ${shown} (${typeof got})`, { hint })
 }

@@ -88,7 +88,7 @@ async function main(): Promise<void> {
   let snapshot: unknown
   let hasSnapshot = false
   try {
-    if (data.resumes) passByBlockInHand(source, control)
+    if (data.resumes) passByBlockInHand(source, control, counters)
     const handler: Handler = data.handler === undefined ? {} : await loadHandler(data.handler)
     const countDrops = (packets: number, why: 'handler' | 'consumer' = 'handler'): void => {
       const values = counters.values
@@ -121,7 +121,7 @@ async function main(): Promise<void> {
       } catch (error) {
         reason = 'error'
         failure = handlerFailed(handler.block === undefined ? 'packet' : 'block', error)
-        if (data.restartable) counters.publish()
+        if (data.restartable) loop.leave()
         else loop.settle(false)
       }
       if (handler.snapshot !== undefined) {
@@ -159,12 +159,15 @@ function openSource(kernel: Kernel, subject: string, values: Float64Array): Ring
   return source.kind === 'ring' ? new RingSource(kernel, subject, account.fd, source, before) : new RecvSource(kernel, subject, account.fd, source, before)
 }
 
-/** The block that the one before us died over is not delivered twice: what it had not counted shows as `unread` in the end. */
-function passByBlockInHand(source: Source, control: Control): void {
+/** The block that the one before us died over is not delivered twice: what it had not counted is `unread`. */
+function passByBlockInHand(source: Source, control: Control, { values }: CounterWriter): void {
   source.resync()
-  // A batch of recvmmsg(2) died with the memory that it was in; a ring and its chunks are still as they were.
-  if (control.blockInHand() && data.source.kind !== 'recv' && source.peek() !== undefined) source.release()
-  control.markBlockInHand(false)
+  const inHand = control.blockInHand()
+  if (inHand === 0) return
+  const packets = source.passBy(inHand)
+  values[COUNTER.dropUnread] = (values[COUNTER.dropUnread] as number) + Math.max(0, packets - control.countedOfBlock())
+  control.markCountedOfBlock(0)
+  control.markBlockInHand(0)
 }
 
 function postSnapshot(asked: number, handler: Handler, state: unknown): void {

@@ -84,6 +84,16 @@ One document: \`type\` is \`interfaces\`, \`interfaces\` a list of \`name\`, \`i
 \`packetsPerSecond\`, \`bitsPerSecond\`, \`dropsPerSecond\`; \`total\`: \`seconds\`, \`rx\` and \`tx\` since the start. RX drops are the kernel's rx_dropped, rx_missed, rx_fifo and
 rx_over.
 
+### ringtap count --json
+
+| \`type\` | when | fields |
+|---|---|---|
+| \`start\` | once, when every packet that arrives is counted | \`interfaces\`: \`interface\`, \`mode\` (\`native\` or \`generic\`), \`tried\` (\`mode\` and \`reason\` of each that did not go); \`netns\` (null is "not given"), \`drop\`, \`promiscuous\` |
+| \`interval\` | each \`--interval\`, and what is left at the end; not with \`-q\` | of this interval alone: \`seconds\`, \`packets\`, \`bytes\`, \`packetsPerSecond\`, \`bitsPerSecond\`, \`classes\` (\`tcpSyn\`, \`tcp\`, \`udp\`, \`icmp\`, \`fragment\`, \`ipv4\`, \`ipv6\`, \`arp\`, \`other\`, each with \`packets\` and \`bytes\`), \`cpus\` (\`cpu\`, \`packets\`, \`bytes\`, \`classes\`; those that counted something), \`interfaces\` (\`interface\`, \`up\`, \`packets\`, \`bytes\`); \`total\`: \`seconds\`, \`packets\`, \`bytes\`, \`classes\` since the start |
+| \`event\` | when it is seen | \`event\`: \`interface-down\` or \`interface-up\` (\`interface\`) |
+| \`summary\` | last | \`seconds\`, \`packets\`, \`bytes\`, \`classes\`, \`cpus\`, \`interfaces\` (with \`mode\` and \`tried\`), all exact; \`cpuUserMs\` and \`cpuSystemMs\` of the whole process |
+| \`error\` | instead of the summary | as with capture; \`INTERFACE_REMOVED\` when the interface went away |
+
 ### ringtap flood --json
 
 \`start\` (\`interface\`, \`kind\`, \`frameBytes\`, \`ratePps\`, null for as many as go), \`interval\` (\`seconds\`, \`packets\`, \`packetsPerSecond\`, \`total\`: \`seconds\`, \`packets\`) and

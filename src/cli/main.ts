@@ -49,6 +49,10 @@ async function run(invocation: Invocation, io: ProcessIo): Promise<number> {
       const { runRate } = await import('./rate.js')
       return runRate(invocation.values, io)
     }
+    case 'count': {
+      const { runCount } = await import('./count.js')
+      return runCount(invocation.values, io)
+    }
     case 'flood': {
       const { runFlood } = await import('./flood.js')
       return runFlood(invocation.values, io)

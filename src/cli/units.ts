@@ -105,7 +105,7 @@ function parseFanout(text: string): FanoutValue | undefined {
   return value
 }
 
-export const FANOUT_MODE_NAMES: readonly string[] = ['cpu', 'hash', 'lb', 'qm', 'rnd', 'rollover', 'cbpf']
+export const FANOUT_MODE_NAMES: readonly string[] = ['cpu', 'hash', 'lb', 'qm', 'rnd', 'rollover', 'cbpf', 'ebpf']
 
 /** Takes away what decimal fractions add: 1.1s is 1100 ms, not 1100.0000000000002. */
 function tidy(value: number): number {

@@ -1,17 +1,6 @@
 /** Which CPUs serve an interface's receive queues, from what /sys and /proc tell of its interrupts. */
 import { readdirSync, readFileSync } from 'node:fs'
-
-/** `0-2,5` is [0, 1, 2, 5], as in /proc/irq/N/smp_affinity_list. */
-export function parseCpuList(text: string): number[] {
-  return text
-    .trim()
-    .split(',')
-    .filter((part) => part !== '')
-    .flatMap((part) => {
-      const [first, last] = part.split('-').map(Number) as [number, number | undefined]
-      return Array.from({ length: (last ?? first) - first + 1 }, (_, i) => first + i)
-    })
-}
+import { parseCpuList } from '../kernel/cpus.js'
 
 /**
  * The interrupts among `irqs` that look like those of receive queues, in queue order, by their names in /proc/interrupts:

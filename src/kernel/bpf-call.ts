@@ -5,8 +5,6 @@ import { BPF_OBJ_NAME_LEN } from './abi/bpf.js'
 import { callFailed, ENOMEM, EPERM, type FailedCall } from './errno.js'
 import type { Kernel } from './system.js'
 
-export const CAP_BPF = 'CAP_BPF and CAP_NET_ADMIN (before Linux 5.8 CAP_SYS_ADMIN)'
-
 const MEMLOCK = 'before Linux 5.11 maps and programs count as locked memory: ulimit -l unlimited, in a systemd unit LimitMEMLOCK=infinity'
 
 /** A `union bpf_attr`, as far as one command needs it. */

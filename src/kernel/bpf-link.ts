@@ -1,12 +1,23 @@
 /** XDP programs on interfaces, by bpf_link: attached for as long as the link is open, and gone with the process that holds it. */
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { CaptureError } from '../errors.js'
-import { BPF_ATTR_LINK_CREATE, BPF_ATTR_LINK_DETACH, BPF_ATTR_LINK_UPDATE, BPF_LINK_CREATE, BPF_LINK_DETACH, BPF_LINK_UPDATE, BPF_XDP } from './abi/bpf.js'
+import {
+  BPF_ATTR_INFO,
+  BPF_ATTR_LINK_CREATE,
+  BPF_ATTR_LINK_DETACH,
+  BPF_ATTR_LINK_UPDATE,
+  BPF_LINK_CREATE,
+  BPF_LINK_DETACH,
+  BPF_LINK_INFO,
+  BPF_LINK_UPDATE,
+  BPF_OBJ_GET_INFO_BY_FD,
+  BPF_XDP,
+} from './abi/bpf.js'
 import { XDP_FLAGS_DRV_MODE, XDP_FLAGS_SKB_MODE } from './abi/rtnetlink.js'
-import { bpfFailed, CAP_BPF, newAttributes } from './bpf-call.js'
+import { bpfFailed, newAttributes, setPointer } from './bpf-call.js'
 import { programById } from './bpf-program.js'
 import { Descriptor } from './descriptor.js'
-import { EBUSY, EEXIST, EINVAL, ENOSPC, EOPNOTSUPP, ERANGE } from './errno.js'
+import { CAP_BPF, EBUSY, EEXIST, EINVAL, ENOSPC, EOPNOTSUPP, ERANGE } from './errno.js'
 import { type AttachedXdp, attachedXdp, RouteSocket } from './netlink.js'
 import type { Kernel } from './system.js'
 
@@ -51,6 +62,18 @@ export class XdpLink implements Disposable {
     view.setUint32(BPF_ATTR_LINK_UPDATE.new_prog_fd, program.fd, true)
     const result = this.#kernel.bpf(BPF_LINK_UPDATE, bytes)
     if (result < 0) throw bpfFailed({ subject: this.interfaceName, call: 'bpf(BPF_LINK_UPDATE)', errno: result, code: 'XDP_REFUSED', capability: CAP_BPF })
+  }
+
+  /** The interface that the program is on; 0 when it is on none: the interface is gone, or someone else has detached the link. */
+  attachedTo(): number {
+    const info = newAttributes(BPF_LINK_INFO.sizeof)
+    const attributes = newAttributes(BPF_ATTR_INFO.sizeof)
+    attributes.view.setUint32(BPF_ATTR_INFO.bpf_fd, this.fd, true)
+    attributes.view.setUint32(BPF_ATTR_INFO.info_len, info.bytes.length, true)
+    setPointer(this.#kernel, attributes, BPF_ATTR_INFO.info, info.bytes)
+    const result = this.#kernel.bpf(BPF_OBJ_GET_INFO_BY_FD, attributes.bytes)
+    if (result < 0) throw bpfFailed({ subject: this.interfaceName, call: 'bpf(BPF_OBJ_GET_INFO_BY_FD, link)', errno: result })
+    return info.view.getUint32(BPF_LINK_INFO.xdp_ifindex, true)
   }
 
   /** Takes the program off the interface, at once, even if another process has this link open as well. Idempotent. */

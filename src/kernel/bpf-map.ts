@@ -23,10 +23,10 @@ import {
   BPF_MAP_UPDATE_BATCH,
   BPF_MAP_UPDATE_ELEM,
 } from './abi/bpf.js'
-import { type Attributes, bpfFailed, CAP_BPF, newAttributes, setPointer, writeName } from './bpf-call.js'
+import { type Attributes, bpfFailed, newAttributes, setPointer, writeName } from './bpf-call.js'
 import { possibleCpus } from './cpus.js'
 import { Descriptor } from './descriptor.js'
-import { E2BIG, EINVAL, ENOENT, ENOSPC, ENOTSUPP } from './errno.js'
+import { CAP_BPF, E2BIG, EINVAL, ENOENT, ENOSPC, ENOTSUPP } from './errno.js'
 import type { Kernel } from './system.js'
 
 const MAP_TYPES = {

@@ -15,9 +15,9 @@ import {
   BPF_PROG_TYPE_SOCKET_FILTER,
   BPF_PROG_TYPE_XDP,
 } from './abi/bpf.js'
-import { bpfFailed, CAP_BPF, newAttributes, setPointer, writeName } from './bpf-call.js'
+import { bpfFailed, newAttributes, setPointer, writeName } from './bpf-call.js'
 import { Descriptor } from './descriptor.js'
-import { EACCES, EAGAIN, EINVAL, EPERM } from './errno.js'
+import { CAP_BPF, EACCES, EAGAIN, EINVAL, EPERM } from './errno.js'
 import type { Kernel } from './system.js'
 import { describeVerifierLog } from './verifier-log.js'
 

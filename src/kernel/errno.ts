@@ -38,13 +38,16 @@ export function errnoText(errno: number): string {
   return getSystemErrorMap().get(-errno)?.[1] ?? errnoName(errno)
 }
 
+/** What loading, attaching and running programs takes. */
+export const CAP_BPF = 'CAP_BPF and CAP_NET_ADMIN (before Linux 5.8 CAP_SYS_ADMIN)'
+
 const GRANT: Readonly<Record<string, string>> = {
   CAP_NET_RAW: 'run as root, or once: sudo setcap cap_net_raw,cap_net_admin+eip "$(readlink -f "$(which node)")"',
   CAP_NET_ADMIN: 'run as root, or once: sudo setcap cap_net_raw,cap_net_admin+eip "$(readlink -f "$(which node)")"',
-  'CAP_BPF and CAP_NET_ADMIN (before Linux 5.8 CAP_SYS_ADMIN)':
+  [CAP_BPF]:
     'run as root, or once: sudo setcap cap_bpf,cap_net_admin,cap_net_raw+eip "$(readlink -f "$(which node)")"; ' +
     'in a systemd unit: AmbientCapabilities=CAP_NET_RAW CAP_NET_ADMIN CAP_BPF; kernel.unprivileged_bpf_disabled makes no difference',
-  CAP_SYS_ADMIN: 'run as root: changing network namespaces and loading programs need CAP_SYS_ADMIN',
+  CAP_SYS_ADMIN: 'run as root: changing network namespaces and live frames need CAP_SYS_ADMIN',
 }
 
 export interface FailedCall {

@@ -134,7 +134,6 @@ export class UmemReceiver {
   #slots = 0
   #slot = 0
   #slotLength = 0
-  /** Descriptors of the block that is out. */
   #taken = 0
 
   constructor(umem: ArrayBuffer, rx: XskConsumer, fill: XskProducer, options: UmemReceiverOptions) {
@@ -189,6 +188,27 @@ export class UmemReceiver {
     // NB: in this order. A reader that dies in between loses chunks; the other way round the kernel would write into them twice.
     this.#rx.release(taken)
     this.#fill.submit(taken)
+  }
+
+  /** Descriptors of the block that is out. */
+  get taken(): number {
+    return this.#taken
+  }
+
+  /** Gives the chunks of so many descriptors back that a reader before this one had out. Answers how many packets that were. */
+  passBy(descriptors: number): number {
+    const { words: rx, mask: rxMask, index: rxIndex } = this.#rx
+    const { words: fill, mask: fillMask, index: fillIndex } = this.#fill
+    const count = this.#fill.reserve(this.#rx.peek(descriptors))
+    let packets = 0
+    for (let i = 0; i < count; i++) {
+      const desc = ((rxIndex + i) & rxMask) * DESC_WORDS
+      fill[((fillIndex + i) & fillMask) * 2] = (rx[desc] as number) & this.#chunkMask
+      if (((rx[desc + OPTIONS_WORD] as number) & XDP_PKT_CONTD) === 0) packets++
+    }
+    this.#taken = count
+    this.release()
+    return packets
   }
 
   /** Packets that are in the RX ring now; one that has not come whole is none. */

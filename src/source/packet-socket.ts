@@ -12,7 +12,10 @@
  *
  * `prepare` does 1 to 3, `start` the rest; between them workers map their rings and load their handlers.
  */
+import { randomBytes } from 'node:crypto'
 import { acceptProgram, encodeProgram, type Instruction, REJECT_ALL } from '../bpf/classic.js'
+import { assemble } from '../bpf/ebpf.js'
+import { fanoutProgram } from '../bpf/fanout-program.js'
 import { CaptureError } from '../errors.js'
 import { IFF_LOOPBACK, IFF_UP } from '../kernel/abi/if.js'
 import {
@@ -23,6 +26,7 @@ import {
   PACKET_FANOUT_CBPF,
   PACKET_FANOUT_CPU,
   PACKET_FANOUT_DATA,
+  PACKET_FANOUT_EBPF,
   PACKET_FANOUT_FLAG_DEFRAG,
   PACKET_FANOUT_FLAG_IGNORE_OUTGOING,
   PACKET_FANOUT_FLAG_ROLLOVER,
@@ -55,6 +59,7 @@ import {
   SOL_PACKET,
   SOL_SOCKET,
 } from '../kernel/abi/socket.js'
+import { loadProgram } from '../kernel/bpf-program.js'
 import { Descriptor } from '../kernel/descriptor.js'
 import { callFailed, EINVAL, ENODEV, ENOMEM, ENOSPC, EPERM } from '../kernel/errno.js'
 import { type InterfaceIdentity, identifyInterface } from '../kernel/interface.js'
@@ -73,6 +78,7 @@ export const FANOUT_TYPES = {
   rnd: PACKET_FANOUT_RND,
   qm: PACKET_FANOUT_QM,
   cbpf: PACKET_FANOUT_CBPF,
+  ebpf: PACKET_FANOUT_EBPF,
 } as const
 
 export interface FanoutSpec {
@@ -280,6 +286,13 @@ export class PacketSockets {
         const hint = 'the program must pass the checks of classic BPF and return the index of a worker'
         throw callFailed({ subject: this.#subject(), call: 'setsockopt(PACKET_FANOUT_DATA)', errno: result, code: 'FANOUT_REFUSED', hint })
       }
+    }
+    if (fanout.mode === 'ebpf') {
+      // A seed that nobody knows: else flows could be made up that all go to one worker.
+      const code = assemble(fanoutProgram(this.sockets.length, randomBytes(8).readBigUInt64LE()))
+      // The group keeps the program.
+      using program = loadProgram(kernel, { name: 'ringtap_fanout', type: 'socket_filter', code })
+      this.#set('setsockopt(PACKET_FANOUT_DATA, program)', () => setInt(kernel, this.sockets[0]?.descriptor.fd ?? -1, SOL_PACKET, PACKET_FANOUT_DATA, program.fd))
     }
   }
 

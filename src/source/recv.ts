@@ -46,6 +46,13 @@ export class RecvSource implements Source {
   release(): void {
     this.#ready = undefined
   }
+  inHand(): number {
+    return 1
+  }
+  passBy(): number {
+    // The batch died with the memory that it was in.
+    return 0
+  }
   resync(): boolean {
     return false
   }

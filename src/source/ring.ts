@@ -28,6 +28,15 @@ export class RingSource implements Source {
   release(): void {
     this.#ring.release()
   }
+  inHand(): number {
+    return 1
+  }
+  passBy(): number {
+    const packets = this.#ring.peek()?.packetCount
+    if (packets === undefined) return 0
+    this.#ring.release()
+    return packets
+  }
   resync(): boolean {
     return this.#ring.resync()
   }

@@ -35,6 +35,10 @@ export interface Source {
   peek(): Block | undefined
   /** Gives the peeked block back. */
   release(): void
+  /** What the peeked block takes up of the source, for a reader that takes over: it must pass by as much. */
+  inHand(): number
+  /** Gives back what a reader before this one had in hand. Answers how many packets that were, 0 where it is not known. */
+  passBy(inHand: number): number
   /** For when poll(2) says ready and `peek` says no. */
   resync(): boolean
   /** After the gate has closed: the packets that the kernel holds in a block it has not handed over, if they are exactly `packets`. */

@@ -5,7 +5,7 @@
  * 1. A packet socket that receives nothing: it holds promiscuous mode, which so ends with the process, and looks at the interface.
  * 2. Maps and program; the program is attached with no socket in its map, so that every packet goes on to the stack as before.
  * 3. Only now the queues are counted: attaching changes their number with some drivers.
- * 4. A socket a queue: chunks (UMEM), rings, all chunks into the FILL ring, bind. The first one finds the mode.
+ * 4. A socket a queue: chunks (UMEM), rings, bind. The first one finds the mode. Workers map them, and give the kernel the chunks.
  * 5. `start` puts the sockets into the map: packets flow.
  *
  * Closing goes the other way: the program first (KERNEL.md 53), then the sockets.
@@ -25,7 +25,6 @@ import {
   XDP_RX_RING,
   XDP_UMEM_COMPLETION_RING,
   XDP_UMEM_FILL_RING,
-  XDP_UMEM_PGOFF_FILL_RING,
   XDP_UMEM_REG,
   XDP_UMEM_REG_V2,
   XDP_USE_NEED_WAKEUP,
@@ -37,18 +36,17 @@ import { attachXdp, type XdpLink } from '../kernel/bpf-link.js'
 import { BpfMap } from '../kernel/bpf-map.js'
 import { loadProgram } from '../kernel/bpf-program.js'
 import { Descriptor } from '../kernel/descriptor.js'
-import { callFailed, EBUSY, EINVAL, ENOBUFS, ENODEV, ENOMEM, ENOSPC, ENOTSUPP, EOPNOTSUPP, EPROTONOSUPPORT, ERANGE, errnoName, errnoText } from '../kernel/errno.js'
+import { callFailed, EBUSY, EINVAL, ENOBUFS, ENODEV, ENOSPC, ENOTSUPP, EOPNOTSUPP, EPROTONOSUPPORT, ERANGE, errnoName, errnoText } from '../kernel/errno.js'
 import { channelsOf, rxVlanOffload } from '../kernel/ethtool.js'
 import type { InterfaceIdentity } from '../kernel/interface.js'
 import { interfaceUse } from '../kernel/interface-use.js'
-import { Mapping } from '../kernel/mapping.js'
 import { memlockHint, raiseMemlock } from '../kernel/memlock.js'
 import { getLink, RouteSocket } from '../kernel/netlink.js'
 import { setInt } from '../kernel/options.js'
 import { SharedMemory, withTemporaryMapping } from '../kernel/shared-memory.js'
 import type { Kernel } from '../kernel/system.js'
-import { chunkRoom, fillWithChunks, UMEM_HEADROOM, type UmemGeometry, umemBytes, umemMemoryBytes } from '../ring/umem.js'
-import { XskProducer, type XskRingLayout, xskRingBytes } from '../ring/xsk-ring.js'
+import { chunkRoom, UMEM_HEADROOM, type UmemGeometry, umemBytes, umemMemoryBytes } from '../ring/umem.js'
+import type { XskRingLayout } from '../ring/xsk-ring.js'
 import { addPromiscuity, checkInterface, openPacketSocket } from './packet-socket.js'
 import { readQueueCount, type XdpAccountSpec } from './xdp-account.js'
 
@@ -85,6 +83,7 @@ export interface PreparedXdpSocket {
   fillRing: XskRingLayout
   umemFd: number
   umemMemoryBytes: number
+  umemPageBytes: number
 }
 
 /** How an interface is captured: what was tried, and what is in force. */
@@ -280,16 +279,31 @@ export class XdpSockets {
     const inForce = this.inForce
     for (const [index, candidate] of chain.entries()) {
       inForce.mode = candidate
-      try {
-        this.#attach(candidate === 'generic' ? 'generic' : 'native')
-        this.#openQueues()
-        return
-      } catch (error) {
-        const next = chain[index + 1]
-        if (next === undefined || !(error instanceof CaptureError) || error.errno === undefined || !NOT_THIS_MODE.has(error.errno)) throw error
-        inForce.tried.push({ mode: candidate, reason: `${error.syscall ?? 'open'}: ${errnoName(error.errno)}, ${errnoText(error.errno)}` })
-      }
+      const refused = this.#tryMode()
+      if (refused === undefined) return
+      if (index + 1 === chain.length) throw refused
+      const errno = refused.errno ?? 0
+      inForce.tried.push({ mode: candidate, reason: `${refused.syscall}: ${errnoName(errno)}, ${errnoText(errno)}` })
     }
+  }
+
+  /** Answers why the mode does not go; throws what would fail in any other as well. */
+  #tryMode(): CaptureError | undefined {
+    try {
+      this.#attach(this.inForce.mode === 'generic' ? 'generic' : 'native')
+    } catch (error) {
+      if (isOfMode(error)) return error
+      throw error
+    }
+    this.#openSockets()
+    try {
+      for (const socket of this.sockets) this.#bind(socket)
+    } catch (error) {
+      // One that is bound stays so: then it is not the mode.
+      if (isOfMode(error) && this.#flags === undefined) return error
+      throw error
+    }
+    return undefined
   }
 
   #attach(mode: 'native' | 'generic'): void {
@@ -302,7 +316,7 @@ export class XdpSockets {
     this.#attached = mode
   }
 
-  #openQueues(): void {
+  #openSockets(): void {
     const { workers, interfaceName, maxWorkers } = this.#spec
     const queues = this.#countQueues()
     if (workers !== 'queues' && workers > queues) {
@@ -316,14 +330,11 @@ export class XdpSockets {
     }
     this.inForce.queues = queues
     this.inForce.served = Math.min(maxWorkers, workers === 'queues' ? queues : workers)
-    // A socket that was opened for a mode that did not go serves the next one as well: bind changes nothing when it fails.
-    for (let queue = 0; queue < this.inForce.served; queue++) {
-      const socket = this.sockets[queue] ?? this.#openSocket(queue)
-      this.#bind(socket)
-    }
+    // Sockets that were opened for a mode that did not go serve the next one as well: bind changes nothing when it fails.
+    while (this.sockets.length < this.inForce.served) this.#openSocket(this.sockets.length)
   }
 
-  #openSocket(queue: number): PreparedXdpSocket {
+  #openSocket(queue: number): void {
     const kernel = this.#kernel
     const { interfaceName, busyPollUs } = this.#spec
     const subject = `${interfaceName} queue ${queue}`
@@ -335,7 +346,7 @@ export class XdpSockets {
       throw callFailed({ subject, call: 'socket(AF_XDP, SOCK_RAW)', errno: fd, code: 'XDP_REFUSED', capability: 'CAP_NET_RAW', hint })
     }
     const descriptor = this.#keep(new Descriptor(kernel, fd))
-    const memory = SharedMemory.create(kernel, { name: `ringtap umem ${queue}`, bytes: umemMemoryBytes(geometry), hugepages: true })
+    const memory = SharedMemory.create(kernel, { name: subject, bytes: umemMemoryBytes(geometry), hugepages: true })
     this.#keep(memory.descriptor)
     if (!memory.hugepages) this.inForce.hugepages = false
     this.#register(subject, fd, memory, geometry)
@@ -359,9 +370,6 @@ export class XdpSockets {
     }
     const rxRing = ringLayout(offsets, XDP_MMAP_OFFSETS_LAYOUT.rx, chunks)
     const fillRing = ringLayout(offsets, XDP_MMAP_OFFSETS_LAYOUT.fr, chunks)
-    const fill = Mapping.map(kernel, subject, fd, xskRingBytes(fillRing, 8), XDP_UMEM_PGOFF_FILL_RING)
-    fillWithChunks(new XskProducer(fill.buffer, fillRing, 8), geometry)
-    fill.close()
     const account: XdpAccountSpec = {
       fd,
       xsksFd: this.#xsks.fd,
@@ -370,9 +378,7 @@ export class XdpSockets {
       queue,
       multiBuffer: false,
     }
-    const prepared = { descriptor, account, geometry, rxRing, fillRing, umemFd: memory.descriptor.fd, umemMemoryBytes: memory.bytes }
-    this.sockets.push(prepared)
-    return prepared
+    this.sockets.push({ descriptor, account, geometry, rxRing, fillRing, umemFd: memory.descriptor.fd, umemMemoryBytes: memory.bytes, umemPageBytes: memory.pageBytes })
   }
 
   #register(subject: string, fd: number, memory: SharedMemory, geometry: UmemGeometry): void {
@@ -388,7 +394,7 @@ export class XdpSockets {
     })
     if (result >= 0) return
     const call = `setsockopt(XDP_UMEM_REG, ${bytes} bytes in chunks of ${geometry.chunkBytes})`
-    const hint = result === -ENOBUFS || result === -ENOMEM ? memlockHint(kernel, bytes) : 'a smaller --ring is less memory'
+    const hint = result === -ENOBUFS ? memlockHint(kernel, bytes) : 'a smaller --ring is less memory'
     throw callFailed({ subject, call, errno: result, code: 'RING_REFUSED', hint })
   }
 
@@ -470,6 +476,10 @@ export class XdpSockets {
       chunkBytes < 4096 ? '--chunk 4096 takes longer ones' : 'packets of several chunks need Linux 6.6 and a driver that has them; or lower the MTU',
     )
   }
+}
+
+function isOfMode(error: unknown): error is CaptureError {
+  return error instanceof CaptureError && error.errno !== undefined && NOT_THIS_MODE.has(error.errno)
 }
 
 function ringLayout(offsets: DataView, at: number, entries: number): XskRingLayout {

@@ -6,7 +6,7 @@ import { EAGAIN, EBUSY, EINTR, ENETDOWN, ENOBUFS } from '../kernel/errno.js'
 import { Mapping } from '../kernel/mapping.js'
 import type { Kernel } from '../kernel/system.js'
 import type { Block } from '../packet/block.js'
-import { type UmemGeometry, UmemReceiver } from '../ring/umem.js'
+import { fillWithChunks, type UmemGeometry, UmemReceiver } from '../ring/umem.js'
 import { XskConsumer, XskProducer, type XskRingLayout, xskRingBytes } from '../ring/xsk-ring.js'
 import type { Source } from './source.js'
 import { XdpAccount, type XdpAccountSpec } from './xdp-account.js'
@@ -19,6 +19,7 @@ export interface XdpSourceSpec {
   /** A memfd whose first bytes are the chunks. */
   umemFd: number
   umemMemoryBytes: number
+  umemPageBytes: number
   interfaceIndex: number
   macAddress: Uint8Array
   snapLengthBytes: number
@@ -52,16 +53,20 @@ export class XdpSource implements Source {
     const mappings: Mapping[] = []
     this.mappings = mappings
     try {
-      const map = (fd: number, length: number, offset: number) => {
-        const mapping = Mapping.map(kernel, subject, fd, length, offset)
+      const map = (fd: number, length: number, offset: number, pageBytes = kernel.pageSize) => {
+        const mapping = Mapping.map(kernel, subject, fd, length, offset, pageBytes)
         mappings.push(mapping)
         return mapping.buffer
       }
       const rx = map(this.fd, xskRingBytes(spec.rxRing, XDP_DESC.sizeof), XDP_PGOFF_RX_RING)
       const fill = map(this.fd, xskRingBytes(spec.fillRing, 8), XDP_UMEM_PGOFF_FILL_RING)
-      const umem = map(spec.umemFd, spec.umemMemoryBytes, 0)
+      const umem = map(spec.umemFd, spec.umemMemoryBytes, 0, spec.umemPageBytes)
       this.#rx = new XskConsumer(rx, spec.rxRing, XDP_DESC.sizeof)
-      this.#receiver = new UmemReceiver(umem, this.#rx, new XskProducer(fill, spec.fillRing, 8), spec)
+      const producer = new XskProducer(fill, spec.fillRing, 8)
+      // The first reader of a socket; one that takes over from another finds the chunks where they are.
+      if (producer.index === 0) fillWithChunks(producer, spec.geometry)
+      this.#receiver = new UmemReceiver(umem, this.#rx, producer, spec)
+      if (this.#receiver.needsWakeup()) this.#wakeDriver()
     } catch (error) {
       this.close()
       throw error
@@ -87,6 +92,13 @@ export class XdpSource implements Source {
     this.#receiver.release()
     // A driver that found no chunks sleeps until it is told of new ones.
     if (this.#receiver.needsWakeup()) this.#wakeDriver()
+  }
+
+  inHand(): number {
+    return this.#receiver.taken
+  }
+  passBy(inHand: number): number {
+    return this.#receiver.passBy(inHand)
   }
 
   #wakeDriver(): void {

@@ -44,7 +44,8 @@ export function openFloodEngine(kernel: Kernel, options: Omit<FloodProgramOption
     const { statements, frame } = floodProgram({ ...options, stateCpus })
     const program = keep(loadProgram(kernel, { name: 'ringtap_flood', type: 'xdp', code: assemble(statements, { state: stateFd }) }))
     const namespace = keep(createNamespace(kernel))
-    keep(withNamespace(kernel, namespace, () => parkProgram(kernel, program, namespace)))
+    // Kept inside: should the way back fail, nothing is answered.
+    withNamespace(kernel, namespace, () => keep(parkProgram(kernel, program, namespace)))
     let open = true
     return {
       programFd: program.fd,
@@ -56,9 +57,13 @@ export function openFloodEngine(kernel: Kernel, options: Omit<FloodProgramOption
         return Number(state.words[cpu * FLOOD_STATE.words + FLOOD_STATE.made])
       },
       close() {
-        if (open) state.read()
+        if (!open) return
         open = false
-        closeAll()
+        try {
+          state.read()
+        } finally {
+          closeAll()
+        }
       },
     }
   } catch (error) {

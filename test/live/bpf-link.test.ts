@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import { alu, assemble, exit } from '#src/bpf/ebpf.js'
 import type { CaptureError } from '#src/errors.js'
 import { BPF_F_XDP_HAS_FRAGS } from '#src/kernel/abi/bpf.js'
@@ -228,4 +229,89 @@ live('kill -9 of the holder leaves no program behind', async () => {
   }
   await until('the program is gone', () => end.attached().length === 0, 2000)
   assert.equal(end.shown(), undefined)
+})
+
+/** Loads our programs and attaches one to mirror0 of its own namespace; says the error that this ends with. */
+const LOADER = `
+  const [modules] = process.argv.slice(1)
+  const { assemble } = await import(modules + 'bpf/ebpf.js')
+  const { fanoutProgram } = await import(modules + 'bpf/fanout-program.js')
+  const { xskMaps, xskProgram } = await import(modules + 'bpf/xsk-program.js')
+  const { attachXdp } = await import(modules + 'kernel/bpf-link.js')
+  const { BpfMap } = await import(modules + 'kernel/bpf-map.js')
+  const { loadProgram } = await import(modules + 'kernel/bpf-program.js')
+  const { getLink, RouteSocket } = await import(modules + 'kernel/netlink.js')
+  const { openKernel } = await import(modules + 'kernel/system.js')
+  const kernel = openKernel()
+  const say = ({ code, message, hint }) => ({ code, message, hint })
+  const attempt = (run) => {
+    try {
+      return { done: run() }
+    } catch (error) {
+      return say(error)
+    }
+  }
+  const answers = {}
+  answers.fanout = attempt(() => loadProgram(kernel, { name: 'ringtap_fanout', type: 'socket_filter', code: assemble(fanoutProgram(4)) }).fd > 0)
+  answers.xsk = attempt(() => {
+    const shapes = xskMaps(2)
+    const xsks = BpfMap.create(kernel, shapes.xsks)
+    const queues = BpfMap.create(kernel, shapes.queues)
+    const program = loadProgram(kernel, { name: 'ringtap_xsk', type: 'xdp', code: assemble(xskProgram(), { xsks: xsks.fd, queues: queues.fd }) })
+    const interfaceIndex = getLink(RouteSocket.open(kernel), 'mirror0').index
+    attachXdp(kernel, { program, interfaceName: 'mirror0', interfaceIndex, mode: 'native' }).detach()
+    return true
+  })
+  console.log(JSON.stringify(answers))
+`
+
+type Answers = Record<'fanout' | 'xsk', { done?: boolean; code?: string; message?: string; hint?: string }>
+
+/** As another user with these capabilities, within the namespace. */
+function loadAs(netns: string, capabilities: readonly string[]): Answers {
+  const granted = capabilities.map((name) => `+${name}`).join(',')
+  const grants = granted === '' ? [] : [`--inh-caps=${granted}`, `--ambient-caps=${granted}`]
+  const modules = new URL('../', import.meta.resolve('#src/kernel/system.js')).href
+  return JSON.parse(
+    inNamespace(
+      netns,
+      'setpriv',
+      '--reuid=65534',
+      '--regid=65534',
+      '--clear-groups',
+      ...grants,
+      '--',
+      process.execPath,
+      '--input-type=module',
+      '--eval',
+      LOADER,
+      '--',
+      modules,
+    ),
+  ) as Answers
+}
+
+live('without root: what the hint grants is enough, and without it the hint comes', () => {
+  using testbed = createTestbed()
+  const end = receiverOf(testbed)
+  assert.deepEqual(loadAs(end.netns, ['bpf', 'net_admin', 'net_raw']), { fanout: { done: true }, xsk: { done: true } })
+  for (const capabilities of [[], ['net_raw']]) {
+    const { fanout, xsk } = loadAs(end.netns, capabilities)
+    // Socket programs may be everybody's.
+    const forAll = readFileSync('/proc/sys/kernel/unprivileged_bpf_disabled', 'latin1').trim() === '0'
+    for (const { code, message, hint } of forAll ? [xsk] : [fanout, xsk]) {
+      assert.equal(code, 'PERMISSION', message)
+      assert.match(
+        message ?? '',
+        /^ringtap_\w+: bpf\(BPF_\w+, .*EPERM: permission denied, CAP_BPF and CAP_NET_ADMIN \(before Linux 5.8 CAP_SYS_ADMIN\) is missing$/,
+      )
+      assert.match(hint ?? '', /setcap cap_bpf,cap_net_admin,cap_net_raw\+eip.*AmbientCapabilities=CAP_NET_RAW CAP_NET_ADMIN CAP_BPF/)
+    }
+  }
+  // Without CAP_SYS_ADMIN nothing is known of others' programs but their id.
+  using drop = answering(XDP_DROP, 'other_drop')
+  using _link = end.attach(drop, 'native')
+  const { xsk } = loadAs(end.netns, ['bpf', 'net_admin'])
+  assert.equal(xsk.code, 'XDP_REFUSED')
+  assert.match(xsk.message ?? '', new RegExp(`EBUSY.*: XDP program ${programInfo(kernel, drop.fd).id} is attached \\(native\\)$`))
 })

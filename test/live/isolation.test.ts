@@ -91,7 +91,7 @@ describe('fanout over three workers', () => {
         for (let worker = 0; worker < 3; worker++) {
           for (let flow = 0; flow < flows; flow++) {
             const numbers = packets.filter((it) => it.worker === worker && it.sourcePort === 2000 + flow).map((it) => it.number)
-            if (mode === 'hash' || mode === 'cbpf')
+            if (mode === 'hash' || mode === 'cbpf' || mode === 'ebpf')
               assert.ok(numbers.length === 0 || numbers.length === 100, `flow ${flow} on worker ${worker}: ${numbers.length}`)
             assert.deepEqual(
               numbers,
@@ -99,7 +99,7 @@ describe('fanout over three workers', () => {
             )
           }
         }
-        if (mode === 'hash') assert.ok(perWorker.filter((count) => count > 0).length >= 2, 'thirty flows do not all hash to one')
+        if (mode === 'hash' || mode === 'ebpf') assert.ok(perWorker.filter((count) => count > 0).length >= 2, 'thirty flows do not all hash to one')
         if (mode === 'lb') assert.deepEqual(perWorker, [1000, 1000, 1000])
         if (mode === 'rnd') for (const count of perWorker) assert.ok(count > 700 && count < 1300)
         if (mode === 'rollover') assert.deepEqual(perWorker, [3000, 0, 0])

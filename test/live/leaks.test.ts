@@ -8,11 +8,13 @@ import { createTestbed, startFlood, type TestbedEnd } from '#src/testbed/index.j
 import {
   assertAccount,
   handlerUrl,
+  hasXdpProgram,
   live,
   mappingCount,
   openDescriptors,
   openOn,
   promiscuity,
+  promiscuityOf,
   RawSender,
   statusKib,
   threadCount,
@@ -42,6 +44,8 @@ function usage(): Usage {
 const CASES: [name: string, cycles: number, options: Omit<CaptureOptions, 'interface'>][] = [
   ['ring, 2 workers', 100, { backend: 'ring', workers: 2, blockBytes: 65536, ringBytes: 64 * 65536 }],
   ['recv, 2 workers, a handler', 40, { backend: 'recv', workers: 2, handler: handlerUrl('stall'), handlerData: { ms: 0, busy: true } }],
+  ['xdp', 100, { backend: 'xdp', ringBytes: 2 ** 20 }],
+  ['xdp, generic, a handler', 40, { backend: 'xdp', xdpMode: 'generic', ringBytes: 2 ** 20, handler: handlerUrl('stall'), handlerData: { ms: 0, busy: true } }],
 ]
 
 for (const [name, cycles, options] of CASES) {
@@ -73,19 +77,25 @@ for (const [name, cycles, options] of CASES) {
   })
 }
 
-live('a failed open a hundred times leaves nothing either', async () => {
-  using testbed = createTestbed()
-  const options = { workers: 2, blockBytes: 65536, ringBytes: 4 * 65536, handler: handlerUrl('misbehave'), handlerData: { where: 'open' } }
-  const attempt = () => assert.rejects(openOn(testbed, options), { code: 'HANDLER_FAILED' })
-  for (let i = 0; i < 3; i++) await attempt()
-  const before = usage()
-  for (let i = 0; i < 30; i++) await attempt()
-  await until('threads are gone', () => threadCount() <= before.threads)
-  const after = usage()
-  assert.deepEqual([after.descriptors, after.threads], [before.descriptors, before.threads])
-  assert.ok(after.mappings <= before.mappings + 30, `${before.mappings} to ${after.mappings} mappings`)
-  assert.equal(promiscuity(testbed.receiver), 0)
-})
+for (const [name, options] of [
+  ['ring', { workers: 2, blockBytes: 65536, ringBytes: 4 * 65536 }],
+  ['xdp', { backend: 'xdp', ringBytes: 2 ** 20 }],
+] as const) {
+  live(`an open that fails thirty times leaves nothing either: ${name}`, async () => {
+    using testbed = createTestbed()
+    const misbehaves = { handler: handlerUrl('misbehave'), handlerData: { where: 'open' } }
+    const attempt = () => assert.rejects(openOn(testbed, { ...options, ...misbehaves }), { code: 'HANDLER_FAILED' })
+    for (let i = 0; i < 3; i++) await attempt()
+    const before = usage()
+    for (let i = 0; i < 30; i++) await attempt()
+    await until('threads are gone', () => threadCount() <= before.threads)
+    const after = usage()
+    assert.deepEqual([after.descriptors, after.threads], [before.descriptors, before.threads])
+    assert.ok(after.mappings <= before.mappings + 30, `${before.mappings} to ${after.mappings} mappings`)
+    assert.equal(promiscuity(testbed.receiver), 0)
+    assert.ok(!hasXdpProgram(testbed.receiver))
+  })
+}
 
 /** A process that captures on `end` and says so. */
 function capturing(end: TestbedEnd, options: object, then = 'setInterval(() => {}, 1000)'): ChildProcess {
@@ -112,35 +122,44 @@ function holders(namespace: string): string[] {
   return found
 }
 
-for (const options of [{ workers: 2 }, { backend: 'recv', workers: 2, fanout: 'hash' }]) {
+for (const options of [
+  { workers: 2 },
+  { backend: 'recv', workers: 2, fanout: 'hash' },
+  { backend: 'xdp' },
+  { backend: 'xdp', xdpMode: 'generic' },
+] satisfies Omit<CaptureOptions, 'interface'>[]) {
   live(`kill -9 in the middle of a capture: ${JSON.stringify(options)}`, async () => {
     using testbed = createTestbed()
     const namespace = readlinkSync(testbed.receiver.netns)
     await using flood = await startFlood({ ...testbed.sender, ratePps: 200_000 })
     const child = capturing(testbed.receiver, options)
     await once(child.stdout as NodeJS.ReadableStream, 'data')
-    assert.equal(promiscuity(testbed.receiver), 2)
+    assert.equal(promiscuity(testbed.receiver), promiscuityOf(options))
+    assert.equal(hasXdpProgram(testbed.receiver), options.backend === 'xdp')
     assert.ok(holders(namespace).length > 0)
     child.kill('SIGKILL')
     await once(child, 'exit')
     await until('promiscuous mode is off', () => promiscuity(testbed.receiver) === 0, 2000)
+    await until('no program is left', () => !hasXdpProgram(testbed.receiver), 2000)
     assert.deepEqual(holders(namespace), [])
     await flood.stop()
     // And the interface is as good as before.
     using sender = new RawSender(testbed.sender)
-    await using capture = await openOn(testbed, options as object)
+    await using capture = await openOn(testbed, options)
     sender.sendNumbered(10)
     await until('packets', () => capture.counters().packets === 10)
   })
 }
 
-live('a process that ends without closing leaves nothing either', async () => {
-  using testbed = createTestbed()
-  const child = capturing(testbed.receiver, { workers: 2 }, 'process.exit(0)')
-  const [code] = await once(child, 'exit')
-  assert.equal(code, 0)
-  assert.equal(promiscuity(testbed.receiver), 0)
-})
+for (const options of [{ workers: 2 }, { backend: 'xdp' }]) {
+  live(`a process that ends without closing leaves nothing either: ${JSON.stringify(options)}`, async () => {
+    using testbed = createTestbed()
+    const child = capturing(testbed.receiver, options, 'process.exit(0)')
+    const [code] = await once(child, 'exit')
+    assert.equal(code, 0)
+    await until('nothing is left', () => promiscuity(testbed.receiver) === 0 && !hasXdpProgram(testbed.receiver), 2000)
+  })
+}
 
 live('a capture alone keeps its process alive until it ends, and no longer', async () => {
   using testbed = createTestbed()
@@ -155,11 +174,11 @@ live('a capture alone keeps its process alive until it ends, and no longer', asy
   assert.ok(performance.now() - before > 700)
 })
 
-for (const backend of ['ring', 'recv'] as const) {
+for (const backend of ['ring', 'recv', 'xdp'] as const) {
   live(`a stale view is read after close, and the process lives: ${backend}`, async () => {
     using testbed = createTestbed()
     using sender = new RawSender(testbed.sender)
-    const options = { backend, blockBytes: 65536, ringBytes: 8 * 65536, handler: handlerUrl('keep').href }
+    const options = { backend, ringBytes: 8 * 65536, handler: handlerUrl('keep').href }
     const child = capturing(testbed.receiver, options, "setTimeout(async () => console.log((await capture.stop()).packets, 'packets'), 500)")
     let said = ''
     child.stdout?.on('data', (chunk) => {

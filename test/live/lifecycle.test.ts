@@ -7,7 +7,21 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { CaptureEvent, CaptureOptions } from '#src/capture/api.js'
 import { openCapture } from '#src/capture/open.js'
 import { createTestbed, startFlood, type Testbed, type TestbedEnd } from '#src/testbed/index.js'
-import { assertAccount, caughtUp, handlerUrl, inNamespace, live, openDescriptors, openOn, RawSender, range, until } from '../support/live.js'
+import {
+  assertAccount,
+  caughtUp,
+  handlerUrl,
+  hasXdpProgram,
+  inNamespace,
+  live,
+  openDescriptors,
+  openOn,
+  promiscuity,
+  RawSender,
+  range,
+  until,
+  workersOn,
+} from '../support/live.js'
 import type { Collected } from './handlers/collect.js'
 
 const COLLECT = { handler: handlerUrl('collect') }
@@ -16,7 +30,21 @@ const SHAPES: [name: string, options: Omit<CaptureOptions, 'interface'>][] = [
   ['recv', { backend: 'recv' }],
   ['ring+fanout', { backend: 'ring', workers: 2, fanout: 'lb' }],
   ['recv+fanout', { backend: 'recv', workers: 2, fanout: 'lb' }],
+  ['xdp', { backend: 'xdp', ringBytes: 2 ** 20 }],
+  ['xdp, generic', { backend: 'xdp', ringBytes: 2 ** 20, xdpMode: 'generic' }],
 ]
+
+const REMOVED: typeof SHAPES = [
+  ['ring+fanout', { workers: 2 }],
+  ['xdp', { backend: 'xdp' }],
+  ['xdp, generic', { backend: 'xdp', xdpMode: 'generic' }],
+]
+
+/** Collects what is told of interfaces, not how they were opened. */
+function interfaceEvents(): { events: CaptureEvent[]; onEvent: (event: CaptureEvent) => void } {
+  const events: CaptureEvent[] = []
+  return { events, onEvent: (event) => event.type.startsWith('interface') && events.push(event) }
+}
 
 function link(testbed: Testbed, ...words: string[]): void {
   inNamespace(testbed.receiver.netns, 'ip', 'link', ...words)
@@ -46,8 +74,8 @@ describe('interface life', () => {
     live(`${name}: down and up again, told and resumed`, async (t) => {
       using testbed = createTestbed()
       using sender = new RawSender(testbed.sender)
-      const events: CaptureEvent[] = []
-      await using capture = await openOn(testbed, { ...options, ...COLLECT, onEvent: (event) => events.push(event) })
+      const { events, onEvent } = interfaceEvents()
+      await using capture = await openOn(testbed, { ...options, ...COLLECT, onEvent })
       const mirror = testbed.receiver.interface
       let sent = 0
       for (let round = 1; round <= 3; round++) {
@@ -105,8 +133,8 @@ describe('interface life', () => {
     live(`${name}: renamed, it goes on`, async () => {
       using testbed = createTestbed()
       using sender = new RawSender(testbed.sender)
-      const events: CaptureEvent[] = []
-      await using capture = await openOn(testbed, { ...options, ...COLLECT, onEvent: (event) => events.push(event) })
+      const { events, onEvent } = interfaceEvents()
+      await using capture = await openOn(testbed, { ...options, ...COLLECT, onEvent })
       sender.sendNumbered(50)
       await caughtUp(capture, 50)
       // Up interfaces may be renamed since Linux 6.2; before, down and up.
@@ -121,33 +149,35 @@ describe('interface life', () => {
     })
   }
 
-  live('deleted under a full flood', async () => {
-    using testbed = createTestbed()
-    const pair = second(testbed)
-    await using flood = await startFlood(pair.sender)
-    const capture = await openCapture({ ...pair.receiver, workers: 2 })
-    await sleep(200)
-    link(testbed, 'delete', 'second1')
-    await assert.rejects(capture.finished, { code: 'INTERFACE_REMOVED' })
-    assertAccount(capture.counters())
-    assert.ok(capture.counters().packets > 0)
-    await flood.stop().catch(() => {})
-  })
-
-  live('moved to another namespace is removed from this one', async () => {
-    using testbed = createTestbed()
-    const pair = second(testbed)
-    const capture = await openCapture(pair.receiver)
-    const guest = spawn('nsenter', [`--net=${testbed.sender.netns}`, 'sh', '-c', 'echo in; exec sleep 60'])
-    try {
-      await once(guest.stdout, 'data')
-      link(testbed, 'set', 'second1', 'netns', `${guest.pid}`)
+  for (const [name, options] of REMOVED) {
+    live(`${name}: deleted under a full flood`, async () => {
+      using testbed = createTestbed()
+      const pair = second(testbed)
+      await using flood = await startFlood(pair.sender)
+      const capture = await openCapture({ ...pair.receiver, ...options })
+      await sleep(200)
+      link(testbed, 'delete', 'second1')
       await assert.rejects(capture.finished, { code: 'INTERFACE_REMOVED' })
-    } finally {
-      guest.kill('SIGKILL')
-      await once(guest, 'exit')
-    }
-  })
+      assertAccount(capture.counters())
+      assert.ok(capture.counters().packets > 0)
+      await flood.stop().catch(() => {})
+    })
+
+    live(`${name}: moved to another namespace is removed from this one`, async () => {
+      using testbed = createTestbed()
+      const pair = second(testbed)
+      const capture = await openCapture({ ...pair.receiver, ...options })
+      const guest = spawn('nsenter', [`--net=${testbed.sender.netns}`, 'sh', '-c', 'echo in; exec sleep 60'])
+      try {
+        await once(guest.stdout, 'data')
+        link(testbed, 'set', 'second1', 'netns', `${guest.pid}`)
+        await assert.rejects(capture.finished, { code: 'INTERFACE_REMOVED' })
+      } finally {
+        guest.kill('SIGKILL')
+        await once(guest, 'exit')
+      }
+    })
+  }
 
   live('an interface that does not exist, is down, or is no Ethernet', async () => {
     using testbed = createTestbed()
@@ -172,12 +202,14 @@ describe('namespaces', () => {
     execFileSync('ip', ['netns', 'attach', named, `${guest.pid}`])
     try {
       using sender = new RawSender(testbed.sender)
-      for (const way of [netns, named, `${guest.pid}`, `/run/netns/${named}`]) {
-        await using capture = await openCapture({ interface: name, netns: way, ...COLLECT, workers: 2, fanout: 'lb' })
-        sender.sendNumbered(20)
-        await caughtUp(capture, 20)
-        assert.deepEqual(numbersOf(await capture.snapshot<Collected[]>()), range(20), way)
-        assertAccount(await capture.stop(), 20)
+      for (const options of [{ workers: 2, fanout: 'lb' }, { backend: 'xdp' }] as const) {
+        for (const way of [netns, named, `${guest.pid}`, `/run/netns/${named}`]) {
+          await using capture = await openCapture({ interface: name, netns: way, ...COLLECT, ...options })
+          sender.sendNumbered(20)
+          await caughtUp(capture, 20)
+          assert.deepEqual(numbersOf(await capture.snapshot<Collected[]>()), range(20), way)
+          assertAccount(await capture.stop(), 20)
+        }
       }
     } finally {
       execFileSync('ip', ['netns', 'delete', named])
@@ -226,24 +258,29 @@ describe('several interfaces', () => {
       assert.deepEqual(numbersOf(per('second1')), range(60, 1000))
       assert.equal(new Set(per(mirror).map((it) => it.interfaceIndex)).size, 1)
       assert.notEqual(per(mirror)[0].interfaceIndex, per('second1')[0].interfaceIndex)
-      const workers = Number(options.workers ?? 1)
+      // The second pair has one queue.
+      const workers = [workersOn(testbed, options), options.workers ?? 1]
       assert.deepEqual(
         summary.workers.map((worker) => worker.interface),
-        [...Array.from({ length: workers }, () => mirror), ...Array.from({ length: workers }, () => 'second1')],
+        [mirror, 'second1'].flatMap((it, i) => range(workers[i] as number).map(() => it)),
       )
       assert.deepEqual(
         summary.workers.map((worker) => worker.worker),
-        range(2 * workers),
+        range(summary.workers.length),
       )
     })
   }
 
-  live('one of them removed ends the capture', async () => {
-    using testbed = createTestbed()
-    const { netns, interface: mirror } = testbed.receiver
-    second(testbed)
-    const capture = await openCapture({ interface: [mirror, 'second1'], netns })
-    inNamespace(netns, 'ip', 'link', 'delete', 'second0')
-    await assert.rejects(capture.finished, { code: 'INTERFACE_REMOVED', message: /^second1: / })
-  })
+  for (const backend of ['ring', 'xdp'] as const) {
+    live(`${backend}: one of them removed ends the capture`, async () => {
+      using testbed = createTestbed()
+      const { netns, interface: mirror } = testbed.receiver
+      second(testbed)
+      const capture = await openCapture({ interface: [mirror, 'second1'], netns, backend })
+      inNamespace(netns, 'ip', 'link', 'delete', 'second0')
+      await assert.rejects(capture.finished, { code: 'INTERFACE_REMOVED', message: /^second1: / })
+      assert.equal(promiscuity(testbed.receiver), 0)
+      assert.ok(!hasXdpProgram(testbed.receiver))
+    })
+  }
 })

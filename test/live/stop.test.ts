@@ -7,7 +7,7 @@ import { describe } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { CaptureEvent, CaptureOptions } from '#src/capture/api.js'
 import { createTestbed, startFlood, type Testbed } from '#src/testbed/index.js'
-import { assertAccount, caughtUp, handlerUrl, live, openDescriptors, openOn, promiscuity, RawSender, settledWire, threadCount, until } from '../support/live.js'
+import { assertAccount, caughtUp, handlerUrl, hasXdpProgram, live, openDescriptors, openOn, promiscuity, RawSender, settledWire, threadCount, until } from '../support/live.js'
 
 const SHAPES: [name: string, options: Omit<CaptureOptions, 'interface'>][] = [
   ['ring', { backend: 'ring' }],
@@ -15,9 +15,16 @@ const SHAPES: [name: string, options: Omit<CaptureOptions, 'interface'>][] = [
   ['recv, one packet a call', { backend: 'recv', batch: 1 }],
   ['ring+fanout', { backend: 'ring', workers: 2 }],
   ['recv+fanout', { backend: 'recv', workers: 2 }],
+  ['xdp', { backend: 'xdp' }],
+  ['xdp, generic', { backend: 'xdp', xdpMode: 'generic' }],
 ]
 
-/** Everything of a capture is gone: descriptors, threads, promiscuity. The testbed's own are there before and after. */
+/** Packets in turn to each worker, where that can be chosen. */
+function inTurn({ backend }: Omit<CaptureOptions, 'interface'>): Pick<CaptureOptions, 'fanout'> {
+  return backend === 'xdp' ? {} : { fanout: 'lb' }
+}
+
+/** Everything of a capture is gone: descriptors, threads, promiscuity, programs. The testbed's own are there before and after. */
 async function leavesNothing(testbed: Testbed, run: () => Promise<void>): Promise<void> {
   const before = openDescriptors().sort()
   const threads = threadCount()
@@ -25,6 +32,7 @@ async function leavesNothing(testbed: Testbed, run: () => Promise<void>): Promis
   await until('the threads are gone', () => threadCount() <= threads)
   assert.deepEqual(openDescriptors().sort(), before)
   assert.equal(promiscuity(testbed.receiver), 0)
+  assert.ok(!hasXdpProgram(testbed.receiver))
 }
 
 describe('stop under a full flood', () => {
@@ -44,6 +52,7 @@ describe('stop under a full flood', () => {
             took.push(performance.now() - before)
             assertAccount(summary)
             assert.ok(summary.packets > 0)
+            assert.equal(summary.drops.redirect, 0)
             assert.equal(summary.reason, 'stopped')
             assert.deepEqual(await capture.stop(), summary)
             assert.deepEqual(await capture.finished, summary)
@@ -75,14 +84,14 @@ describe('stop under a full flood', () => {
     for (const [, options] of SHAPES) {
       using testbed = createTestbed()
       using sender = new RawSender(testbed.sender)
-      // A block would wait for a minute.
-      const slow = options.backend === 'ring' ? { blockTimeoutMs: 60_000 } : {}
+      // A block would wait for a minute, and so would a reader of chunks before it looks again.
+      const slow = options.backend === 'recv' ? {} : { blockTimeoutMs: 60_000 }
       await using capture = await openOn(testbed, { ...options, ...slow, handler: handlerUrl('collect') })
-      sender.sendNumbered(30)
+      sender.sendNumbered(300)
       await sleep(50)
       const summary = await capture.stop()
-      assertAccount(summary, 30)
-      assert.equal(summary.packets, 30)
+      assertAccount(summary, 300)
+      assert.equal(summary.packets, 300)
     }
   })
 })
@@ -232,7 +241,7 @@ describe('handlers that misbehave', () => {
       try {
         const closed = join(directory, 'closed')
         const expected = { code: 'HANDLER_FAILED', message: /handler packet\(\) of worker \d threw RangeError: no luck at packet 20$/ }
-        await run({ ...options, fanout: 'lb', ...misbehave({ where: 'packet', after: 20, closed }) }, expected)
+        await run({ ...options, ...inTurn(options), ...misbehave({ where: 'packet', after: 20, closed }) }, expected)
         assert.ok(existsSync(closed), 'close was called')
       } finally {
         rmSync(directory, { recursive: true })
@@ -241,7 +250,7 @@ describe('handlers that misbehave', () => {
 
     live(`${name}: ends the thread`, () =>
       run(
-        { ...options, fanout: 'lb', ...misbehave({ where: 'exit', after: 5 }) },
+        { ...options, ...inTurn(options), ...misbehave({ where: 'exit', after: 5 }) },
         { code: 'WORKER_FAILED', message: /worker \d ended by itself with exit code 7/ },
       ),
     )
@@ -315,28 +324,64 @@ describe('handlers that misbehave', () => {
   })
 
   for (const [name, options] of SHAPES) {
-    live(`${name}: with workerRestarts a dead worker is replaced, and the capture goes on`, async (t) => {
-      using testbed = createTestbed()
-      await leavesNothing(testbed, async () => {
-        const events: CaptureEvent[] = []
-        const capture = await openOn(testbed, {
-          ...options,
-          ...misbehave({ where: 'packet', after: 8000 }),
-          workerRestarts: 100,
-          onEvent: (event) => events.push(event),
+    for (const where of ['packet', 'exit'] as const) {
+      live(`${name}: with workerRestarts a worker that ${where === 'packet' ? 'threw' : 'ended'} is replaced, and the capture goes on`, async (t) => {
+        using testbed = createTestbed()
+        await leavesNothing(testbed, async () => {
+          const events: CaptureEvent[] = []
+          const capture = await openOn(testbed, {
+            ...options,
+            ...misbehave({ where, after: 8000 }),
+            workerRestarts: 100,
+            onEvent: (event) => events.push(event),
+          })
+          await using flood = await startFlood({ ...testbed.sender, count: 40_000, ratePps: 40_000 })
+          await flood.finished
+          const wire = await settledWire(testbed)
+          await until('all offered is seen', () => capture.counters().offered >= wire.received)
+          await sleep(100)
+          const summary = await capture.stop()
+          const replaced = events.filter((event) => event.type === 'worker-replaced').length
+          t.diagnostic(`${replaced} replaced, ${summary.packets} delivered, drops ${JSON.stringify(summary.drops)}`)
+          assertAccount(summary, wire.received)
+          assert.ok(replaced >= 2)
+          assert.ok(summary.packets > wire.received / 2)
+          // What was in the dead worker's hands has a name of ours.
+          assert.equal(summary.drops.redirect, 0)
         })
-        await using flood = await startFlood({ ...testbed.sender, count: 40_000, ratePps: 40_000 })
-        await flood.finished
-        const wire = await settledWire(testbed)
-        await until('all offered is seen', () => capture.counters().offered >= wire.received)
-        await sleep(100)
-        const summary = await capture.stop()
-        t.diagnostic(`${events.length} replaced, ${summary.packets} delivered, drops ${JSON.stringify(summary.drops)}`)
-        assertAccount(summary, wire.received)
-        assert.ok(events.length >= 2 && events.every((event) => event.type === 'worker-replaced'))
-        assert.ok(summary.packets > wire.received / 2)
       })
-    })
+    }
+  }
+
+  for (const [name, options] of [
+    ['ring', { backend: 'ring' }],
+    ['recv', { backend: 'recv' }],
+    ['xdp with 512 chunks', { backend: 'xdp', ringBytes: 2 ** 20 }],
+    ['xdp with 512 chunks, generic', { backend: 'xdp', ringBytes: 2 ** 20, xdpMode: 'generic' }],
+  ] as const) {
+    for (const where of ['packet', 'exit'] as const) {
+      live(`${name}: nothing but the block of a worker that ${where === 'packet' ? 'threw' : 'ended'} is lost, and no room for others`, async () => {
+        using testbed = createTestbed({ queues: 1 })
+        using sender = new RawSender(testbed.sender)
+        let replaced = 0
+        const onEvent = (event: CaptureEvent) => {
+          if (event.type === 'worker-replaced') replaced++
+        }
+        await using capture = await openOn(testbed, { ...options, ...misbehave({ where, at: [0, 1000], stallMs: 300 }), workerRestarts: 9, onEvent })
+        // What comes while the first is in a worker's hands takes all other chunks; the second time it shows whether one was lost.
+        for (const round of [1, 2]) {
+          sender.sendNumbered(1, round === 1 ? 0 : 1000)
+          await until('the worker has it', () => capture.counters().workers[0].handlerBusyMs > 0)
+          sender.sendNumbered(511, 2000)
+          await until('all others are delivered', () => capture.counters().packets === 511 * round)
+        }
+        const summary = await capture.stop()
+        assertAccount(summary, 1024)
+        assert.equal(replaced, 2)
+        assert.equal(summary.drops[where === 'packet' ? 'handler' : 'unread'], 2)
+        assert.equal(summary.dropped, 2)
+      })
+    }
   }
 
   live('caught up after all that: the machine still captures', async () => {

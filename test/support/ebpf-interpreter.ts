@@ -18,8 +18,11 @@ export interface EbpfRun {
   /** What BPF_ABS and BPF_IND read. */
   packet?: Uint8Array
   /** Helper functions by number; r0 is the answer. */
-  helpers?: Readonly<Record<number, (r1: bigint, r2: bigint, r3: bigint, r4: bigint, r5: bigint) => bigint>>
+  helpers?: Readonly<Record<number, Helper>>
 }
+
+/** `at` is so many bytes of memory, of the stack as well. */
+export type Helper = (r1: bigint, r2: bigint, r3: bigint, r4: bigint, r5: bigint, at: (address: bigint, size: number) => DataView) => bigint
 
 const SIZES: Readonly<Record<number, number>> = { 0: 4, 8: 2, 16: 1, 24: 8 }
 const MAX_STEPS = 100_000
@@ -94,7 +97,7 @@ export function interpret(run: EbpfRun): bigint {
       if (operation === 0x80) {
         const helper = run.helpers?.[immediate]
         if (helper === undefined) throw new Error(`no helper ${immediate}`)
-        r[0] = helper(r[1] as bigint, r[2] as bigint, r[3] as bigint, r[4] as bigint, r[5] as bigint)
+        r[0] = helper(r[1] as bigint, r[2] as bigint, r[3] as bigint, r[4] as bigint, r[5] as bigint, at)
         // What the kernel may do to them: a program that relies on them is wrong.
         for (let register = 1; register <= 5; register++) r[register] = LOST
       } else {

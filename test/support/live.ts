@@ -25,6 +25,16 @@ export function handlerUrl(name: string): URL {
   return new URL(`../live/handlers/${name}.js`, import.meta.url)
 }
 
+/** Workers of each interface of a capture: `xdp` has one a receive queue by default. */
+export function workersOn(testbed: Testbed, { backend, workers }: Pick<CaptureOptions, 'backend' | 'workers'>): number {
+  return Number(workers ?? (backend === 'xdp' ? testbed.queues : 1))
+}
+
+/** How often a capture that is open asks for promiscuous mode: each packet socket does, and for `xdp` one does it for all. */
+export function promiscuityOf({ backend, workers }: Pick<CaptureOptions, 'backend' | 'workers'>): number {
+  return backend === 'xdp' ? 1 : Number(workers ?? 1)
+}
+
 /** A capture on the receiving end. */
 export function openOn(testbed: Testbed, options: Omit<CaptureOptions, 'interface'> = {}): Promise<Capture> {
   return openCapture({ ...testbed.receiver, ...options })
@@ -63,6 +73,13 @@ export async function caughtUp(capture: Capture, offered: number): Promise<void>
   } catch (error) {
     assert.fail(`${(error as Error).message}: ${offered} expected, counters ${JSON.stringify(capture.counters())}`)
   }
+}
+
+/** What the receiving end's driver counts as lost: nothing, but in AF_XDP's native mode the frames that stand in our drops, too. */
+export function assertReceiverDrops({ receiverDrops }: WireCounters, { xdp, drops }: CaptureSummary): void {
+  const isNative = xdp?.every(({ mode }) => mode === 'native') === true
+  const lost = isNative ? drops.fillRing + drops.rxRing + drops.oversize + drops.redirect : 0
+  assert.deepEqual(receiverDrops, lost === 0 ? {} : { drops: lost })
 }
 
 /** packets + drops = offered, for each worker and for all, and the sums are sums. `offered` is what the wire brought. */
@@ -192,6 +209,12 @@ export function mappingCount(): number {
 /** A field of /proc/self/status in KiB. */
 export function statusKib(field: 'VmSize' | 'VmRSS'): number {
   return Number(new RegExp(`^${field}:\\s+(\\d+)`, 'm').exec(readFileSync('/proc/self/status', 'latin1'))?.[1])
+}
+
+/** Whether an XDP program is attached to an interface. */
+export function hasXdpProgram(end: TestbedEnd): boolean {
+  const [link] = JSON.parse(inNamespace(end.netns, 'ip', '-j', 'link', 'show', 'dev', end.interface)) as { xdp?: object }[]
+  return link.xdp !== undefined
 }
 
 /** promiscuity of an interface as the kernel counts it: who asked for it and has not let go. */

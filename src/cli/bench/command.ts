@@ -18,7 +18,7 @@ import { type RunPlan, runOnce } from './run.js'
 import { RUNG_NAMES, RUNGS, type Rung, rungWorkers } from './rungs.js'
 import { rungResult } from './summary.js'
 import { formatTable, unaccountedRungs } from './table.js'
-import { compileTwins, type Twins, twinName } from './twin.js'
+import { compileTwins, type Twins } from './twin.js'
 
 export type BenchValues = ValuesOf<'bench'>
 
@@ -82,7 +82,7 @@ async function climb(rungs: readonly Rung[], values: BenchValues, result: BenchR
         signal,
       }
       for (const rung of rungs) {
-        const workers = rungWorkers(rung, values.workers === 'auto' ? cpus.length : values.workers)
+        const workers = rungWorkers(rung, { cores: values.workers === 'auto' ? cpus.length : values.workers, queues: testbed.queues })
         const profileFile = values.profile ? join(folder, 'perf.data') : undefined
         result.rungs.push(await climbRung(rung, workers, plan, { twins, alternations: result.alternations, profileFile, say: (line) => io.err(line) }))
       }
@@ -129,7 +129,7 @@ async function climbRung(rung: Rung, workers: number, plan: RunPlan, steps: Rung
     profile = { rows: await readProfile(file, plan.signal), run }
     rmSync(file, { force: true })
   }
-  return rungResult({ rung, workers, ourRuns, twin: twin === undefined ? undefined : { name: twinName(rung, workers), runs: twinRuns }, profile })
+  return rungResult({ rung, workers, ourRuns, twin: twin === undefined ? undefined : { name: twin.name, runs: twinRuns }, profile })
 }
 
 /** In the ladder's order, whatever the order of asking. */

@@ -7,6 +7,7 @@ import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type ProcessTime, readProcessTime } from './cores.js'
+import type { DriverOverlap } from './rungs.js'
 
 export interface ReceiverTotals {
   received: number
@@ -31,6 +32,7 @@ export interface ReceiverProgram {
   command: string
   arguments: string[]
   stopSignal: 'SIGINT' | 'SIGTERM'
+  inDriver: DriverOverlap
   /** What a line of its standard output says. */
   parse(line: string): ReceiverReport
 }

@@ -46,6 +46,9 @@ header, section { margin-bottom: 2.75rem; }
 .lost { background: repeating-linear-gradient(135deg, var(--lost) 0 2px, transparent 2px 6px); }
 .swatch.lost, .swatch.idle { outline: 1px solid var(--line); outline-offset: -1px; }
 .mark { position: absolute; top: 0; bottom: 0; width: 2px; background: var(--ink); }
+.row.scale { margin: 1rem 0 -0.9rem; color: var(--soft); font-size: 0.75rem; }
+.label { position: relative; height: 1.1rem; }
+.label span { position: absolute; white-space: nowrap; }
 .grid { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 20rem), 1fr)); gap: 1.25rem; margin-top: 1rem; }
 figure { margin: 0; }
 figcaption { font-weight: 600; font-size: 0.875rem; margin-bottom: 0.25rem; }
@@ -77,7 +80,7 @@ code { font: 0.8125rem/1.4 ui-monospace, "SF Mono", "DejaVu Sans Mono", monospac
   .tile { padding: 0.7rem 0.75rem; }
   .tile b { font-size: 1.2rem; }
   .row, .grid .row { grid-template-columns: minmax(0, 1fr) auto; gap: 0 0.5rem; margin-top: 0.5rem; }
-  .row .bar { grid-column: 1 / -1; grid-row: 2; }
+  .row .bar, .row .label { grid-column: 1 / -1; grid-row: 2; }
   .row .value { text-align: right; }
   .facts th { width: 6.5rem; white-space: normal; }
 }

@@ -29,8 +29,9 @@ export interface MachineFacts {
 }
 
 export interface RungResult {
-  /** recv, recv+fanout, ring, ring+fanout */
+  /** recv, recv+fanout, ring, ring+fanout, xdp, xdp generic, kernel count */
   name: string
+  /** 0 where nobody in user space takes packets. */
   workers: number
   fanout: string | null
   /** Rates; medians over the runs. */
@@ -87,7 +88,7 @@ export interface RunResult {
 export interface Accounting {
   offered: number
   received: number
-  /** By where they were lost: `wire` (the receive queue was full), `interface` (before any socket saw them), `ring`, `socket` and the other names of `Drops`. */
+  /** By where they were lost: `wire` (the receive queue was full), `interface` (before any socket saw them), `ring`, `socket` and the other names of `Drops`. No packet stands in two. */
   drops: Record<string, number>
   /** offered - received - sum of drops. Must be 0. */
   unaccounted: number

@@ -7,7 +7,7 @@ import { type FloodOptions, startFlood, type Testbed, type WireCounters } from '
 import { coreLoads, readCoreTicks } from './cores.js'
 import { type Receiver, type ReceiverInterval, type ReceiverProgram, type ReceiverTotals, startReceiver } from './receiver.js'
 import type { Accounting, CoreLoad, RunResult, TimelinePoint } from './result.js'
-import { INTERVAL_MS } from './rungs.js'
+import { type DriverOverlap, INTERVAL_MS } from './rungs.js'
 import { share, sum } from './statistics.js'
 
 export interface RunPlan {
@@ -30,7 +30,8 @@ const QUIET_STEP_MS = 20
 
 export async function runOnce(program: ReceiverProgram, plan: RunPlan): Promise<RunResult> {
   const { testbed, signal } = plan
-  const timeline = new Timeline(testbed)
+  const { inDriver } = program
+  const timeline = new Timeline(testbed, inDriver)
   const wireBefore = testbed.wire()
   const receiver = await startReceiver(program, (interval) => timeline.add(interval), signal)
   try {
@@ -44,9 +45,10 @@ export async function runOnce(program: ReceiverProgram, plan: RunPlan): Promise<
     const wireAfter = testbed.wire()
 
     const totals = await receiver.stop()
-    const accounting = account(warmUp.sent + full.sent, wireLosses(wireBefore, wireAfter), totals)
+    const accounting = account(warmUp.sent + full.sent, wireLosses(wireBefore, wireAfter, inDriver), totals, inDriver)
     // Less what the warm-up delivered; see WARMUP_RATE.
-    const received = totals.received - (warmUp.sent - lostOnWire(wireBefore, wireWarm))
+    const warmUpLosses = wireLosses(wireBefore, wireWarm, inDriver)
+    const received = totals.received - (warmUp.sent - warmUpLosses.wire - warmUpLosses.interface)
     return {
       seconds: full.seconds,
       offered: full.sent,
@@ -122,31 +124,30 @@ export interface WireLosses {
   interface: number
 }
 
-export function wireLosses(before: WireCounters, after: WireCounters): WireLosses {
-  const interfaceDrops = (counters: WireCounters) => sum(Object.values(counters.receiverDrops))
+export function wireLosses(before: WireCounters, after: WireCounters, inDriver: DriverOverlap): WireLosses {
+  const interfaceDrops = ({ receiverDrops }: WireCounters) =>
+    sum(Object.entries(receiverDrops).map(([counter, lost]) => (inDriver.received.includes(counter) ? 0 : lost)))
   return { wire: after.refused - before.refused, interface: interfaceDrops(after) - interfaceDrops(before) }
 }
 
-export function account(offered: number, wire: WireLosses, totals: ReceiverTotals): Accounting {
-  const drops = { ...wire, ...totals.drops }
+export function account(offered: number, wire: WireLosses, totals: ReceiverTotals, inDriver: DriverOverlap): Accounting {
+  const twice = sum(inDriver.drops.map((place) => totals.drops[place] ?? 0))
+  const drops = { ...wire, interface: Math.max(0, wire.interface - twice), ...totals.drops }
   return { offered, received: totals.received, drops, unaccounted: offered - totals.received - sum(Object.values(drops)) }
-}
-
-function lostOnWire(before: WireCounters, after: WireCounters): number {
-  const losses = wireLosses(before, after)
-  return losses.wire + losses.interface
 }
 
 /** What the receiver says each interval, with what the wire lost in the same time. */
 class Timeline {
   readonly points: TimelinePoint[] = []
   readonly #testbed: Testbed
+  readonly #inDriver: DriverOverlap
   #startedAt: number | undefined
   #readAt = 0
   #wire: WireCounters
 
-  constructor(testbed: Testbed) {
+  constructor(testbed: Testbed, inDriver: DriverOverlap) {
     this.#testbed = testbed
+    this.#inDriver = inDriver
     this.#wire = testbed.wire()
   }
 
@@ -164,8 +165,11 @@ class Timeline {
     if (this.#startedAt === undefined) return
     const now = performance.now()
     const wire = this.#testbed.wire()
-    const perSecond = share(lostOnWire(this.#wire, wire) * 1000, now - this.#readAt)
-    this.points.push({ seconds: (now - this.#startedAt) / 1000, received: interval.received, dropped: interval.dropped + perSecond })
+    const perSecond = (lost: number) => share(lost * 1000, now - this.#readAt)
+    const losses = wireLosses(this.#wire, wire, this.#inDriver)
+    const lost = perSecond(losses.interface)
+    const dropped = perSecond(losses.wire) + (this.#inDriver.drops.length > 0 ? Math.max(lost, interval.dropped) : lost + interval.dropped)
+    this.points.push({ seconds: (now - this.#startedAt) / 1000, received: interval.received, dropped })
     this.#readAt = now
     this.#wire = wire
   }

@@ -5,17 +5,18 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { CaptureError } from '../../index.js'
 import { parseJsonLine, type ReceiverProgram, type ReceiverReport } from './receiver.js'
-import type { Rung } from './rungs.js'
+import { type Rung, saysWorkers } from './rungs.js'
 
 const run = promisify(execFile)
 
 export interface Twins {
-  program(rung: Rung, workers: number, interfaceName: string, netns: string): ReceiverProgram
+  /** undefined for a rung that has none. */
+  program(rung: Rung, workers: number, interfaceName: string, netns: string): ReceiverProgram | undefined
 }
 
 export async function compileTwins(rungs: readonly Rung[], folder: string, signal: AbortSignal): Promise<Twins> {
   const programs = new Map<string, string>()
-  for (const source of new Set(rungs.map((rung) => rung.twin))) {
+  for (const source of new Set(rungs.flatMap((rung) => rung.twin?.source ?? []))) {
     const path = fileURLToPath(new URL(`../../../bench/reference/${source}`, import.meta.url))
     const output = join(folder, source.replace(/\.c$/, ''))
     try {
@@ -38,25 +39,26 @@ export async function compileTwins(rungs: readonly Rung[], folder: string, signa
     programs.set(source, output)
   }
   return {
-    program: (rung, workers, interfaceName, netns) => ({
-      name: twinName(rung, workers),
-      // Node.js starts a child in its own namespace. nsenter replaces itself by the program, so the child is the twin.
-      command: 'nsenter',
-      arguments: [`--net=${netns}`, programs.get(rung.twin) ?? '', '-i', interfaceName, '-w', String(workers)],
-      stopSignal: 'SIGTERM',
-      parse: (line) => parseTwinLine(rung, line),
-    }),
+    program(rung, workers, interfaceName, netns) {
+      const { twin } = rung
+      if (twin === null) return undefined
+      const options = [...(saysWorkers(rung) ? ['-w', String(workers)] : []), ...twin.options]
+      return {
+        name: [twin.source, ...options].join(' '),
+        // Node.js starts a child in its own namespace. nsenter replaces itself by the program, so the child is the twin.
+        command: 'nsenter',
+        arguments: [`--net=${netns}`, programs.get(twin.source) ?? '', '-i', interfaceName, ...options],
+        stopSignal: 'SIGTERM',
+        inDriver: rung.inDriver,
+        parse: parseTwinLine,
+      }
+    },
   }
 }
 
-export function twinName(rung: Rung, workers: number): string {
-  return `${rung.twin} -w ${workers}`
-}
-
-export function parseTwinLine(rung: Rung, line: string): ReceiverReport {
+export function parseTwinLine(line: string): ReceiverReport {
   if (line === 'ready') return { ready: true }
   const value = parseJsonLine(line)
-  if (value === undefined || typeof value.packets !== 'number') return {}
-  const place = rung.backend === 'ring' ? 'ring' : 'socket'
-  return { totals: { received: value.packets, drops: { [place]: Number(value.drops) } } }
+  if (typeof value?.packets !== 'number' || typeof value.lost !== 'object') return {}
+  return { totals: { received: value.packets, drops: value.lost as Record<string, number> } }
 }

@@ -130,3 +130,6 @@ export const BPF_ATTR_INFO = { bpf_fd: 0, info_len: 4, info: 8, sizeof: 16 } as 
 
 /** As much of struct bpf_prog_info as every kernel since 4.15 has. `load_time` is in ns since boot, `nr_map_ids` the room behind `map_ids`, then how many there are. */
 export const BPF_PROG_INFO = { type: 0, id: 4, tag: 8, load_time: 40, nr_map_ids: 52, map_ids: 56, name: 64, sizeof: 80 } as const
+
+/** As much of struct bpf_link_info as an XDP link has, since Linux 5.9. `xdp_ifindex` is 0 for a link that is attached to nothing. */
+export const BPF_LINK_INFO = { type: 0, id: 4, prog_id: 8, xdp_ifindex: 16, sizeof: 20 } as const

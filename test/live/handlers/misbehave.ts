@@ -1,12 +1,19 @@
-/** Fails where `data.where` says. `after`: at this packet of a worker, counted from 1. */
+/** Fails where `data.where` says. `after`: at this packet of a worker, counted from 1; `at`: at numbered frames of these numbers instead. */
 import { writeFileSync } from 'node:fs'
-import { defineHandler } from '#src/handler.js'
+import { defineHandler, type PacketView } from '#src/handler.js'
 
 interface Options {
   where: 'open' | 'packet' | 'snapshot' | 'close' | 'exit' | 'exit in open' | 'loop' | 'unclonable' | 'throw nothing'
   after?: number
+  at?: number[]
+  /** Waits so long before it fails. */
+  stallMs?: number
   /** Written by close, so that a test sees that it ran. */
   closed?: string
+}
+
+function numberOf({ bytes, offset }: PacketView): number {
+  return ((bytes[offset + 14] << 24) | (bytes[offset + 15] << 16) | (bytes[offset + 16] << 8) | bytes[offset + 17]) >>> 0
 }
 
 export default defineHandler({
@@ -17,9 +24,11 @@ export default defineHandler({
     await Promise.resolve()
     return { options, packets: 0 }
   },
-  packet(_p, state) {
+  packet(p, state) {
     state.packets++
-    if (state.packets < (state.options.after ?? 1)) return
+    const { after, at, stallMs } = state.options
+    if (at === undefined ? state.packets < (after ?? 1) : !at.includes(numberOf(p))) return
+    if (stallMs !== undefined) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, stallMs)
     switch (state.options.where) {
       case 'packet':
         throw new RangeError(`no luck at packet ${state.packets}`)

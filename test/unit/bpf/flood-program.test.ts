@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { assemble } from '#src/bpf/ebpf.js'
+import { assemble, disassemble } from '#src/bpf/ebpf.js'
 import { FLOOD_KINDS, FLOOD_STATE, type FloodKind, type FloodProgramOptions, floodProgram, frameTemplate } from '#src/bpf/flood-program.js'
 import { interpret } from '../../support/ebpf-interpreter.js'
+import { assertGolden } from '../../support/golden.js'
 
 const OPTIONS: FloodProgramOptions = {
   kind: 'syn',
@@ -167,4 +168,9 @@ test('the smallest frame of each kind, as bytes', () => {
   assert.equal(text('syn'), `${ethernet}${ip('06')}00000050000000000000000050 02ffff00000000363738393a3b`.replace(' ', ''))
   assert.equal(text('udp'), `${ethernet}${ip('11')}00000050001a0000${pattern}`)
   assert.equal(text('icmp'), `${ethernet}${ip('01')}0800000000000000${pattern}`)
+})
+
+test('the programs, line by line', () => {
+  for (const kind of FLOOD_KINDS) assertGolden(`unit/bpf/golden/flood-${kind}.txt`, disassemble(floodProgram({ ...OPTIONS, kind }).statements))
+  assertGolden('unit/bpf/golden/flood-syn-vlan.txt', disassemble(floodProgram({ ...OPTIONS, vlan: 100 }).statements))
 })

@@ -36,6 +36,8 @@ function setUp({ handler = {}, budget, blocks = 8, onWait }: SetUp) {
     coalesceMs: 0,
     peek: () => reader.peek(),
     release: () => reader.release(),
+    inHand: () => 1,
+    passBy: () => 0,
     resync: () => reader.resync(),
     peekUnfinished: (packets) => reader.peekUnfinished(packets),
     account: {

@@ -34,6 +34,9 @@ test('defaults', () => {
     fanout: undefined,
     pin: undefined,
     ring: { blockBytes: DEFAULT_BLOCK_BYTES, blockCount: DEFAULT_RING_BYTES / DEFAULT_BLOCK_BYTES, blockTimeoutMs: DEFAULT_BLOCK_TIMEOUT_MS },
+    xdp: { mode: 'auto', memoryBytes: DEFAULT_RING_BYTES, chunkBytes: undefined, coalesceMs: 1, busyPollUs: 0 },
+    exclusive: false,
+    otherwise: undefined,
     receiveBufferBytes: DEFAULT_RECEIVE_BUFFER_BYTES,
     batch: DEFAULT_BATCH,
     snapLengthBytes: MAX_SNAP_LENGTH_BYTES,
@@ -78,11 +81,70 @@ describe('backend', () => {
   test('auto is the ring', () => {
     assert.deepEqual(
       BACKENDS.map((backend) => plan({ backend }).backend),
-      ['ring', 'ring', 'recv'],
+      ['ring', 'ring', 'recv', 'xdp'],
     )
   })
-  test('others', () => refused({ backend: 'pcap' }, /Expected the option backend to be one of auto, ring, recv, got 'pcap' \(string\)/))
+  test('others', () => refused({ backend: 'pcap' }, /Expected the option backend to be one of auto, ring, recv, xdp, got 'pcap' \(string\)/))
   test('null', () => assert.equal(plan({ backend: undefined }).backend, 'ring'))
+})
+
+describe('xdp', () => {
+  const xdp = (options: object = {}, machine: Partial<MachineFacts> = {}) => plan({ backend: 'xdp', ...options }, machine)
+
+  test('one worker a queue, unless told how many', () => {
+    assert.deepEqual(
+      [xdp(), xdp({ workers: 'auto' }), xdp({ workers: 3 })].map((it) => it.workersPerInterface),
+      ['queues', 'queues', 3],
+    )
+    assert.equal(xdp({ workers: 3 }).fanout, undefined)
+  })
+
+  test('ringBytes is the memory of the chunks, a power of two; blocks do not matter', () => {
+    assert.equal(xdp().xdp.memoryBytes, 64 * MIB)
+    assert.equal(xdp({ ringBytes: 128 * MIB, blockBytes: 3 }).xdp.memoryBytes, 128 * MIB)
+    refused({ backend: 'xdp', ringBytes: 3 * MIB }, /ringBytes to be a power of two from 262144 to 1073741824 bytes/, /try --ring 4194304/)
+    refused({ backend: 'xdp', ringBytes: 4096 }, /ringBytes/, /try --ring 262144/)
+    refused({ backend: 'xdp', ringBytes: 2 ** 31 }, /ringBytes/, /try --ring 1073741824/)
+  })
+
+  test('a ring that holds so long: each packet takes a chunk', () => {
+    assert.equal(xdp({ ringHold: { ms: 10, packetsPerSecond: 3_000_000 } }).xdp.memoryBytes, 64 * MIB)
+    assert.equal(xdp({ ringHold: { ms: 10, packetsPerSecond: 3_000_000 }, chunkBytes: 4096 }).xdp.memoryBytes, 128 * MIB)
+    refused({ backend: 'xdp', ringHold: { ms: 1000, packetsPerSecond: 14_880_000 } }, /ringHold/)
+    refused({ backend: 'xdp', ringHold: { ms: 0, packetsPerSecond: 1 } }, /ringHold/)
+    refused({ backend: 'xdp', ringHold: { ms: 10, packetsPerSecond: 1000 }, ringBytes: MIB }, /ringBytes/)
+  })
+
+  test('its own options', () => {
+    const { xdp: it } = xdp({ xdpMode: 'generic', chunkBytes: 4096, blockTimeoutMs: 3, busyPollUs: 20 })
+    assert.deepEqual(it, { mode: 'generic', memoryBytes: 64 * MIB, chunkBytes: 4096, coalesceMs: 3, busyPollUs: 20 })
+    refused({ backend: 'xdp', xdpMode: 'offload' }, /xdpMode to be one of auto, zero-copy, native, generic/)
+    refused({ backend: 'xdp', chunkBytes: 1024 }, /chunkBytes to be 2048 or 4096/)
+    refused({ backend: 'xdp', busyPollUs: -1 }, /busyPollUs/)
+    refused({ backend: 'xdp', exclusive: 'yes' }, /exclusive to be a boolean/)
+  })
+
+  test('what it cannot do', () => {
+    refused({ backend: 'xdp', direction: 'out' }, /direction to be 'in'/)
+    refused({ backend: 'xdp', fanout: 'hash' }, /fanout to be absent with backend 'xdp'/)
+  })
+
+  test('auto takes it with exclusive alone, and has the ring to fall back on', () => {
+    const both = plan({ backend: 'auto', exclusive: true, ringBytes: 32 * MIB })
+    assert.deepEqual([both.backend, both.xdp.mode, both.xdp.memoryBytes, both.workersPerInterface], ['xdp', 'driver', 32 * MIB, 'queues'])
+    assert.deepEqual([both.otherwise?.backend, both.otherwise?.workersPerInterface], ['ring', 1])
+    assert.equal(plan({ exclusive: true, xdpMode: 'generic' }).xdp.mode, 'generic')
+    assert.equal(plan({ exclusive: false }).backend, 'ring')
+    // What only a packet socket can do.
+    assert.equal(plan({ exclusive: true, direction: 'out' }).backend, 'ring')
+    assert.equal(plan({ exclusive: true, workers: 2, fanout: 'hash' }).backend, 'ring')
+    refused({ exclusive: true, ringBytes: 3 * MIB, blockBytes: MIB }, /ringBytes to be a power of two/)
+  })
+
+  test('memory that the machine has not', () => {
+    assert.throws(() => xdp({ workers: 4 }, { availableMemoryBytes: 200 * MIB }), { code: 'RING_REFUSED' })
+    assert.doesNotThrow(() => xdp({ workers: 2 }, { availableMemoryBytes: 200 * MIB }))
+  })
 })
 
 describe('workers', () => {

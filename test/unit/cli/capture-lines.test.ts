@@ -147,13 +147,22 @@ test('events', () => {
   assert.deepEqual(eventLines({ type: 'worker-replaced', interface: 'eth0', worker: 1, error }), [
     'ringtap: worker 1 of eth0 was replaced: handler packet() of worker 1 threw Error: no',
   ])
+  const xdp = { type: 'xdp', interface: 'eth0', mode: 'native', queues: 4, served: 2, chunkBytes: 2048, chunks: 32768, hugepages: true } as const
+  assert.deepEqual(eventLines({ ...xdp, tried: [{ mode: 'zero-copy', reason: 'bind: EOPNOTSUPP, not supported' }], multiBuffer: false }), [
+    'ringtap: eth0: no zero-copy (bind: EOPNOTSUPP, not supported); AF_XDP in native mode, 2 of 4 receive queues, 32768 chunks of 2 KiB each, longer packets dropped, huge pages',
+  ])
+  assert.deepEqual(eventLines({ ...xdp, tried: [], multiBuffer: true, hugepages: false, queues: 1, served: 1 }), [
+    'ringtap: eth0: AF_XDP in native mode, 1 of 1 receive queue, 32768 chunks of 2 KiB each, longer packets whole',
+  ])
   assert.deepEqual(eventLines({ type: 'warning', message: 'smaller', hint: 'try less' }), ['ringtap: warning: smaller', '  try less'])
   assert.deepEqual(eventLines({ type: 'warning', message: 'smaller' }), ['ringtap: warning: smaller'])
 })
 
 test('the names of the JSON documents are a contract', () => {
   const start = JSON.parse(startDocument(PLAN)) as Record<string, unknown>
-  assert.deepEqual(start, { type: 'start', ...PLAN, netns: null, pin: null, direction: null, count: null, durationMs: null })
+  const { otherwise: _, ...plan } = PLAN
+  const xdp = { ...PLAN.xdp, chunkBytes: null }
+  assert.deepEqual(start, { type: 'start', ...plan, xdp, netns: null, pin: null, direction: null, count: null, durationMs: null })
 
   const interval = JSON.parse(intervalDocument(STATS)) as Record<string, unknown>
   assert.deepEqual(interval, { type: 'interval', ...STATS })

@@ -15,6 +15,8 @@ test('exit status of every code', () => {
     UNSUPPORTED_LINK_TYPE: 3,
     PERMISSION: 3,
     NO_SUCH_NAMESPACE: 1,
+    INTERFACE_IN_USE: 2,
+    XDP_REFUSED: 3,
     RING_REFUSED: 1,
     FANOUT_REFUSED: 1,
     HANDLER_NOT_LOADED: 1,

@@ -67,6 +67,7 @@ test('options that were not given are absent, defaults are there', () => {
       noNames: false,
       lineBuffered: false,
       listInterfaces: false,
+      exclusive: false,
     },
   )
 })
@@ -122,7 +123,7 @@ test('what cannot be understood is said with what was expected', () => {
   refused(['capture', '-B', '4ms'], "-B: expected a size in KiB such as 4096, or with a unit such as 4M, got '4ms'")
   refused(['capture', '-c', '-i'], "-c: expected a whole number such as 1000 or 10M, got '-i'")
   refused(['capture', '-Q', 'up'], "-Q: expected one of in, out, inout, got 'up'")
-  refused(['capture', '--backend', 'rign'], "--backend: expected one of auto, ring, recv, got 'rign'")
+  refused(['capture', '--backend', 'rign'], "--backend: expected one of auto, ring, recv, xdp, got 'rign'")
   refused(['capture', '-i'], '-i: a value is missing; expected IFACE')
   refused(['capture', '--ring'], '--ring: a value is missing; expected a size such as 256M, or a time at a rate such as 500ms@2Mpps')
   refused(['capture', '--json=yes'], "--json takes no value, got 'yes'")

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { parseArguments } from '#src/cli/parse.js'
 import { findCommand, type OptionRow } from '#src/cli/table.js'
 import { FANOUT_MODE_NAMES, KINDS } from '#src/cli/units.js'
-import { BACKENDS, FANOUT_MODES, planCapture } from '#src/index.js'
+import { BACKENDS, FANOUT_MODES, planCapture, XDP_MODES } from '#src/index.js'
 
 const MACHINE = { pageSize: 4096, cpus: [0, 1], availableMemoryBytes: 2 ** 40 }
 
@@ -22,7 +22,13 @@ test("the defaults that the help shows are the library's", () => {
   const { parse: size } = KINDS.size
   assert.equal(size(libraryDefault('ring')), plan.ring.blockBytes * plan.ring.blockCount)
   assert.equal(size(libraryDefault('block')), plan.ring.blockBytes)
-  assert.equal(KINDS.duration.parse(libraryDefault('block-timeout')), plan.ring.blockTimeoutMs)
+  const xdp = planCapture({ interface: 'eth0', backend: 'xdp' }, MACHINE)
+  assert.equal(size(libraryDefault('ring')), xdp.xdp.memoryBytes)
+  const [ofRing, ofXdp] = libraryDefault('block-timeout').split('; ') as [string, string]
+  assert.equal(KINDS.duration.parse(ofRing), plan.ring.blockTimeoutMs)
+  assert.equal(KINDS.duration.parse(ofXdp.replace(' with xdp', '')), xdp.xdp.coalesceMs)
+  assert.equal(libraryDefault('xdp-mode'), xdp.xdp.mode)
+  assert.equal(KINDS.integer.parse(libraryDefault('busy-poll')), xdp.xdp.busyPollUs)
   assert.equal(size(libraryDefault('receive-buffer')), plan.receiveBufferBytes)
   assert.equal(KINDS.integer.parse(libraryDefault('batch')), plan.batch)
   assert.equal(KINDS.workers.parse(libraryDefault('workers')), plan.workersPerInterface)
@@ -34,6 +40,7 @@ test("the defaults that the help shows are the library's", () => {
 
 test("the words of an option are the library's", () => {
   assert.deepEqual(row('capture', 'backend').values, BACKENDS)
+  assert.deepEqual(row('capture', 'xdp-mode').values, XDP_MODES)
   assert.deepEqual(FANOUT_MODE_NAMES, FANOUT_MODES)
 })
 

@@ -66,6 +66,7 @@ const LAYOUTS: Readonly<Record<string, Layout>> = {
   BPF_ATTR_MAP_ELEM: { type: 'union bpf_attr', size: 'offsetof(union bpf_attr, flags) + sizeof(__u64)' },
   BPF_ATTR_PROG_LOAD: { type: 'union bpf_attr', size: 'offsetof(union bpf_attr, expected_attach_type) + sizeof(__u32)' },
   BPF_ATTR_TEST: { type: '__typeof__(((union bpf_attr *)0)->test)' },
+  BPF_LINK_INFO: { fields: { xdp_ifindex: 'xdp.ifindex' }, size: 'offsetof(struct bpf_link_info, xdp.ifindex) + sizeof(__u32)' },
   BPF_PROG_INFO: { size: 'offsetof(struct bpf_prog_info, ifindex)' },
   ETHTOOL_GSTRINGS_HDR: { type: 'struct ethtool_gstrings' },
   SOCKADDR_LL_AFTER_HDR: { type: 'struct sockaddr_ll', start: 'TPACKET_ALIGN(sizeof(struct tpacket3_hdr))' },

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { bpfFailed, CAP_BPF, newAttributes, setPointer, writeName } from '#src/kernel/bpf-call.js'
-import { EINVAL, ENOMEM, EPERM } from '#src/kernel/errno.js'
+import { bpfFailed, newAttributes, setPointer, writeName } from '#src/kernel/bpf-call.js'
+import { CAP_BPF, EINVAL, ENOMEM, EPERM } from '#src/kernel/errno.js'
 import { openKernel } from '#src/kernel/system.js'
 
 test('names as the kernel takes them', () => {

@@ -1,17 +1,23 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { parseJsonLine, type ReceiverProgram, startReceiver } from '#src/cli/bench/receiver.js'
-import { RUNGS } from '#src/cli/bench/rungs.js'
 import { parseTwinLine } from '#src/cli/bench/twin.js'
 
 const never = new AbortController().signal
 
 function script(source: string): ReceiverProgram {
-  return { name: 'script', command: process.execPath, arguments: ['-e', source], stopSignal: 'SIGTERM', parse: (line) => parseTwinLine(RUNGS[0], line) }
+  return {
+    name: 'script',
+    command: process.execPath,
+    arguments: ['-e', source],
+    stopSignal: 'SIGTERM',
+    inDriver: { drops: [], received: [] },
+    parse: parseTwinLine,
+  }
 }
 
 const GOOD = `
-process.on('SIGTERM', () => { console.log('{"packets":5,"drops":2}'); process.exit(0) })
+process.on('SIGTERM', () => { console.log('{"packets":5,"lost":{"socket":2}}'); process.exit(0) })
 console.log('noise'); console.log('ready'); setInterval(() => {}, 1000)`
 
 test('a receiver is started, measured, stopped, and reports its totals', async () => {

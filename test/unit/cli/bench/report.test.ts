@@ -46,8 +46,33 @@ test('the page has every chart', () => {
   ]) {
     assert.ok(page.includes(title), title)
   }
-  assert.equal(page.match(/<polyline class="received"/g)?.length, 4)
-  assert.ok(page.includes('10G line rate'))
+  assert.equal(page.match(/<polyline class="received"/g)?.length, 7)
+})
+
+test('the chart reaches to the line rate of 10G, marked on every bar; a bar beyond it moves the mark', () => {
+  const widths = (page: string) => [...page.matchAll(/<i class="ours" style="width:([\d.]+)%" title="received [^"]*pps"/g)].map((match) => Number(match[1]))
+  const result = sampleResult()
+  const page = formatReport(result)
+  assert.ok(page.includes('10G line rate, frames of minimum size: 14.88 Mpps'))
+  // Seven rungs and six twins.
+  assert.equal(page.match(/<span class="mark" style="right:0.00%">/g)?.length, 13)
+  assert.ok(Math.abs(widths(page)[4] - (6_400_000 / 14_880_952) * 100) < 0.02)
+
+  result.rungs[6].received = 4 * 14_880_952
+  const beyond = formatReport(result)
+  assert.equal(beyond.match(/<span class="mark" style="right:75.00%">/g)?.length, 13)
+  assert.ok(beyond.includes('<span style="left:25.00%">10G line rate'))
+  assert.equal(Math.max(...widths(beyond)), 100)
+})
+
+test('the best rung is one that captures', () => {
+  const page = formatReport(sampleResult())
+  assert.ok(page.includes('received with xdp, the best rung'))
+  assert.ok(page.includes('no worker'))
+  assert.ok(page.includes('goal: 14.9 Mpps'))
+  const only = sampleResult()
+  only.rungs = only.rungs.slice(6)
+  assert.ok(formatReport(only).includes('received with kernel count, the best rung'))
 })
 
 test('what was not measured is not drawn', () => {

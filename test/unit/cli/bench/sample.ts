@@ -34,9 +34,9 @@ export function sampleRun(received: number, dropped: number, nsPerPacket: [user:
   }
 }
 
-export function sampleReference(received: number, ratio: number): ReferenceResult {
+export function sampleReference(received: number, ratio: number, name = 'ring.c -w 1'): ReferenceResult {
   return {
-    name: 'ring.c -w 1',
+    name,
     offered: received * 1.1,
     received,
     dropped: received * 0.1,
@@ -73,6 +73,15 @@ export function sampleRung(name: string, received: number, dropped: number): Run
   }
 }
 
+function sampleXdpRung(name: string, received: number, twin: string): RungResult {
+  return { ...sampleRung(name, received, 0), workers: 2, userNsPerPacket: 9, systemNsPerPacket: 3, reference: sampleReference(received, 1, twin) }
+}
+
+function sampleKernelCount(received: number): RungResult {
+  const { profile: _, reference: __, ...rung } = sampleRung('kernel count', received, 0)
+  return { ...rung, workers: 0, userNsPerPacket: 0, systemNsPerPacket: 0 }
+}
+
 export function sampleResult(): BenchResult {
   return {
     type: 'bench',
@@ -89,6 +98,9 @@ export function sampleResult(): BenchResult {
       sampleRung('recv+fanout', 1_340_000, 500_000),
       sampleRung('ring', 1_900_000, 150_000),
       sampleRung('ring+fanout', 3_070_000, 0),
+      sampleXdpRung('xdp', 6_400_000, 'xdp.c'),
+      sampleXdpRung('xdp generic', 2_000_000, 'xdp.c -g'),
+      sampleKernelCount(9_100_000),
     ],
     complete: true,
   }

@@ -4,7 +4,7 @@ import { RUNGS } from '#src/cli/bench/rungs.js'
 import { rungResult } from '#src/cli/bench/summary.js'
 import { sampleRun } from './sample.js'
 
-const [recv, , , ringFanout] = RUNGS
+const [recv, , , ringFanout, xdp] = RUNGS
 
 test('rates are medians over the runs, CPU time is of all of them', () => {
   const runs = [sampleRun(100, 10, [20, 5]), sampleRun(300, 0, [10, 5]), sampleRun(200, 40, [10, 5])]
@@ -34,6 +34,9 @@ test('unaccounted packets of all runs are added up without cancelling out', () =
   assert.equal(rungResult({ rung: recv, workers: 1, ourRuns: [off(2)], twin, profile: { rows: [], run: off(1) } }).unaccounted, 5)
 })
 
-test('one worker has no fanout', () => {
-  assert.equal(rungResult({ rung: ringFanout, workers: 1, ourRuns: [sampleRun(1, 0)], twin: undefined, profile: undefined }).fanout, null)
+test('one worker has no fanout, nor has a worker for each queue', () => {
+  const fanoutOf = (rung: (typeof RUNGS)[number], workers: number) =>
+    rungResult({ rung, workers, ourRuns: [sampleRun(1, 0)], twin: undefined, profile: undefined }).fanout
+  assert.equal(fanoutOf(ringFanout, 1), null)
+  assert.equal(fanoutOf(xdp, 2), null)
 })

@@ -16,15 +16,18 @@ test('bar fills eighths of a character', () => {
 test('each rung has a line, and its twin another with no rung of its own', () => {
   const lines = formatTable(sampleResult(), WIDE)
   const rung = lines.find((line) => line.startsWith('ring+fanout')) ?? ''
-  assert.match(rung, /3\.07 M +3\.07 M +█+ +0 +0 +12 ns +2 ns +1\.08 +1\.04–1\.13$/)
+  assert.match(rung, /3\.07 M +3\.07 M +█+▌ +0 +0 +12 ns +2 ns +1\.08 +1\.04–1\.13$/)
   const twins = lines.filter((line) => line.startsWith('  ring.c'))
   assert.equal(twins.length, 4)
+  assert.match(lines.find((line) => line.startsWith('xdp generic')) ?? '', /2\.00 M +2\.00 M +█+▊ +0 +0 +9 ns +3 ns +1\.00 +0\.96–1\.05$/)
+  assert.match(lines.find((line) => line.startsWith('  xdp.c -g ')) ?? '', /2\.20 M +2\.00 M/)
+  assert.match(lines.find((line) => line.startsWith('kernel count')) ?? '', /9\.10 M +9\.10 M +█+ +0 +0 +0 ns +0 ns$/)
 })
 
 test('the ladder fits the terminal: bars beside the figures, or else above them', () => {
-  const ladder = (columns: number) => formatTable(sampleResult(), { columns, color: false }).slice(2, 24)
+  const ladder = (columns: number) => formatTable(sampleResult(), { columns, color: false }).slice(2, 40)
   for (const columns of [80, 100, 120, 200]) {
-    const lines = ladder(columns).filter((line) => /^(?: {2})?r(?:ing|ecv)/.test(line))
+    const lines = ladder(columns).filter((line) => /^(?: {2})?(?:ring|recv|xdp|kernel)/.test(line))
     assert.ok(
       lines.every((line) => line.length <= columns),
       `${columns}`,
