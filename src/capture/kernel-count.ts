@@ -81,7 +81,10 @@ export interface KernelCount extends Disposable {
    * counts of until then.
    */
   counters(): KernelCounters
-  /** Takes the programs off. The counters stay readable, and are exact: every packet that a program has seen is in them. Idempotent. */
+  /**
+   * Takes the programs off. The counters stay readable, and are exact: every packet that a program has seen is in them. Idempotent.
+   * @throws CaptureError when the last look-up fails: then they are those of the one before
+   */
   close(): void
 }
 
@@ -169,10 +172,16 @@ class RunningCount implements KernelCount {
     for (const count of this.#counts) count.detach()
     this.#seconds = (performance.now() - this.#startedAt) / 1000
     settle(this.#kernel)
+    let failure: unknown
     for (const count of this.#counts) {
-      count.read()
+      try {
+        count.read()
+      } catch (error) {
+        failure ??= error
+      }
       count.close()
     }
+    if (failure !== undefined) throw failure
   }
 
   [Symbol.dispose](): void {

@@ -396,7 +396,7 @@ export const COMMANDS = [
     usage: 'ringtap bench [options]',
     summary: 'the ladder: every way to capture, under a flood, on this machine',
     doc: [
-      'Makes two network namespaces and a veth pair, floods it from the kernel, and runs every rung of the ladder on it, from slowest to fastest: offered, received, dropped and unaccounted packets a second, load of each core, and CPU time a packet. Everything that it made is gone afterwards. Needs root.',
+      'Makes two network namespaces and a veth pair, floods it from the kernel, and runs every rung of the ladder on it: offered, received, dropped and unaccounted packets a second, load of each core, and CPU time a packet. Everything that it made is gone afterwards. Needs root.',
       'With --reference each rung runs alternately with its twin in C, and the ratio is printed.',
     ],
     options: [

@@ -118,6 +118,10 @@ test('docs/library.md has every option, with its default', () => {
     blockTimeoutMs: true,
     receiveBufferBytes: true,
     batch: true,
+    exclusive: true,
+    xdpMode: true,
+    chunkBytes: true,
+    busyPollUs: true,
     snapLengthBytes: true,
     promiscuous: true,
     direction: true,
@@ -144,6 +148,9 @@ test('docs/library.md has every option, with its default', () => {
     fanout: `\`${plan.fanout?.mode}\``,
     workers: '1',
     workerRestarts: String(plan.workerRestarts),
+    exclusive: String(plan.exclusive),
+    xdpMode: `\`${plan.xdp.mode}\``,
+    busyPollUs: `${plan.xdp.busyPollUs}: off`,
   }
   for (const [option, expected] of Object.entries(defaults)) assert.equal(row('Options', option)[2], expected, option)
   const one = planCapture({ interface: 'eth0' }, { pageSize: 4096, cpus: [0, 1], availableMemoryBytes: 2 ** 40 })
@@ -159,7 +166,7 @@ test('docs/library.md has every option, with its default', () => {
 test('docs/library.md has every backend, fanout mode, event and field', () => {
   const rows: Record<string, readonly string[]> = {
     'Several workers: fanout': FANOUT_MODES,
-    'Interface life and events': keys<CaptureEvent['type']>({ 'interface-down': true, 'interface-up': true, 'worker-replaced': true, warning: true }),
+    'Interface life and events': keys<CaptureEvent['type']>({ 'interface-down': true, 'interface-up': true, 'worker-replaced': true, xdp: true, warning: true }),
     Handlers: keys<Exclude<keyof PacketView, 'copy' | 'copyInto'>>({
       bytes: true,
       offset: true,
@@ -167,6 +174,7 @@ test('docs/library.md has every backend, fanout mode, event and field', () => {
       wireLength: true,
       seconds: true,
       nanoseconds: true,
+      timestampSource: true,
       status: true,
       hasVlan: true,
       vlanId: true,
@@ -179,9 +187,10 @@ test('docs/library.md has every backend, fanout mode, event and field', () => {
       rxhash: true,
     }),
     Counters: [
-      ...keys<keyof Drops>({ ring: true, socket: true, handler: true, consumer: true, unread: true }),
+      ...keys<keyof Drops>({ ring: true, socket: true, fillRing: true, rxRing: true, oversize: true, redirect: true, handler: true, consumer: true, unread: true }),
       'freezes',
       'truncated',
+      'passed',
       'interfaceDrops',
       ...keys<keyof WorkerCounters>({
         worker: true,

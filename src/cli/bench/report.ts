@@ -58,7 +58,7 @@ function ladder({ rungs }: BenchResult): Markup {
   const most = Math.max(LINE_RATE_10G, ...rungs.flatMap((rung) => [total(rung), rung.reference === undefined ? 0 : total(rung.reference)]))
   return html`<section>
 <h2>Packets a second</h2>
-<p class="soft">Each rung removes what held back the one above it. A bar is what the flood offered: received, and dropped where the receiver was too slow.</p>
+<p class="soft">Up to xdp, each rung removes what held back the one above it. A bar is what the flood offered: received, and dropped where the receiver was too slow.</p>
 ${legend([['ours', 'ringtap, received'], ...(hasTwins ? ([['twin', 'its twin in C, received']] as const) : []), ['lost', 'dropped']])}
 ${markLabel(most)}
 ${rungs.map((rung) => ladderStep(rung, most))}
@@ -114,7 +114,7 @@ function articleTable(rungs: readonly RungResult[]): Markup {
 ${rows}
 </table></div>
 <p class="soft">For context, not for comparison: “Capturing Packets in Linux at a Speed of Millions of Packets per Second without Using Third Party Libraries” (Pavel Odintsov)
-measured eight cores and a 10G card with traffic from outside; here the flood is made by the same cores that receive it. The line rate it hopes for from a later kernel.</p>`
+measured eight cores and a 10G card with traffic from outside; here the flood is made by the same cores that receive it. Its goal is what it hopes of a later kernel, and was not measured.</p>`
 }
 
 const LOAD_PARTS = ['user', 'system', 'softirq', 'steal', 'idle'] as const
