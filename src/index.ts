@@ -18,6 +18,7 @@ export type {
   Drops,
   FanoutMode,
   FanoutOptions,
+  HardwareHint,
   PacketCounters,
   WorkerCounters,
   XdpInForce,
@@ -26,6 +27,7 @@ export type {
 export { BACKENDS, FANOUT_MODES, XDP_MODES } from './capture/api.js'
 export {
   COUNT_CLASSES,
+  COUNT_MODES,
   type CountClass,
   type CountMode,
   countInKernel,

@@ -18,9 +18,7 @@
 #define CHUNK_SIZE 2048
 #define CHUNK_COUNT 32768 /* and entries of the RX and FILL rings */
 #define MASK (CHUNK_COUNT - 1)
-#ifndef BATCH
-#define BATCH 64
-#endif
+#define BATCH 256
 #define MAX_CPUS 8192
 /* So many packets since the ring was empty say that more will come soon. */
 #define BUSY 32
@@ -35,7 +33,9 @@ struct xsk {
 };
 
 static struct xsk sockets[MAX_WORKERS];
-static int generic_mode, pause_ms;
+static int generic_mode;
+/* After a busy time the reader sleeps so long: in poll(2) it would be woken for every few packets. 0: it polls always. */
+static int pause_ms = 1;
 static int socket_map, count_map;
 
 static int bpf(int command, union bpf_attr *attributes) { return syscall(SYS_bpf, command, attributes, sizeof *attributes); }

@@ -1,6 +1,7 @@
 /** The library's options and results: types only. Their meanings are the documentation; docs/library.md is written from them. */
 import type { CaptureError } from '../errors.js'
 import type { Direction } from '../source/packet-socket.js'
+import type { HardwareHint } from '../source/xdp-hints.js'
 import { XDP_MODES as MODES, type XdpInForce, type XdpMode } from '../source/xdp-socket.js'
 
 export const BACKENDS = ['auto', 'ring', 'recv', 'xdp'] as const
@@ -36,7 +37,7 @@ export interface FanoutOptions {
   program?: readonly (readonly [code: number, jt: number, jf: number, k: number])[]
 }
 
-export type { Direction, XdpInForce, XdpMode }
+export type { Direction, HardwareHint, XdpInForce, XdpMode }
 
 export interface CaptureOptions {
   /** Name of an interface, or several: each gets its own workers. */
@@ -78,6 +79,12 @@ export interface CaptureOptions {
   chunkBytes?: number | undefined
   /** `xdp` only: poll the driver instead of waiting for its interrupts, for so many microseconds a call (SO_BUSY_POLL, SO_PREFER_BUSY_POLL; Linux 5.11). The worker then never sleeps. Default 0: off. */
   busyPollUs?: number | undefined
+  /**
+   * `xdp` only: ask the driver for what it knows of each packet beside its bytes, the NIC's time stamp (Linux 6.3) and the VLAN tag
+   * that the NIC took out of the frame (Linux 6.8). What there is not, as in generic mode, a `warning` tells, and the capture goes
+   * on without. Default false.
+   */
+  hardwareHints?: boolean | undefined
   /** Bytes kept of each packet, 1 to 262144. Default 262144. */
   snapLengthBytes?: number | undefined
   /** Take packets that are not for this host as well. Default true. Ends with the process, whatever happens. */
@@ -233,6 +240,7 @@ export interface CapturePlan {
     chunkBytes: number | undefined
     coalesceMs: number
     busyPollUs: number
+    hints: boolean
   }
   exclusive: boolean
   /** The plan for when AF_XDP is not to be had; `backend: 'auto'` only. */

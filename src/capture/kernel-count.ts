@@ -6,7 +6,7 @@ import { type Kernel, openKernel } from '../kernel/system.js'
 import { COUNT_MODES, type CountMode, InterfaceCount, settle } from '../source/kernel-count.js'
 import { boolean, oneOf, planInterfaces, text } from './plan.js'
 
-export { COUNT_CLASSES, type CountClass, type CountMode }
+export { COUNT_CLASSES, COUNT_MODES, type CountClass, type CountMode }
 
 export interface KernelCountOptions {
   /** Name of an interface, or several. Ethernet or loopback, up. */

@@ -138,7 +138,7 @@ class Opening {
       interfaceDrops: () => this.#interfaceDrops?.total() ?? 0,
       xdp: plan.backend === 'xdp' ? xdp.map(({ inForce }, i) => ({ interface: plan.interfaces[i] as string, ...inForce })) : undefined,
       passed: () => xdp.reduce((sum, sockets) => sum + sockets.passed(), 0),
-      look: xdp.length === 0 ? undefined : () => xdp.forEach((sockets) => sockets.lookAtQueues()),
+      look: xdp.length === 0 ? undefined : () => xdp.map((sockets) => sockets.look()).find((error) => error !== undefined),
       release: () => this.#release(),
     })
   }
@@ -202,6 +202,7 @@ class Opening {
           macAddress,
           snapLengthBytes: plan.snapLengthBytes,
           lengthsOnly: !looks,
+          hints: sockets.inForce.hardwareHints.length > 0,
           coalesceMs,
           busyPoll: busyPollUs > 0,
         },

@@ -48,6 +48,7 @@ const KNOWN: Readonly<Record<keyof CaptureOptions, true>> = {
   xdpMode: true,
   chunkBytes: true,
   busyPollUs: true,
+  hardwareHints: true,
   snapLengthBytes: true,
   promiscuous: true,
   direction: true,
@@ -148,7 +149,8 @@ function planXdp(options: CaptureOptions, used: CapturePlan['backend']): Capture
   const mode = oneOf('xdpMode', options.xdpMode ?? 'auto', XDP_MODES)
   const busyPollUs = integer('busyPollUs', options.busyPollUs ?? 0, 0, MAX_BUSY_POLL_US)
   const coalesceMs = integer('blockTimeoutMs', used === 'xdp' ? (options.blockTimeoutMs ?? DEFAULT_COALESCE_MS) : DEFAULT_COALESCE_MS, 1, MAX_BLOCK_TIMEOUT_MS)
-  return { mode, chunkBytes, coalesceMs, busyPollUs, memoryBytes: used === 'xdp' ? umemBytesFor(options) : DEFAULT_RING_BYTES }
+  const hints = boolean('hardwareHints', options.hardwareHints ?? false)
+  return { mode, chunkBytes, coalesceMs, busyPollUs, hints, memoryBytes: used === 'xdp' ? umemBytesFor(options) : DEFAULT_RING_BYTES }
 }
 
 function umemBytesFor({ ringBytes, ringHold, chunkBytes = 2048 }: CaptureOptions): number {

@@ -25,8 +25,8 @@ export interface RunningParts {
   xdp: ({ interface: string } & XdpInForce)[] | undefined
   /** Packets of queues without a worker. */
   passed: () => number
-  /** Called once a second: whether something has changed that nobody tells. */
-  look: (() => void) | undefined
+  /** Called once a second: whether something has changed that nobody tells. What it answers ends the capture. */
+  look: (() => CaptureError | undefined) | undefined
   /** Closes what the workers used; called once, after the last of them. */
   release: () => void
 }
@@ -71,7 +71,8 @@ export class RunningCapture implements Capture {
     // One may have ended while another was still loading its handler.
     for (const { end } of parts.threads) if (end !== undefined) this.#workerEnded(end)
     if (parts.plan.durationMs !== undefined) this.#timer = setTimeout(() => this.#end('duration'), parts.plan.durationMs)
-    if (parts.look !== undefined) this.#looking = setInterval(parts.look, LOOK_MS).unref()
+    const { look } = parts
+    if (look !== undefined) this.#looking = setInterval(() => this.#looked(look()), LOOK_MS).unref()
     parts.signal?.addEventListener('abort', this.#abort, { once: true })
     if (parts.signal?.aborted === true) this.#abort()
   }
@@ -190,6 +191,12 @@ export class RunningCapture implements Capture {
       }
     }, HANDLER_PATIENCE_MS)
     this.#patience.unref()
+  }
+
+  #looked(error: CaptureError | undefined): void {
+    if (error === undefined) return
+    this.#error ??= error
+    this.#end('stopped')
   }
 
   #workerEnded(end: WorkerEnd): void {

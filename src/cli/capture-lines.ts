@@ -14,8 +14,8 @@ export function listeningLine(plan: CapturePlan): string {
     plan.backend === 'xdp'
       ? `${formatBytes(plan.xdp.memoryBytes)} of chunks a worker`
       : plan.backend === 'ring'
-      ? `ring ${formatBytes(plan.ring.blockBytes * plan.ring.blockCount)} (${plan.ring.blockCount} x ${formatBytes(plan.ring.blockBytes)})`
-      : `socket buffer ${formatBytes(plan.receiveBufferBytes)}`,
+        ? `ring ${formatBytes(plan.ring.blockBytes * plan.ring.blockCount)} (${plan.ring.blockCount} x ${formatBytes(plan.ring.blockBytes)})`
+        : `socket buffer ${formatBytes(plan.receiveBufferBytes)}`,
   ]
   if (plan.netns !== undefined) parts.push(`namespace ${plan.netns}`)
   return parts.join(', ')
@@ -125,6 +125,8 @@ function xdpText(xdp: Extract<CaptureEvent, { type: 'xdp' }>): string {
     xdp.multiBuffer ? 'longer packets whole' : 'longer packets dropped',
   ]
   if (xdp.hugepages) parts.push('huge pages')
+  if (xdp.hardwareHints.includes('timestamp')) parts.push('time stamps of the NIC')
+  if (xdp.hardwareHints.includes('vlan')) parts.push('VLAN tags that the NIC takes out')
   return [...tried, parts.join(', ')].join('; ')
 }
 

@@ -22,6 +22,7 @@ export function captureOptions(values: Values, program?: Program): CaptureOption
       xdpMode: values.xdpMode,
       chunkBytes: values.chunk,
       busyPollUs: values.busyPoll,
+      hardwareHints: values.hardwareHints ? true : undefined,
       workers: values.workers,
       fanout,
       pin: values.pin,

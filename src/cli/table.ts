@@ -158,6 +158,13 @@ export const COMMANDS = [
         doc: 'AF_XDP only: poll the driver without pause, this long a call, instead of waiting for interrupts',
       },
       {
+        name: 'hardware-hints',
+        kind: 'flag',
+        api: 'hardwareHints',
+        group: HOW,
+        doc: "AF_XDP only: the NIC's time stamps, and the VLAN tags that it took out of frames, where the driver has them",
+      },
+      {
         name: 'workers',
         kind: 'workers',
         libraryDefault: '1',

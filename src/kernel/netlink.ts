@@ -8,6 +8,7 @@ import { IFF_UP } from './abi/if.js'
 import {
   NETLINK_CAP_ACK,
   NETLINK_EXT_ACK,
+  NETLINK_GENERIC,
   NETLINK_GET_STRICT_CHK,
   NETLINK_ROUTE,
   NLA_TYPE_MASK,
@@ -126,26 +127,23 @@ export interface NetlinkMessage {
   body: Uint8Array
 }
 
-/** A NETLINK_ROUTE socket. One request at a time; not to be shared between threads. */
-export class RouteSocket implements Disposable {
+const PROTOCOLS = { NETLINK_ROUTE, NETLINK_GENERIC } as const
+
+/** A netlink socket in the network namespace of the thread that made it. One request at a time; not to be shared between threads. */
+export class NetlinkSocket implements Disposable {
   readonly #kernel: Kernel
   readonly #descriptor: Descriptor
   readonly #answer = new Uint8Array(new ArrayBuffer(ANSWER_BYTES))
   #sequence = 0
 
-  private constructor(kernel: Kernel, descriptor: Descriptor) {
-    this.#kernel = kernel
-    this.#descriptor = descriptor
-  }
-
-  /** Opens a socket in the calling thread's network namespace. */
-  static open(kernel: Kernel): RouteSocket {
-    const fd = kernel.socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE)
-    if (fd < 0) throw callFailed({ subject: 'rtnetlink', call: 'socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE)', errno: fd })
+  constructor(kernel: Kernel, protocol: keyof typeof PROTOCOLS) {
+    const fd = kernel.socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, PROTOCOLS[protocol])
+    if (fd < 0) throw callFailed({ subject: 'netlink', call: `socket(AF_NETLINK, SOCK_RAW, ${protocol})`, errno: fd })
     // Both only make errors say more; an old kernel that refuses them still answers.
     kernel.setsockopt(fd, SOL_NETLINK, NETLINK_EXT_ACK, u32(1))
     kernel.setsockopt(fd, SOL_NETLINK, NETLINK_CAP_ACK, u32(1))
-    return new RouteSocket(kernel, new Descriptor(kernel, fd))
+    this.#kernel = kernel
+    this.#descriptor = new Descriptor(kernel, fd)
   }
 
   /** Dumps take filters from now on, and must be well formed. An older kernel than 4.20 refuses, and answers with everything. */
@@ -229,6 +227,13 @@ export class RouteSocket implements Disposable {
 
   [Symbol.dispose](): void {
     this.close()
+  }
+}
+
+/** One that asks about links, addresses and routes. */
+export class RouteSocket extends NetlinkSocket {
+  static open(kernel: Kernel): RouteSocket {
+    return new RouteSocket(kernel, 'NETLINK_ROUTE')
   }
 }
 

@@ -13,7 +13,7 @@
 import { assemble } from '../bpf/ebpf.js'
 import { XSK_QUEUE, xskMaps, xskProgram } from '../bpf/xsk-program.js'
 import { CaptureError } from '../errors.js'
-import { BPF_F_XDP_HAS_FRAGS } from '../kernel/abi/bpf.js'
+import { BPF_F_XDP_DEV_BOUND_ONLY, BPF_F_XDP_HAS_FRAGS, BPF_XDP } from '../kernel/abi/bpf.js'
 import {
   SOCKADDR_XDP,
   XDP_COPY,
@@ -38,7 +38,7 @@ import { loadProgram } from '../kernel/bpf-program.js'
 import { Descriptor } from '../kernel/descriptor.js'
 import { callFailed, EBUSY, EINVAL, ENOBUFS, ENODEV, ENOSPC, ENOTSUPP, EOPNOTSUPP, EPROTONOSUPPORT, ERANGE, errnoName, errnoText } from '../kernel/errno.js'
 import { channelsOf, rxVlanOffload } from '../kernel/ethtool.js'
-import type { InterfaceIdentity } from '../kernel/interface.js'
+import { type InterfaceIdentity, interfaceName } from '../kernel/interface.js'
 import { interfaceUse } from '../kernel/interface-use.js'
 import { memlockHint, raiseMemlock } from '../kernel/memlock.js'
 import { getLink, RouteSocket } from '../kernel/netlink.js'
@@ -49,6 +49,7 @@ import { chunkRoom, UMEM_HEADROOM, type UmemGeometry, umemBytes, umemMemoryBytes
 import type { XskRingLayout } from '../ring/xsk-ring.js'
 import { addPromiscuity, checkInterface, openPacketSocket } from './packet-socket.js'
 import { readQueueCount, type XdpAccountSpec } from './xdp-account.js'
+import { type FoundHints, findHints, HARDWARE_HINTS, type HardwareHint, missingHints } from './xdp-hints.js'
 
 /** `zero-copy`: the NIC writes into our memory. `native`: the driver runs the program and copies. `generic`: the stack does both, of an skb. */
 export const XDP_MODES = ['zero-copy', 'native', 'generic'] as const
@@ -69,6 +70,8 @@ export interface XdpSpec {
   exclusive: boolean
   /** Microseconds of SO_BUSY_POLL; 0 for none. */
   busyPollUs: number
+  /** Ask the driver for what it knows of packets beside their bytes. */
+  hints: boolean
   maxWorkers: number
   /** Told once, before any warning. */
   report: (inForce: XdpInForce) => void
@@ -99,6 +102,8 @@ export interface XdpInForce {
   hugepages: boolean
   /** Packets longer than a chunk arrive whole. */
   multiBuffer: boolean
+  /** What the driver is asked for each packet; empty without `hardwareHints`, and where there is none to be had. */
+  hardwareHints: readonly HardwareHint[]
 }
 
 const COMPLETION_ENTRIES = 64
@@ -125,13 +130,20 @@ export class XdpSockets {
   readonly #xsks: BpfMap
   readonly #queues: BpfMap
   readonly #count: Uint8Array<ArrayBuffer>
-  readonly #program: Descriptor
+  #program: Descriptor | undefined
+  #hints: FoundHints | undefined
+  /** The program that hands on hints; in generic mode it must not run, as drivers find what they tell in memory of theirs around the context. */
+  #hinting: Descriptor | undefined
+  /** The program takes packets of several buffers. */
+  #takesFragments = true
   #link: XdpLink | undefined
   #attached: 'native' | 'generic' = 'native'
   /** Decided by the first socket that is bound. */
   #flags: number | undefined
   #lastQueues: number
   #lastPassed = 0
+  /** While the workers were being started. */
+  #passedBefore = 0
 
   private constructor(kernel: Kernel, spec: XdpSpec) {
     this.#kernel = kernel
@@ -146,7 +158,8 @@ export class XdpSockets {
       this.#xsks = this.#keep(BpfMap.create(kernel, shapes.xsks))
       this.#queues = this.#keep(BpfMap.create(kernel, shapes.queues))
       this.#count = new Uint8Array(new ArrayBuffer(this.#queues.valueSize))
-      this.#program = this.#keep(this.#loadProgram())
+      if (spec.hints) this.#loadHinting()
+      if (this.#hinting === undefined) this.#plainProgram()
       const chunkBytes = spec.chunkBytes ?? (this.#longestPacket() <= chunkRoom(2048) ? 2048 : 4096)
       this.inForce = {
         mode: 'native',
@@ -157,12 +170,16 @@ export class XdpSockets {
         chunks: spec.memoryBytes / chunkBytes,
         hugepages: true,
         multiBuffer: false,
+        hardwareHints: [],
       }
       this.#openInSomeMode()
       this.#lastQueues = this.inForce.queues
+      const functions = this.#hints?.functions
+      this.inForce.hardwareHints = HARDWARE_HINTS.filter((hint) => functions?.[hint] !== undefined)
       spec.report(this.inForce)
+      for (const message of missingHints(spec.interfaceName, this.#hints?.missing ?? new Map())) spec.warn(message)
       this.#warnOfLongPackets()
-      this.#warnOfHiddenTags()
+      if (!this.inForce.hardwareHints.includes('vlan')) this.#warnOfHiddenTags()
       const { queues, served } = this.inForce
       if (served < queues) {
         const named = served + 1 === queues ? `queue ${served}` : `queues ${served} to ${queues - 1}`
@@ -193,23 +210,40 @@ export class XdpSockets {
       }
     }
     for (const { account } of this.sockets) this.#xsks.update(account.queue, account.fd)
+    this.#passedBefore = this.#countPassed()
   }
 
-  /** Packets of queues without a socket: they went on to the stack. */
+  /** Packets of queues without a socket, since `start`: they went on to the stack. */
   passed(): number {
-    if (this.#queues.fd < 0) return this.#lastPassed
+    if (this.#queues.fd >= 0) this.#lastPassed = this.#countPassed() - this.#passedBefore
+    return this.#lastPassed
+  }
+
+  #countPassed(): number {
     let sum = 0
     for (let queue = this.inForce.served; queue < this.#mapQueues; queue++) sum += readQueueCount(this.#queues, this.#count, queue, XSK_QUEUE.passed)
-    this.#lastPassed = sum
     return sum
   }
 
-  /** Looks whether someone has changed the number of queues, and tells it once. */
-  lookAtQueues(): void {
-    if (this.control.fd < 0) return
+  /**
+   * Looks at what nobody tells: whether someone has taken the program off, which is answered and ends a capture, and whether someone
+   * has changed the number of queues, which is told once.
+   */
+  look(): CaptureError | undefined {
+    if (this.control.fd < 0) return undefined
+    if (this.#link?.attachedTo() === 0 && interfaceName(this.#kernel, this.control.fd, this.identity.index) !== undefined) {
+      return new CaptureError('XDP_REFUSED', `${this.#spec.interfaceName}: the capture's XDP program was taken off the interface`, {
+        hint: 'by bpftool link detach or the like: packets that came since then went to the stack',
+      })
+    }
+    this.#lookAtQueues()
+    return undefined
+  }
+
+  #lookAtQueues(): void {
     const queues = this.#countQueues()
     if (queues === this.#lastQueues) return
-    const { interfaceName, warn } = this.#spec
+    const { interfaceName: name, warn } = this.#spec
     const before = this.#lastQueues
     this.#lastQueues = queues
     const { served } = this.inForce
@@ -219,7 +253,7 @@ export class XdpSockets {
         : queues < served
           ? `workers of queues ${queues} to ${served - 1} receive nothing`
           : 'each has a worker'
-    warn(`${interfaceName}: the number of receive queues changed from ${before} to ${queues}: ${consequence}`, 'start the capture again to serve them all')
+    warn(`${name}: the number of receive queues changed from ${before} to ${queues}: ${consequence}`, 'start the capture again to serve them all')
   }
 
   close(): void {
@@ -261,16 +295,66 @@ export class XdpSockets {
     return this.identity.mtu + ETHER_AND_TWO_TAGS
   }
 
-  #loadProgram(): Descriptor {
+  #plainProgram(): Descriptor {
+    if (this.#program !== undefined) return this.#program
     const code = assemble(xskProgram(), { xsks: this.#xsks.fd, queues: this.#queues.fd })
-    const load = (flags: number) => loadProgram(this.#kernel, { name: 'ringtap_xsk', type: 'xdp', code, flags })
+    const load = (flags: number) => this.#keep(loadProgram(this.#kernel, { name: 'ringtap_xsk', type: 'xdp', code, flags }))
     try {
-      return load(BPF_F_XDP_HAS_FRAGS)
+      this.#program = load(BPF_F_XDP_HAS_FRAGS)
     } catch (error) {
       // Before Linux 5.18 there is no such flag, and no packet of several buffers.
-      if (error instanceof CaptureError && error.errno === EINVAL) return load(0)
-      throw error
+      if (!(error instanceof CaptureError && error.errno === EINVAL)) throw error
+      this.#program = load(0)
     }
+    return this.#program
+  }
+
+  /** Where there are none to be had, or the kernel refuses the program, the capture goes on without. */
+  #loadHinting(): void {
+    const { interfaceName, chunkBytes } = this.#spec
+    const interfaceIndex = this.identity.index
+    const hints = findHints(this.#kernel, interfaceName, interfaceIndex)
+    this.#hints = hints
+    if (hints.functions.timestamp === undefined && hints.functions.vlan === undefined) return
+    const code = assemble(xskProgram({ hints: hints.functions }), { xsks: this.#xsks.fd, queues: this.#queues.fd })
+    const load = (flags: number) =>
+      this.#keep(
+        loadProgram(this.#kernel, {
+          name: 'ringtap_xsk',
+          type: 'xdp',
+          code,
+          flags: flags | BPF_F_XDP_DEV_BOUND_ONLY,
+          expectedAttachType: BPF_XDP,
+          interfaceIndex,
+        }),
+      )
+    // Before Linux 6.7 it is one flag or the other (bpf_prog_dev_bound_init).
+    const candidates = this.#longestPacket() > chunkRoom(chunkBytes ?? 4096) ? [BPF_F_XDP_HAS_FRAGS] : [BPF_F_XDP_HAS_FRAGS, 0]
+    for (const flags of candidates) {
+      try {
+        this.#hinting = load(flags)
+        this.#takesFragments = flags !== 0
+        return
+      } catch (error) {
+        if (!(error instanceof CaptureError)) throw error
+        if (error.errno === EINVAL && flags !== candidates.at(-1)) continue
+        this.#giveUpHints(refusalOf(error))
+        return
+      }
+    }
+  }
+
+  #giveUpHints(reason: string): void {
+    const hints = this.#hints
+    if (hints === undefined) return
+    for (const hint of HARDWARE_HINTS) {
+      if (hints.functions[hint] === undefined) continue
+      hints.functions[hint] = undefined
+      hints.missing.set(hint, reason)
+    }
+    this.#hinting?.close()
+    this.#hinting = undefined
+    this.#takesFragments = true
   }
 
   #openInSomeMode(): void {
@@ -311,9 +395,28 @@ export class XdpSockets {
     if (this.#link !== undefined && this.#attached === mode) return
     this.#link?.detach()
     this.#link = undefined
-    const { interfaceName } = this.#spec
-    this.#link = attachXdp(this.#kernel, { program: this.#program, interfaceName, interfaceIndex: this.identity.index, mode })
     this.#attached = mode
+    let reason = 'generic mode has none'
+    if (mode === 'native' && this.#hinting !== undefined) {
+      const refused = this.#tryAttach(this.#hinting, mode)
+      if (refused === undefined) return
+      reason = refusalOf(refused)
+    }
+    const refused = this.#tryAttach(this.#plainProgram(), mode)
+    if (refused !== undefined) throw refused
+    this.#giveUpHints(reason)
+  }
+
+  /** Answers why the mode does not go with this program. */
+  #tryAttach(program: Descriptor, mode: 'native' | 'generic'): CaptureError | undefined {
+    const { interfaceName } = this.#spec
+    try {
+      this.#link = attachXdp(this.#kernel, { program, interfaceName, interfaceIndex: this.identity.index, mode })
+      return undefined
+    } catch (error) {
+      if (isOfMode(error)) return error
+      throw error
+    }
   }
 
   #openSockets(): void {
@@ -366,7 +469,13 @@ export class XdpSockets {
     const result = kernel.getsockopt(fd, SOL_XDP, XDP_MMAP_OFFSETS, new Uint8Array(offsets.buffer))
     // A shorter answer is that of Linux 5.3 and before, whose rings have no flags.
     if (result !== XDP_MMAP_OFFSETS_LAYOUT.sizeof) {
-      throw callFailed({ subject, call: 'getsockopt(XDP_MMAP_OFFSETS)', errno: result < 0 ? result : EOPNOTSUPP, code: 'XDP_REFUSED', hint: 'AF_XDP needs Linux 5.4' })
+      throw callFailed({
+        subject,
+        call: 'getsockopt(XDP_MMAP_OFFSETS)',
+        errno: result < 0 ? result : EOPNOTSUPP,
+        code: 'XDP_REFUSED',
+        hint: 'AF_XDP needs Linux 5.4',
+      })
     }
     const rxRing = ringLayout(offsets, XDP_MMAP_OFFSETS_LAYOUT.rx, chunks)
     const fillRing = ringLayout(offsets, XDP_MMAP_OFFSETS_LAYOUT.fr, chunks)
@@ -378,7 +487,16 @@ export class XdpSockets {
       queue,
       multiBuffer: false,
     }
-    this.sockets.push({ descriptor, account, geometry, rxRing, fillRing, umemFd: memory.descriptor.fd, umemMemoryBytes: memory.bytes, umemPageBytes: memory.pageBytes })
+    this.sockets.push({
+      descriptor,
+      account,
+      geometry,
+      rxRing,
+      fillRing,
+      umemFd: memory.descriptor.fd,
+      umemMemoryBytes: memory.bytes,
+      umemPageBytes: memory.pageBytes,
+    })
   }
 
   #register(subject: string, fd: number, memory: SharedMemory, geometry: UmemGeometry): void {
@@ -403,7 +521,7 @@ export class XdpSockets {
     const inForce = this.inForce
     const base = (inForce.mode === 'zero-copy' ? XDP_ZEROCOPY : XDP_COPY) | XDP_USE_NEED_WAKEUP
     // Zero-copy drivers without it refuse; it is asked of them only where packets do not fit.
-    const wantsFragments = inForce.mode !== 'zero-copy' || this.#longestPacket() > chunkRoom(inForce.chunkBytes)
+    const wantsFragments = this.#takesFragments && (inForce.mode !== 'zero-copy' || this.#longestPacket() > chunkRoom(inForce.chunkBytes))
     const candidates = this.#flags === undefined ? (wantsFragments ? [base | XDP_USE_SG, base] : [base]) : [this.#flags]
     let result = 0
     for (const flags of candidates) {
@@ -482,6 +600,11 @@ function isOfMode(error: unknown): error is CaptureError {
   return error instanceof CaptureError && error.errno !== undefined && NOT_THIS_MODE.has(error.errno)
 }
 
+/** Without the lines of the verifier's log. */
+function refusalOf(error: CaptureError): string {
+  return `the kernel refused the program: ${error.message.replace(/; its log ends with\n.*/s, '')}`
+}
+
 function ringLayout(offsets: DataView, at: number, entries: number): XskRingLayout {
   const word = (field: number) => Number(offsets.getBigUint64(at + field, true))
   return {
@@ -492,4 +615,3 @@ function ringLayout(offsets: DataView, at: number, entries: number): XskRingLayo
     flags: word(XDP_RING_OFFSET.flags),
   }
 }
-

@@ -24,6 +24,8 @@ export interface XdpSourceSpec {
   macAddress: Uint8Array
   snapLengthBytes: number
   lengthsOnly: boolean
+  /** The program puts XSK_HINTS before packets. */
+  hints: boolean
   coalesceMs: number
   /** Ask the driver for packets by system calls instead of waiting for its interrupts. */
   busyPoll: boolean

@@ -144,16 +144,16 @@ for (const mode of MODES) {
 
   live(`${mode}: fifty times open and close leaves nothing`, async () => {
     using testbed = createTestbed()
-    const cycle = () => {
+    const cycle = (look: boolean) => {
       const counting = countOn(testbed.receiver, { xdpMode: mode })
-      assert.deepEqual([hasXdpProgram(testbed.receiver), promiscuity(testbed.receiver)], [true, 1])
+      if (look) assert.deepEqual([hasXdpProgram(testbed.receiver), promiscuity(testbed.receiver)], [true, 1])
       counting.close()
       counting.close()
-      assert.deepEqual([hasXdpProgram(testbed.receiver), promiscuity(testbed.receiver)], [false, 0])
+      if (look) assert.deepEqual([hasXdpProgram(testbed.receiver), promiscuity(testbed.receiver)], [false, 0])
     }
-    cycle()
+    cycle(true)
     const before = openDescriptors().length
-    for (let i = 0; i < 50; i++) cycle()
+    for (let i = 0; i < 50; i++) cycle(i % 10 === 9)
     assert.equal(openDescriptors().length, before)
   })
 }

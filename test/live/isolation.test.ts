@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict'
 import { describe } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type CaptureOptions, FANOUT_MODES } from '#src/capture/api.js'
+import { type CaptureOptions, type Direction, FANOUT_MODES } from '#src/capture/api.js'
 import { createTestbed, startFlood, type Testbed } from '#src/testbed/index.js'
-import { assertAccount, caughtUp, handlerUrl, inNamespace, live, numberedFrame, openOn, RawSender, range, udpFrame, until } from '../support/live.js'
+import { assertAccount, caughtUp, handlerUrl, inNamespace, live, numberedFrame, openOn, RawSender, range, udpFrame, until, workersOn } from '../support/live.js'
 import type { Collected } from './handlers/collect.js'
 
 const COLLECT = { handler: handlerUrl('collect') }
@@ -19,10 +19,16 @@ function fanoutOf(mode: (typeof FANOUT_MODES)[number]) {
   return mode === 'cbpf' ? { mode, program: BY_PORT } : { mode }
 }
 
-const SHAPES: [name: string, options: Omit<CaptureOptions, 'interface'>][] = (['ring', 'recv'] as const).flatMap((backend) => [
-  [backend, { backend }] as [string, object],
-  ...FANOUT_MODES.map((mode) => [`${backend}, 2 workers, ${mode}`, { backend, workers: 2, fanout: fanoutOf(mode) }] as [string, object]),
-])
+type Shape = [name: string, options: Omit<CaptureOptions, 'interface'>]
+
+const SHAPES: Shape[] = [
+  ...(['ring', 'recv'] as const).flatMap((backend): Shape[] => [
+    [backend, { backend }],
+    ...FANOUT_MODES.map((mode): Shape => [`${backend}, 2 workers, ${mode}`, { backend, workers: 2, fanout: fanoutOf(mode) }]),
+  ]),
+  ['xdp', { backend: 'xdp' }],
+  ['xdp, generic', { backend: 'xdp', xdpMode: 'generic' }],
+]
 
 /** A second pair in the receiver's namespace, both ends of it. */
 function addOther(testbed: Testbed): void {
@@ -45,7 +51,7 @@ describe('nothing of another interface or from before the bind', () => {
       const words = new Int32Array(gate)
       const opening = openOn(testbed, { ...options, ...COLLECT, handlerData: { gate } })
       // Every worker is in its handler's open: sockets are there, rings are mapped, nothing is bound.
-      await until('handlers are open', () => Atomics.load(words, 0) === (options.workers ?? 1))
+      await until('handlers are open', () => Atomics.load(words, 0) === workersOn(testbed, options))
       sender.sendNumbered(200, 200)
       await sleep(30)
       Atomics.store(words, 1, 1)
@@ -63,6 +69,7 @@ describe('nothing of another interface or from before the bind', () => {
       assert.equal(new Set(packets.map((it) => it.interfaceIndex)).size, 1)
       for (const packet of packets) assert.deepEqual(Buffer.from(packet.frame), Buffer.from(numberedFrame(packet.number)))
       assertAccount(summary, 300)
+      assert.equal(summary.passed, 0)
     })
   }
 })
@@ -182,39 +189,44 @@ describe('fanout over three workers', () => {
 })
 
 describe('direction', () => {
-  const shapes: [name: string, options: Omit<CaptureOptions, 'interface'>][] = [
+  const shapes: Shape[] = [
     ['ring', { backend: 'ring' }],
     ['recv', { backend: 'recv' }],
     ['ring+fanout', { backend: 'ring', workers: 2, fanout: 'lb' }],
     ['recv+fanout', { backend: 'recv', workers: 2, fanout: 'lb' }],
   ]
-  for (const [name, options] of shapes) {
-    for (const [direction, expected] of [
-      ['in', [0]],
-      ['out', [1]],
-      ['inout', [0, 1]],
-    ] as const) {
-      live(`${name}, ${direction}`, async () => {
-        using testbed = createTestbed()
-        using incoming = new RawSender(testbed.sender)
-        using outgoing = new RawSender(testbed.receiver)
-        await using capture = await openOn(testbed, { ...options, direction, ...COLLECT })
-        for (let number = 0; number < 200; number += 2) {
-          incoming.send(numberedFrame(number))
-          outgoing.send(numberedFrame(number + 1))
-        }
-        const count = 100 * expected.length
-        await caughtUp(capture, count)
-        await sleep(30)
-        const packets = (await capture.snapshot<Collected[]>()) as Collected[]
-        assertAccount(await capture.stop(), count)
-        assert.deepEqual(
-          packets.map((it) => it.number).sort((a, b) => a - b),
-          range(200).filter((number) => (expected as readonly number[]).includes(number % 2)),
-        )
-        for (const packet of packets) assert.deepEqual([packet.outgoing, packet.packetType === 4], [packet.number % 2 === 1, packet.number % 2 === 1])
-      })
-    }
+  type Case = [...shape: Shape, direction: Direction, expected: number[]]
+  const cases: Case[] = [
+    ...shapes.flatMap((shape): Case[] => [
+      [...shape, 'in', [0]],
+      [...shape, 'out', [1]],
+      [...shape, 'inout', [0, 1]],
+    ]),
+    // It sees packets that arrive only.
+    ['xdp', { backend: 'xdp' }, 'inout', [0]],
+    ['xdp, generic', { backend: 'xdp', xdpMode: 'generic' }, 'inout', [0]],
+  ]
+  for (const [name, options, direction, expected] of cases) {
+    live(`${name}, ${direction}`, async () => {
+      using testbed = createTestbed()
+      using incoming = new RawSender(testbed.sender)
+      using outgoing = new RawSender(testbed.receiver)
+      await using capture = await openOn(testbed, { ...options, direction, ...COLLECT })
+      for (let number = 0; number < 200; number += 2) {
+        incoming.send(numberedFrame(number))
+        outgoing.send(numberedFrame(number + 1))
+      }
+      const count = 100 * expected.length
+      await caughtUp(capture, count)
+      await sleep(30)
+      const packets = (await capture.snapshot<Collected[]>()) as Collected[]
+      assertAccount(await capture.stop(), count)
+      assert.deepEqual(
+        packets.map((it) => it.number).sort((a, b) => a - b),
+        range(200).filter((number) => expected.includes(number % 2)),
+      )
+      for (const packet of packets) assert.deepEqual([packet.outgoing, packet.packetType === 4], [packet.number % 2 === 1, packet.number % 2 === 1])
+    })
   }
 
   live('ignoreOutgoing of a group, whatever the direction', async () => {

@@ -21,13 +21,14 @@ import {
   until,
 } from '../support/live.js'
 
-const WARM_UP = 20
+const WARM_UP = 10
 
 interface Usage {
   descriptors: number
   mappings: number
   threads: number
   virtualMib: number
+  /** Without V8's heap, which grows as it likes. */
   residentMib: number
 }
 
@@ -37,15 +38,14 @@ function usage(): Usage {
     mappings: mappingCount(),
     threads: threadCount(),
     virtualMib: Math.round(statusKib('VmSize') / 1024),
-    residentMib: Math.round(statusKib('VmRSS') / 1024),
+    residentMib: Math.round(statusKib('VmRSS') / 1024 - process.memoryUsage().heapTotal / 2 ** 20),
   }
 }
 
 const CASES: [name: string, cycles: number, options: Omit<CaptureOptions, 'interface'>][] = [
   ['ring, 2 workers', 100, { backend: 'ring', workers: 2, blockBytes: 65536, ringBytes: 64 * 65536 }],
-  ['recv, 2 workers, a handler', 40, { backend: 'recv', workers: 2, handler: handlerUrl('stall'), handlerData: { ms: 0, busy: true } }],
+  ['recv, 2 workers, a handler', 30, { backend: 'recv', workers: 2, handler: handlerUrl('stall'), handlerData: { ms: 0, busy: true } }],
   ['xdp', 100, { backend: 'xdp', ringBytes: 2 ** 20 }],
-  ['xdp, generic, a handler', 40, { backend: 'xdp', xdpMode: 'generic', ringBytes: 2 ** 20, handler: handlerUrl('stall'), handlerData: { ms: 0, busy: true } }],
 ]
 
 for (const [name, cycles, options] of CASES) {
@@ -71,7 +71,7 @@ for (const [name, cycles, options] of CASES) {
     assert.equal(after.descriptors, before.descriptors)
     assert.ok(after.threads <= before.threads)
     // Threads come and go with arenas of the allocator: some, not some a cycle.
-    assert.ok(after.mappings <= before.mappings + 30, `${before.mappings} to ${after.mappings} mappings`)
+    assert.ok(after.mappings <= before.mappings + 20, `${before.mappings} to ${after.mappings} mappings`)
     assert.ok(after.virtualMib <= before.virtualMib + 256, `${before.virtualMib} to ${after.virtualMib} MiB`)
     assert.ok(after.residentMib <= before.residentMib + 24, `${before.residentMib} to ${after.residentMib} MiB`)
   })
@@ -81,17 +81,17 @@ for (const [name, options] of [
   ['ring', { workers: 2, blockBytes: 65536, ringBytes: 4 * 65536 }],
   ['xdp', { backend: 'xdp', ringBytes: 2 ** 20 }],
 ] as const) {
-  live(`an open that fails thirty times leaves nothing either: ${name}`, async () => {
+  live(`an open that fails twenty times leaves nothing either: ${name}`, async () => {
     using testbed = createTestbed()
     const misbehaves = { handler: handlerUrl('misbehave'), handlerData: { where: 'open' } }
     const attempt = () => assert.rejects(openOn(testbed, { ...options, ...misbehaves }), { code: 'HANDLER_FAILED' })
     for (let i = 0; i < 3; i++) await attempt()
     const before = usage()
-    for (let i = 0; i < 30; i++) await attempt()
+    for (let i = 0; i < 20; i++) await attempt()
     await until('threads are gone', () => threadCount() <= before.threads)
     const after = usage()
     assert.deepEqual([after.descriptors, after.threads], [before.descriptors, before.threads])
-    assert.ok(after.mappings <= before.mappings + 30, `${before.mappings} to ${after.mappings} mappings`)
+    assert.ok(after.mappings <= before.mappings + 15, `${before.mappings} to ${after.mappings} mappings`)
     assert.equal(promiscuity(testbed.receiver), 0)
     assert.ok(!hasXdpProgram(testbed.receiver))
   })
@@ -176,7 +176,7 @@ live('a capture alone keeps its process alive until it ends, and no longer', asy
 
 for (const backend of ['ring', 'recv', 'xdp'] as const) {
   live(`a stale view is read after close, and the process lives: ${backend}`, async () => {
-    using testbed = createTestbed()
+    using testbed = createTestbed({ queues: 1 })
     using sender = new RawSender(testbed.sender)
     const options = { backend, ringBytes: 8 * 65536, handler: handlerUrl('keep').href }
     const child = capturing(testbed.receiver, options, "setTimeout(async () => console.log((await capture.stop()).packets, 'packets'), 500)")

@@ -96,7 +96,6 @@ for (const [name, options] of RUNGS) {
       live(`${handler ?? 'counting'}: cut to a snap length, lengths on the wire stay`, async () => {
         using testbed = createTestbed()
         for (const [snapLengthBytes, frameBytes] of [
-          [64, 60],
           [96, 1514],
           [20, 100],
           [1, 60],

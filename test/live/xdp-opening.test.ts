@@ -39,6 +39,7 @@ function specOf(end: TestbedEnd, warnings: string[]): XdpSpec {
     promiscuous: true,
     exclusive: false,
     busyPollUs: 20,
+    hints: false,
     maxWorkers: 256,
     report: () => {},
     warn: (message) => warnings.push(message),

@@ -272,6 +272,21 @@ describe('whom it refuses', () => {
     assert.equal(programOn(testbed.receiver), other.id)
   })
 
+  live('its program taken off by somebody else: the capture ends and says so, the account is even', async () => {
+    using testbed = createTestbed()
+    const { capture } = await opened(testbed)
+    using sender = new RawSender(testbed.sender)
+    sender.sendNumbered(50)
+    await caughtUp(capture, 50)
+    const id = programOn(testbed.receiver)
+    const links = JSON.parse(inNamespace(testbed.receiver.netns, 'bpftool', '-j', 'link', 'show')) as { id: number; prog_id: number }[]
+    const found = links.find((link) => link.prog_id === id)
+    assert.ok(found)
+    inNamespace(testbed.receiver.netns, 'bpftool', 'link', 'detach', 'id', `${found.id}`)
+    await assert.rejects(capture.finished, { code: 'XDP_REFUSED', message: "mirror0: the capture's XDP program was taken off the interface" })
+    assertAccount(capture.counters(), 50)
+  })
+
   live('a second capture by AF_XDP of the same interface', async () => {
     using testbed = createTestbed()
     const { capture } = await opened(testbed)

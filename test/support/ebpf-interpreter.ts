@@ -19,6 +19,8 @@ export interface EbpfRun {
   packet?: Uint8Array
   /** Helper functions by number; r0 is the answer. */
   helpers?: Readonly<Record<number, Helper>>
+  /** Functions of the kernel itself, by their BTF ids. */
+  kernelFunctions?: Readonly<Record<number, Helper>>
 }
 
 /** `at` is so many bytes of memory, of the stack as well. */
@@ -95,8 +97,8 @@ export function interpret(run: EbpfRun): bigint {
     } else if (group === 5 || group === 6) {
       if (operation === 0x90) return r[0] as bigint
       if (operation === 0x80) {
-        const helper = run.helpers?.[immediate]
-        if (helper === undefined) throw new Error(`no helper ${immediate}`)
+        const helper = (source === 2 ? run.kernelFunctions : run.helpers)?.[immediate]
+        if (helper === undefined) throw new Error(`no ${source === 2 ? 'kernel function' : 'helper'} ${immediate}`)
         r[0] = helper(r[1] as bigint, r[2] as bigint, r[3] as bigint, r[4] as bigint, r[5] as bigint, at)
         // What the kernel may do to them: a program that relies on them is wrong.
         for (let register = 1; register <= 5; register++) r[register] = LOST

@@ -202,8 +202,17 @@ export function threadCount(): number {
   return readdirSync('/proc/self/task').length
 }
 
+/** V8's heap comes and goes in pages of so many bytes, each a mapping. */
+const HEAP_PAGE_BYTES = 256 * 1024
+
+/** Mappings of this process, V8's heap left out. */
 export function mappingCount(): number {
-  return readFileSync('/proc/self/maps', 'latin1').split('\n').length - 1
+  const mappings = readFileSync('/proc/self/maps', 'latin1').trimEnd().split('\n')
+  return mappings.filter((line) => {
+    const [range, , , , , file] = line.split(/ +/)
+    const [from, to] = range.split('-').map((address) => Number.parseInt(address, 16))
+    return (file ?? '') !== '' || to - from !== HEAP_PAGE_BYTES
+  }).length
 }
 
 /** A field of /proc/self/status in KiB. */

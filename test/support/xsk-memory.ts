@@ -129,9 +129,9 @@ export class KernelXsk {
 
   /**
    * A packet comes in, in as many chunks as it needs or in `pieces` of these lengths. It is not seen by the reader before `flush`.
-   * false when it was dropped.
+   * `metadata` is what the XDP program left before it (bpf_xdp_adjust_meta). false when it was dropped.
    */
-  receive(packet: Uint8Array, pieces: readonly number[] = this.piecesOf(packet.length)): boolean {
+  receive(packet: Uint8Array, pieces: readonly number[] = this.piecesOf(packet.length), metadata = new Uint8Array(0)): boolean {
     this.sync()
     if (this.geometry.chunkCount - ((this.#rxWritten - this.#rxReleased) >>> 0) < pieces.length) {
       this.rxRingFull++
@@ -146,6 +146,7 @@ export class KernelXsk {
       const chunk = this.#take()
       const address = chunk * this.geometry.chunkBytes + XDP_PACKET_HEADROOM + UMEM_HEADROOM
       this.#bytes.set(packet.subarray(from, from + length), address)
+      if (piece === 0) this.#bytes.set(metadata, address - metadata.length)
       from += length
       this.#owner[chunk] = RX
       this.#described[this.#rxWritten % this.geometry.chunkCount] = chunk

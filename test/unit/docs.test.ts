@@ -122,6 +122,7 @@ test('docs/library.md has every option, with its default', () => {
     xdpMode: true,
     chunkBytes: true,
     busyPollUs: true,
+    hardwareHints: true,
     snapLengthBytes: true,
     promiscuous: true,
     direction: true,
@@ -151,6 +152,7 @@ test('docs/library.md has every option, with its default', () => {
     exclusive: String(plan.exclusive),
     xdpMode: `\`${plan.xdp.mode}\``,
     busyPollUs: `${plan.xdp.busyPollUs}: off`,
+    hardwareHints: String(plan.xdp.hints),
   }
   for (const [option, expected] of Object.entries(defaults)) assert.equal(row('Options', option)[2], expected, option)
   const one = planCapture({ interface: 'eth0' }, { pageSize: 4096, cpus: [0, 1], availableMemoryBytes: 2 ** 40 })

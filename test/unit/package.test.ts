@@ -29,6 +29,7 @@ interface Compiled {
 
 const CONSUMER = `
 import { type Capture, CaptureError, type CaptureErrorCode, type CaptureOptions, type CaptureSummary, openCapture, type Packet, packets } from 'ringtap'
+import { type CountClass, countInKernel, type KernelCount, type KernelCounters } from 'ringtap'
 import * as whole from 'ringtap'
 import { defineHandler, type Handler } from 'ringtap/handler'
 import { createTestbed, type FloodResult, startFlood, type Testbed } from 'ringtap/testbed'
@@ -98,6 +99,12 @@ async function main(options: CaptureOptions): Promise<CaptureSummary> {
   return capture.stop()
 }
 
+function count(): KernelCounters {
+  using counting: KernelCount = countInKernel({ interface: ['eth0', 'eth1'], drop: true, exclusive: true, xdpMode: 'generic' })
+  same<keyof KernelCounters['classes'], CountClass>()
+  return counting.counters()
+}
+
 async function flood(): Promise<FloodResult> {
   using testbed: Testbed = createTestbed({ queues: 2 })
   await using running = await startFlood({ ...testbed.sender, ratePps: 1000, durationMs: undefined })
@@ -107,7 +114,7 @@ async function flood(): Promise<FloodResult> {
 main({ interface: 'eth0' }).catch((error: unknown) => {
   if (error instanceof CaptureError) same<typeof error.code, CaptureErrorCode>()
 })
-export { flood, handlers, stateless, whole }
+export { count, flood, handlers, stateless, whole }
 `
 
 /** Lines that must not compile, each with what the compiler says. */

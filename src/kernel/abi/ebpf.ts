@@ -61,6 +61,9 @@ export const BPF_JSLE = 0xd0
 export const BPF_PSEUDO_MAP_FD = 1
 export const BPF_PSEUDO_MAP_VALUE = 2
 
+/** src_reg of a call: a kernel function by its BTF id. Since Linux 5.13. */
+export const BPF_PSEUDO_KFUNC_CALL = 2
+
 /** enum bpf_func_id. */
 export const BPF_FUNC_map_lookup_elem = 1
 export const BPF_FUNC_map_update_elem = 2

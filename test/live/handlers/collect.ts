@@ -18,6 +18,9 @@ export interface Collected {
   capturedLength: number
   wireLength: number
   rxhash: number
+  seconds: number
+  nanoseconds: number
+  timestampSource: string
   frame: Uint8Array
 }
 
@@ -42,6 +45,7 @@ export default defineHandler({
     const type = (bytes[at + 12] << 8) | bytes[at + 13]
     const number = type === 0x88b5 ? word(14) : type === 0x0800 ? word(42) : -1
     const { interfaceIndex, vlanId, vlanTci, vlanTpid, hasVlan, outgoing, packetType, protocol, capturedLength, wireLength, rxhash } = p
+    const { seconds, nanoseconds, timestampSource } = p
     packets.push({
       worker,
       interfaceName,
@@ -58,6 +62,9 @@ export default defineHandler({
       capturedLength,
       wireLength,
       rxhash,
+      seconds,
+      nanoseconds,
+      timestampSource,
       frame: p.copy(),
     })
   },

@@ -8,6 +8,7 @@ import {
   atomicAdd,
   type Condition,
   call,
+  callKernelFunction,
   disassemble,
   exit,
   jump,
@@ -77,6 +78,7 @@ const GOLDEN: [Statement, string, string][] = [
   [loadMapValue('r7', 'state', 64), '18270000050000000000000040000000', 'r7 = map[state][0]+64 ll'],
   [loadMapValue('r7', 'state', 0xffff_fff8), '182700000500000000000000f8ffffff', 'r7 = map[state][0]+4294967288 ll'],
   [call(23), '8500000017000000', 'call 23'],
+  [callKernelFunction(66150), '8520000066020100', 'call kernel#66150'],
   [exit(), '9500000000000000', 'exit'],
 ]
 
@@ -151,6 +153,7 @@ describe('what does not fit', () => {
     ['65 bits', () => loadImmediate64('r1', 2n ** 64n), /^immediate 18446744073709551616 does not fit 64 bits$/],
     ['64 bits below', () => loadImmediate64('r1', -(2n ** 63n) - 1n), /^immediate -9223372036854775809/],
     ['a helper', () => call(-1), /^helper -1/],
+    ['a kernel function', () => callKernelFunction(0), /^kernel function 0 is no whole number from 1 to 2147483647$/],
     ['a register', () => alu('mov', 'r11' as Register, 0), /^no register r11$/],
     ['a register', () => alu('mov', 'r0', 'r01' as Register), /^no register r01$/],
   ]
@@ -194,6 +197,7 @@ function anyStatement(random: Random, target: () => string): Statement {
     () => jumpIf(random.pick(CONDITIONS), register(), operand(), target()),
     () => jumpIf32(random.pick(CONDITIONS), register(), operand(), target()),
     () => call(random.between(0, 300)),
+    () => callKernelFunction(random.between(1, 2 ** 20)),
     () => exit(),
   ]
   return random.pick(makers)()
@@ -227,6 +231,7 @@ function encodeText(text: string): string {
   const numberOf = (operand: string) => Number(operand.replace(/^[rw+]/, '').replace(' ', ''))
   const patterns: readonly [RegExp, (...groups: string[]) => string][] = [
     [/^exit$/, () => slot(0x95)],
+    [/^call kernel#(\d+)$/, (id) => slot(0x85, 0, 2, 0, Number(id))],
     [/^call (\d+)$/, (helper) => slot(0x85, 0, 0, 0, Number(helper))],
     [/^goto ([+-]\d+)$/, (distance) => slot(0x05, 0, 0, Number(distance))],
     [

@@ -6,6 +6,7 @@ import { COUNTER, CounterWriter, countersMemory, readCounters } from '#src/captu
 import type { InterfaceWatch } from '#src/capture/interface-watch.js'
 import { Loop } from '#src/capture/loop.js'
 import type { Handler, PacketView } from '#src/handler.js'
+import { POLLFD, POLLIN } from '#src/kernel/abi/process.js'
 import type { Block } from '#src/packet/block.js'
 import { Tpacket3Ring } from '#src/ring/tpacket3.js'
 import { noStatistics, type Source } from '#src/source/source.js'
@@ -16,26 +17,37 @@ interface SetUp {
   handler?: Handler
   budget?: number
   blocks?: number
-  /** Called each time that the loop waits; it must end the loop some time. */
-  onWait?: () => void
+  /** Called each time that the loop waits; it must end the loop some time. With `true` the source is ready. */
+  onWait?: () => unknown
+  /** As a worker before this one left them. */
+  before?: Partial<Record<keyof typeof COUNTER, number>>
 }
 
-function setUp({ handler = {}, budget, blocks = 8, onWait }: SetUp) {
+function setUp({ handler = {}, budget, blocks = 8, onWait, before = {} }: SetUp) {
   const ring = new KernelRing({ blockBytes: 4096, blockCount: blocks })
   const reader = new Tpacket3Ring(ring.memory, ring.geometry)
   const kernel = fakeKernel()
   const control = new Control(controlMemory(1), 0)
-  kernel.answer('poll', () => {
+  kernel.answer('poll', (pollfds) => {
     if (onWait === undefined) control.send(STOP)
-    else onWait()
-    return 0
+    const isReady = onWait?.() === true
+    new DataView(pollfds.buffer).setInt16(POLLFD.revents, isReady ? POLLIN : 0, true)
+    return isReady ? 1 : 0
   })
   const total = noStatistics()
+  let isOut = false
   const source: Source = {
     fd: 5,
     coalesceMs: 0,
-    peek: () => reader.peek(),
-    release: () => reader.release(),
+    peek() {
+      const block = reader.peek()
+      isOut = block !== undefined
+      return block
+    },
+    release() {
+      isOut = false
+      reader.release()
+    },
     inHand: () => 1,
     passBy: () => 0,
     resync: () => reader.resync(),
@@ -55,18 +67,23 @@ function setUp({ handler = {}, budget, blocks = 8, onWait }: SetUp) {
     close: () => {},
   }
   const memory = countersMemory(1)
+  const counters = new CounterWriter(memory, 0)
+  for (const [name, value] of Object.entries(before)) counters.values[COUNTER[name as keyof typeof COUNTER]] = value
   const answered: number[] = []
   const loop = new Loop({
     kernel,
     source,
     wakeFd: 6,
     control,
-    counters: new CounterWriter(memory, 0),
+    counters,
     budget: budget === undefined ? undefined : new Budget(Budget.memory(budget)),
     handler,
     state: undefined,
     watch: { tick() {}, pendingError() {}, socketError() {} } as unknown as InterfaceWatch,
-    answerSnapshot: (asked) => answered.push(asked),
+    answerSnapshot(asked) {
+      assert.ok(!isOut, 'a block is out')
+      answered.push(asked)
+    },
   })
   let sent = 0
   const send = (count: number, length = 60) => {
@@ -187,6 +204,23 @@ describe('snapshots', () => {
     it.loop.run()
     assert.deepEqual(it.answered, [3])
   })
+
+  test('they are answered while no block is out, also when one is seen on waiting', () => {
+    let waits = 0
+    const it = setUp({
+      onWait: () => {
+        waits++
+        if (waits > 1) it.control.send(STOP)
+        it.send(5)
+        it.ring.retire()
+        it.control.askSnapshot()
+        return waits === 1
+      },
+    })
+    it.loop.run()
+    assert.deepEqual(it.answered, [1])
+    assert.equal(it.counter('packets'), 5)
+  })
 })
 
 describe('a handler that throws', () => {
@@ -208,6 +242,39 @@ describe('a handler that throws', () => {
       assertEven()
     })
   }
+})
+
+describe('another worker takes over', () => {
+  const throwing = (at: number): Handler => {
+    let handled = 0
+    return {
+      packet: () => {
+        if (++handled === at) throw new Error('no luck')
+      },
+    }
+  }
+
+  test('is told what the block in hand takes up, and how many of its packets are counted', () => {
+    const { loop, send, ring, control, counter } = setUp({ handler: throwing(8) })
+    send(60)
+    ring.retire()
+    assert.throws(() => loop.run(), { message: 'no luck' })
+    assert.equal(control.countedOfBlock(), 0)
+    loop.leave()
+    const inBlock = counter('packets') + counter('dropHandler')
+    assert.deepEqual([control.blockInHand(), control.countedOfBlock(), counter('packets')], [1, inBlock, 7])
+  })
+
+  test('packets that a dead worker had in hand are unread once, whatever else is at the end', () => {
+    const it = setUp({ before: { dropUnread: 5 } })
+    it.send(60)
+    it.control.send(ABANDON)
+    it.loop.run()
+    it.loop.settle(false)
+    // Five of the sixty are those.
+    assert.equal(it.counter('dropUnread'), 60)
+    it.assertEven()
+  })
 })
 
 test('a full ring: drops and freezes are taken over', () => {

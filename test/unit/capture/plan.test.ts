@@ -34,7 +34,7 @@ test('defaults', () => {
     fanout: undefined,
     pin: undefined,
     ring: { blockBytes: DEFAULT_BLOCK_BYTES, blockCount: DEFAULT_RING_BYTES / DEFAULT_BLOCK_BYTES, blockTimeoutMs: DEFAULT_BLOCK_TIMEOUT_MS },
-    xdp: { mode: 'auto', memoryBytes: DEFAULT_RING_BYTES, chunkBytes: undefined, coalesceMs: 1, busyPollUs: 0 },
+    xdp: { mode: 'auto', memoryBytes: DEFAULT_RING_BYTES, chunkBytes: undefined, coalesceMs: 1, busyPollUs: 0, hints: false },
     exclusive: false,
     otherwise: undefined,
     receiveBufferBytes: DEFAULT_RECEIVE_BUFFER_BYTES,
@@ -116,11 +116,12 @@ describe('xdp', () => {
   })
 
   test('its own options', () => {
-    const { xdp: it } = xdp({ xdpMode: 'generic', chunkBytes: 4096, blockTimeoutMs: 3, busyPollUs: 20 })
-    assert.deepEqual(it, { mode: 'generic', memoryBytes: 64 * MIB, chunkBytes: 4096, coalesceMs: 3, busyPollUs: 20 })
+    const { xdp: it } = xdp({ xdpMode: 'generic', chunkBytes: 4096, blockTimeoutMs: 3, busyPollUs: 20, hardwareHints: true })
+    assert.deepEqual(it, { mode: 'generic', memoryBytes: 64 * MIB, chunkBytes: 4096, coalesceMs: 3, busyPollUs: 20, hints: true })
     refused({ backend: 'xdp', xdpMode: 'offload' }, /xdpMode to be one of auto, zero-copy, native, generic/)
     refused({ backend: 'xdp', chunkBytes: 1024 }, /chunkBytes to be 2048 or 4096/)
     refused({ backend: 'xdp', busyPollUs: -1 }, /busyPollUs/)
+    refused({ backend: 'xdp', hardwareHints: 'yes' }, /hardwareHints to be a boolean/)
     refused({ backend: 'xdp', exclusive: 'yes' }, /exclusive to be a boolean/)
   })
 

@@ -66,7 +66,7 @@ const PLAN: CapturePlan = {
   fanout: { mode: 'cpu', defrag: false, rollover: false },
   pin: undefined,
   ring: { blockBytes: 2 ** 20, blockCount: 128, blockTimeoutMs: 20 },
-  xdp: { mode: 'auto', memoryBytes: 64 * 2 ** 20, chunkBytes: undefined, coalesceMs: 1, busyPollUs: 0 },
+  xdp: { mode: 'auto', memoryBytes: 64 * 2 ** 20, chunkBytes: undefined, coalesceMs: 1, busyPollUs: 0, hints: false },
   exclusive: false,
   otherwise: undefined,
   receiveBufferBytes: 64 * 2 ** 20,
@@ -147,12 +147,25 @@ test('events', () => {
   assert.deepEqual(eventLines({ type: 'worker-replaced', interface: 'eth0', worker: 1, error }), [
     'ringtap: worker 1 of eth0 was replaced: handler packet() of worker 1 threw Error: no',
   ])
-  const xdp = { type: 'xdp', interface: 'eth0', mode: 'native', queues: 4, served: 2, chunkBytes: 2048, chunks: 32768, hugepages: true } as const
+  const xdp = {
+    type: 'xdp',
+    interface: 'eth0',
+    mode: 'native',
+    queues: 4,
+    served: 2,
+    chunkBytes: 2048,
+    chunks: 32768,
+    hugepages: true,
+    hardwareHints: [],
+  } as const
   assert.deepEqual(eventLines({ ...xdp, tried: [{ mode: 'zero-copy', reason: 'bind: EOPNOTSUPP, not supported' }], multiBuffer: false }), [
     'ringtap: eth0: no zero-copy (bind: EOPNOTSUPP, not supported); AF_XDP in native mode, 2 of 4 receive queues, 32768 chunks of 2 KiB each, longer packets dropped, huge pages',
   ])
   assert.deepEqual(eventLines({ ...xdp, tried: [], multiBuffer: true, hugepages: false, queues: 1, served: 1 }), [
     'ringtap: eth0: AF_XDP in native mode, 1 of 1 receive queue, 32768 chunks of 2 KiB each, longer packets whole',
+  ])
+  assert.deepEqual(eventLines({ ...xdp, tried: [], multiBuffer: true, hugepages: false, hardwareHints: ['timestamp', 'vlan'] }), [
+    'ringtap: eth0: AF_XDP in native mode, 2 of 4 receive queues, 32768 chunks of 2 KiB each, longer packets whole, time stamps of the NIC, VLAN tags that the NIC takes out',
   ])
   assert.deepEqual(eventLines({ type: 'warning', message: 'smaller', hint: 'try less' }), ['ringtap: warning: smaller', '  try less'])
   assert.deepEqual(eventLines({ type: 'warning', message: 'smaller' }), ['ringtap: warning: smaller'])

@@ -20,6 +20,7 @@ Commands:
   capture     capture packets: a line a second, a summary at the end
   interfaces  list interfaces: state, addresses, driver, speed, queues
   rate        packets and bits a second from the interface's own counters
+  count       count packets in the kernel by protocol, at rates that no capture keeps up with
   flood       make a flood on a veth interface, in the kernel
   bench       the ladder: every way to capture, under a flood, on this machine
 

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { parseArguments } from '#src/cli/parse.js'
 import { findCommand, type OptionRow } from '#src/cli/table.js'
 import { FANOUT_MODE_NAMES, KINDS } from '#src/cli/units.js'
-import { BACKENDS, FANOUT_MODES, planCapture, XDP_MODES } from '#src/index.js'
+import { BACKENDS, COUNT_CLASSES, COUNT_MODES, countInKernel, FANOUT_MODES, planCapture, XDP_MODES } from '#src/index.js'
 
 const MACHINE = { pageSize: 4096, cpus: [0, 1], availableMemoryBytes: 2 ** 40 }
 
@@ -41,6 +41,7 @@ test("the defaults that the help shows are the library's", () => {
 test("the words of an option are the library's", () => {
   assert.deepEqual(row('capture', 'backend').values, BACKENDS)
   assert.deepEqual(row('capture', 'xdp-mode').values, XDP_MODES)
+  assert.deepEqual(row('count', 'xdp-mode').values, ['auto', ...COUNT_MODES])
   assert.deepEqual(FANOUT_MODE_NAMES, FANOUT_MODES)
 })
 
@@ -58,6 +59,19 @@ test('every option that the library has a name for is one that the library knows
       }
     }, name)
   }
+})
+
+test('count has an option for all that countInKernel takes, and its help a word for every class', () => {
+  const command = findCommand('count')
+  assert.throws(
+    () => countInKernel({ interface: 'eth0', nonsense: true } as Parameters<typeof countInKernel>[0]),
+    (error) => {
+      const known = /options: (.*)$/.exec((error as { hint?: string }).hint ?? '')?.[1]?.split(', ')
+      assert.deepEqual(known?.sort(), (command?.options ?? []).flatMap(({ api }) => api ?? []).sort())
+      return true
+    },
+  )
+  for (const name of COUNT_CLASSES) assert.match(command?.doc.join(' ') ?? '', new RegExp(`\\b${name}\\b`))
 })
 
 test('a command line with every option of a command is understood', () => {
@@ -78,7 +92,7 @@ test('a command line with every option of a command is understood', () => {
     fanout: 'hash',
     json: '1',
   }
-  for (const command of ['capture', 'interfaces', 'rate', 'flood', 'bench']) {
+  for (const command of ['capture', 'interfaces', 'rate', 'count', 'flood', 'bench']) {
     const argv = (findCommand(command)?.options ?? []).flatMap(({ name, kind, values }) =>
       kind === 'flag' ? [`--${name}`] : [`--${name}`, kind === 'enum' ? (values?.[0] ?? '') : (samples[kind] ?? '')],
     )

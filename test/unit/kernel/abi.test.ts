@@ -13,12 +13,15 @@ import { fileURLToPath } from 'node:url'
 /** The headers of each abi file. A new file needs a line here. */
 const HEADERS: Readonly<Record<string, readonly string[]>> = {
   'bpf.ts': ['linux/bpf.h'],
+  'btf.ts': ['linux/btf.h'],
   'ebpf.ts': ['linux/bpf.h'],
   'ethtool.ts': ['linux/ethtool.h'],
   'filter.ts': ['linux/bpf_common.h', 'linux/filter.h'],
+  'genetlink.ts': ['linux/genetlink.h'],
   'if.ts': ['sys/socket.h', 'linux/if.h', 'linux/sockios.h'],
   'if_packet.ts': ['linux/if_packet.h'],
   'if_xdp.ts': ['linux/if_xdp.h', 'linux/bpf.h'],
+  'netdev.ts': ['linux/netdev.h'],
   'netlink.ts': ['sys/socket.h', 'linux/netlink.h'],
   'process.ts': [
     'sys/mman.h',
@@ -102,6 +105,11 @@ const INTERNAL: Readonly<Record<string, readonly [value: number, source: string]
 /** What headers older than this do not have yet: there, and only there, it is not compared. */
 const SINCE: Readonly<Record<string, readonly [major: number, minor: number]>> = {
   BPF_F_XDP_DEV_BOUND_ONLY: [6, 3],
+  NETDEV_A_DEV_IFINDEX: [6, 3],
+  NETDEV_A_DEV_XDP_RX_METADATA_FEATURES: [6, 7],
+  NETDEV_CMD_DEV_GET: [6, 3],
+  NETDEV_XDP_RX_METADATA_TIMESTAMP: [6, 7],
+  NETDEV_XDP_RX_METADATA_VLAN_TAG: [6, 8],
   PACKET_FANOUT_FLAG_IGNORE_OUTGOING: [6, 2],
   TP_STATUS_GSO_TCP: [6, 3],
   XDP_PKT_CONTD: [6, 6],
@@ -157,7 +165,8 @@ function compare(file: string, headers: readonly string[], exported: Record<stri
     '#include <stddef.h>',
     '#include <stdio.h>',
     '#include <linux/version.h>',
-    ...headers.map((header) => `#include <${header}>`),
+    // One that older headers lack is left out; what would be read from it is in SINCE, or does not compile.
+    ...headers.flatMap((header) => [`#if __has_include(<${header}>)`, `#include <${header}>`, '#endif']),
     'int main(void) {',
     ...statements(file, exported, expected),
     'return 0;',

@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
-import { BPF_ATTR_INFO, BPF_ATTR_LINK_CREATE, BPF_PROG_INFO } from '#src/kernel/abi/bpf.js'
+import { BPF_ATTR_INFO, BPF_ATTR_LINK_CREATE, BPF_LINK_INFO, BPF_PROG_INFO } from '#src/kernel/abi/bpf.js'
 import { attachXdp, findLinkHolder } from '#src/kernel/bpf-link.js'
 import { Descriptor } from '#src/kernel/descriptor.js'
 import { u32 } from '#src/kernel/netlink.js'
@@ -106,6 +106,26 @@ describe('attachXdp', () => {
     kernel.fail('bpf', EINVAL)
     xdp.detach()
     assert.deepEqual(kernel.openDescriptors, [])
+  })
+
+  test('what it is attached to', () => {
+    const kernel = fakeKernel()
+    const memory = bpfMemory(kernel)
+    let index = 7
+    kernel.answer('bpf', (command, attributes) => {
+      if (command !== GET_INFO) return 41
+      const view = new DataView(attributes.buffer)
+      assert.deepEqual([view.getUint32(BPF_ATTR_INFO.bpf_fd, true), view.getUint32(BPF_ATTR_INFO.info_len, true)], [41, BPF_LINK_INFO.sizeof])
+      const info = memory.at(attributes, BPF_ATTR_INFO.info) as Uint8Array
+      new DataView(info.buffer).setUint32(BPF_LINK_INFO.xdp_ifindex, index, true)
+      return 0
+    })
+    const xdp = attach(kernel)
+    assert.equal(xdp.attachedTo(), 7)
+    index = 0
+    assert.equal(xdp.attachedTo(), 0)
+    kernel.fail('bpf', EINVAL)
+    assert.throws(() => xdp.attachedTo(), { message: 'eth1: bpf(BPF_OBJ_GET_INFO_BY_FD, link): EINVAL (invalid argument)' })
   })
 
   test('EBUSY without a program is waited for', () => {

@@ -42,6 +42,7 @@ class Reader {
       geometry: kernel.geometry,
       snapLengthBytes: 262_144,
       lengthsOnly: false,
+      hints: false,
       interfaceIndex: INTERFACE_INDEX,
       macAddress: MAC,
       ...options,
@@ -717,12 +718,28 @@ describe('another reader takes over', () => {
     kernel.flush()
     // It has moved addresses over tags: nobody can read these packets again.
     assert.equal(reader.receiver.peek()?.packetCount, 5)
-    const heir = new Reader(kernel)
-    assert.equal(heir.receiver.peek()?.packetCount, 5)
-    heir.receiver.release()
+    // What comes while nobody reads was in no hand.
     for (const frame of frames.slice(5)) kernel.receive(frame)
     kernel.flush()
+    const heir = new Reader(kernel)
+    assert.equal(heir.receiver.passBy(reader.receiver.taken), 5)
+    assert.equal(heir.receiver.taken, 0)
     assertSeen(heir.drain().flat(), frames.slice(5))
+    assert.equal(kernel.chunks, GEOMETRY.chunkCount)
+  })
+
+  test('a block of packets of several descriptors is passed by, descriptors and packets each counted as such', () => {
+    const reader = Reader.open(GEOMETRY, {}, 2 ** 32 - 5)
+    const { kernel } = reader
+    for (const length of [60, 4000]) kernel.receive(ethernet(1, length))
+    kernel.flush()
+    assert.equal(reader.receiver.peek()?.packetCount, 2)
+    assert.equal(reader.receiver.taken, 4)
+    for (const frame of frames) kernel.receive(frame)
+    kernel.flush()
+    const heir = new Reader(kernel)
+    assert.equal(heir.receiver.passBy(4), 2)
+    assertSeen(heir.drain().flat(), frames)
     assert.equal(kernel.chunks, GEOMETRY.chunkCount)
   })
 
