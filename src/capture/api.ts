@@ -141,7 +141,7 @@ export interface Drops {
   handler: number
   /** Given up by the loss policy of `packets()`. */
   consumer: number
-  /** In the ring or the socket when the capture ended before they were read: after `count`, or an error. */
+  /** In the ring or the socket when the capture ended before they were read: after `count`, or an error. With `workerRestarts` also what a worker that died had in hand and not counted. */
   unread: number
 }
 

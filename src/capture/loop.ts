@@ -179,6 +179,10 @@ export class Loop {
   }
 
   #count(block: Block, limit: number): void {
+    if (limit === block.packetCount && block.totalBytes >= 0) {
+      this.#add(limit, block.totalBytes, block.totalTruncated)
+      return
+    }
     const words = block.words32
     let at = block.firstOffset >>> 2
     let bytes = 0

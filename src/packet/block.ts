@@ -20,6 +20,9 @@ export class Block implements BlockView {
   clock: 'kernel' | 'batch' = 'kernel'
   packetCount = 0
   firstOffset = 0
+  /** Bytes on the wire of all its packets, and how many of them are cut, where the source has them at hand; else -1. */
+  totalBytes = -1
+  totalTruncated = -1
 
   /** `offset` and `length` must be multiples of 8. */
   constructor(buffer: ArrayBuffer, offset: number, length: number) {

@@ -292,7 +292,9 @@ export class PacketSockets {
       const code = assemble(fanoutProgram(this.sockets.length, randomBytes(8).readBigUInt64LE()))
       // The group keeps the program.
       using program = loadProgram(kernel, { name: 'ringtap_fanout', type: 'socket_filter', code })
-      this.#set('setsockopt(PACKET_FANOUT_DATA, program)', () => setInt(kernel, this.sockets[0]?.descriptor.fd ?? -1, SOL_PACKET, PACKET_FANOUT_DATA, program.fd))
+      this.#set('setsockopt(PACKET_FANOUT_DATA, program)', () =>
+        setInt(kernel, this.sockets[0]?.descriptor.fd ?? -1, SOL_PACKET, PACKET_FANOUT_DATA, program.fd),
+      )
     }
   }
 

@@ -231,19 +231,24 @@ export class XdpSockets {
    */
   look(): CaptureError | undefined {
     if (this.control.fd < 0) return undefined
-    if (this.#link?.attachedTo() === 0 && interfaceName(this.#kernel, this.control.fd, this.identity.index) !== undefined) {
+    const isOff = this.#link?.attachedTo() === 0
+    // NB: after it: an interface that goes loses its name first, then its program. Workers tell of that.
+    const name = interfaceName(this.#kernel, this.control.fd, this.identity.index)
+    if (name === undefined) return undefined
+    if (isOff) {
       return new CaptureError('XDP_REFUSED', `${this.#spec.interfaceName}: the capture's XDP program was taken off the interface`, {
         hint: 'by bpftool link detach or the like: packets that came since then went to the stack',
       })
     }
-    this.#lookAtQueues()
+    this.#lookAtQueues(name)
     return undefined
   }
 
-  #lookAtQueues(): void {
-    const queues = this.#countQueues()
-    if (queues === this.#lastQueues) return
-    const { interfaceName: name, warn } = this.#spec
+  #lookAtQueues(name: string): void {
+    // NB: nothing that wants the interface's namespace, or may throw: a timer calls.
+    const queues = channelsOf(this.#kernel, this.control, name)?.rx
+    if (queues === undefined || queues === this.#lastQueues) return
+    const { warn } = this.#spec
     const before = this.#lastQueues
     this.#lastQueues = queues
     const { served } = this.inForce

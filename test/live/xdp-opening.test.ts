@@ -29,7 +29,7 @@ function failing(n: number, errno: number): Kernel & { failed: string | undefine
   return kernel
 }
 
-function specOf(end: TestbedEnd, warnings: string[]): XdpSpec {
+function specOf(end: TestbedEnd, warnings: string[], hints: boolean): XdpSpec {
   return {
     interfaceName: end.interface,
     mode: 'auto',
@@ -39,20 +39,20 @@ function specOf(end: TestbedEnd, warnings: string[]): XdpSpec {
     promiscuous: true,
     exclusive: false,
     busyPollUs: 20,
-    hints: false,
+    hints,
     maxWorkers: 256,
     report: () => {},
     warn: (message) => warnings.push(message),
   }
 }
 
-for (const errno of [ENOMEM, EPERM, EINVAL]) {
-  live(`each call in turn fails with errno ${errno}`, (t) => {
+for (const [errno, hints] of [ENOMEM, EPERM, EINVAL].flatMap((it) => [[it, false] as const, [it, true] as const])) {
+  live(`each call in turn fails with errno ${errno}${hints ? ', with hints' : ''}`, (t) => {
     using testbed = createTestbed()
     using namespace = openNamespace(openKernel(), testbed.receiver.netns)
     const open = (kernel: Kernel) =>
       withNamespace(openKernel(), namespace, () => {
-        using sockets = XdpSockets.prepare(kernel, specOf(testbed.receiver, []))
+        using sockets = XdpSockets.prepare(kernel, specOf(testbed.receiver, [], hints))
         sockets.start()
         return sockets.inForce.mode
       })

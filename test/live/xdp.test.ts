@@ -2,11 +2,11 @@
 import assert from 'node:assert/strict'
 import { describe } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { assemble, exit, alu } from '#src/bpf/ebpf.js'
+import { alu, assemble, exit } from '#src/bpf/ebpf.js'
 import type { CaptureEvent, CaptureOptions } from '#src/capture/api.js'
 import { openCapture } from '#src/capture/open.js'
 import { packets } from '#src/capture/packets.js'
-import { CaptureError } from '#src/errors.js'
+import type { CaptureError } from '#src/errors.js'
 import { attachXdp } from '#src/kernel/bpf-link.js'
 import { loadProgram } from '#src/kernel/bpf-program.js'
 import { openControlSocket } from '#src/kernel/ethtool.js'
@@ -167,7 +167,8 @@ describe('what it takes and what it leaves', () => {
       const summary = await capture.stop()
       assertAccount(summary, frames.length)
       assert.deepEqual([summary.packets, summary.truncated], [frames.length, 0])
-      for (const [i, frame] of frames.entries()) assert.deepEqual(Buffer.from(collected[i]?.frame ?? []), Buffer.from(frame), `frame ${i} of ${frame.length} bytes`)
+      for (const [i, frame] of frames.entries())
+        assert.deepEqual(Buffer.from(collected[i]?.frame ?? []), Buffer.from(frame), `frame ${i} of ${frame.length} bytes`)
     }
     using testbed = createTestbed({ mtu: 9000 })
     using sender = new RawSender(testbed.sender)

@@ -168,7 +168,13 @@ test('docs/library.md has every option, with its default', () => {
 test('docs/library.md has every backend, fanout mode, event and field', () => {
   const rows: Record<string, readonly string[]> = {
     'Several workers: fanout': FANOUT_MODES,
-    'Interface life and events': keys<CaptureEvent['type']>({ 'interface-down': true, 'interface-up': true, 'worker-replaced': true, xdp: true, warning: true }),
+    'Interface life and events': keys<CaptureEvent['type']>({
+      'interface-down': true,
+      'interface-up': true,
+      'worker-replaced': true,
+      xdp: true,
+      warning: true,
+    }),
     Handlers: keys<Exclude<keyof PacketView, 'copy' | 'copyInto'>>({
       bytes: true,
       offset: true,
@@ -189,7 +195,17 @@ test('docs/library.md has every backend, fanout mode, event and field', () => {
       rxhash: true,
     }),
     Counters: [
-      ...keys<keyof Drops>({ ring: true, socket: true, fillRing: true, rxRing: true, oversize: true, redirect: true, handler: true, consumer: true, unread: true }),
+      ...keys<keyof Drops>({
+        ring: true,
+        socket: true,
+        fillRing: true,
+        rxRing: true,
+        oversize: true,
+        redirect: true,
+        handler: true,
+        consumer: true,
+        unread: true,
+      }),
       'freezes',
       'truncated',
       'passed',

@@ -17,6 +17,7 @@ import {
 } from '#src/ring/umem.js'
 import { XskConsumer, XskProducer } from '#src/ring/xsk-ring.js'
 import { seededRandom } from '../../support/random.js'
+import { type Hints, hintsOf } from '../../support/xsk-hints.js'
 import { ADDRESS_BYTES, KernelXsk } from '../../support/xsk-memory.js'
 
 const MAC = Uint8Array.of(0x02, 0x11, 0x22, 0x33, 0x44, 0x55)
@@ -662,6 +663,7 @@ describe('lengths only', () => {
       lengthsOf(block),
       lengths.map((length) => [Math.min(length, 1000), length]),
     )
+    assert.deepEqual([block.totalBytes, block.totalTruncated], [lengths.reduce((a, b) => a + b), 3])
     assert.deepEqual(new Uint8Array(kernel.umem), before)
     receiver.release()
     assert.equal(kernel.chunks, geometry.chunkCount)
@@ -759,6 +761,258 @@ describe('another reader takes over', () => {
       kernel.flush()
       assertSeen(heir.drain().flat(), frames)
       assert.equal(kernel.chunks, GEOMETRY.chunkCount - frames.length)
+    }
+  })
+})
+
+describe('hints of the driver', () => {
+  const OPTIONS = { hints: true }
+  const CLOCK = { seconds: 1_700_000_000, nanoseconds: 5 }
+  const TAG = { tpid: 0x88a8, tci: 0xa064 }
+  const STAMP = 1_800_000_000_123_456_789n
+
+  /** Packets of a block with whose clock stamped them, and when. */
+  function stamped(block: Block) {
+    const view = new BlockPacketView()
+    view.enter(block)
+    let header = block.firstOffset
+    return packetsOf(block).map((packet) => {
+      view.header = header
+      header += block.words32[header / 4]
+      const { seconds, nanoseconds, timestampSource } = view
+      return { ...packet, seconds, nanoseconds, timestampSource }
+    })
+  }
+
+  /** What a packet socket shows of a frame that the NIC has taken a tag out of (__netif_receive_skb_core of Linux 6.18). */
+  function seenWith(frame: Uint8Array, { timestamp, tag }: Hints) {
+    const time =
+      timestamp === undefined || timestamp === 0n
+        ? { ...CLOCK, timestampSource: 'batch' }
+        : { seconds: Number((timestamp / 10n ** 9n) & 0xffff_ffffn), nanoseconds: Number(timestamp % 10n ** 9n), timestampSource: 'hardware' }
+    if (tag === undefined) return { ...asPacketSocketSees(frame), ...time }
+    const [bytes, wire] = [new DataView(new ArrayBuffer(4)), new Uint8Array(frame.length + 4)]
+    bytes.setUint16(0, tag.tpid)
+    bytes.setUint16(2, tag.tci)
+    wire.set(frame.subarray(0, 12))
+    wire.set(new Uint8Array(bytes.buffer), 12)
+    wire.set(frame.subarray(12), 16)
+    // Whatever TPID the NIC knows, the frame is seen as one with that tag, here by the way of one that the kernel knows.
+    const known = wire.slice()
+    new DataView(known.buffer).setUint16(12, 0x8100)
+    return { ...asPacketSocketSees(known), frame: wire, vlanTpid: tag.tpid, ...time }
+  }
+
+  function receiveAll(reader: Reader, packets: readonly (readonly [frame: Uint8Array, hints: Hints | undefined])[]) {
+    for (const [frame, hints] of packets) assert.ok(reader.kernel.receive(frame, undefined, hints === undefined ? undefined : hintsOf(hints)))
+    reader.kernel.flush()
+    const seen: ReturnType<typeof stamped> = []
+    for (;;) {
+      Object.assign(reader.receiver, CLOCK)
+      const block = reader.receiver.peek()
+      if (block === undefined) return seen
+      seen.push(...stamped(block))
+      reader.receiver.release()
+      reader.kernel.sync()
+    }
+  }
+
+  test('the time of the NIC, to the nanosecond, whatever it says; 0 is none', (t) => {
+    const random = seededRandom(t)
+    const reader = Reader.open({ chunkBytes: 2048, chunkCount: 4096, multiBuffer: false }, OPTIONS)
+    const edges = [0n, 1n, 10n ** 9n, STAMP, 2n ** 31n, 2n ** 32n, 2n ** 47n, 2n ** 48n, 2n ** 53n, 2n ** 63n, 2n ** 64n - 1n, 2n ** 32n * 10n ** 9n]
+    const seconds = Array.from({ length: 1000 }, () => BigInt(random.word()) * 10n ** 9n)
+    const anything = Array.from({ length: 2000 }, () => (BigInt(random.word()) << 32n) | BigInt(random.word()))
+    const words = [0n, 1n, 0xffffn, 0xffff_ffffn, 0xffff_0000n, 0x8000_0000n]
+    const values = [...edges, ...seconds, ...words.flatMap((high) => words.map((low) => (high << 32n) | low)), ...anything]
+    const timestamps = values.flatMap((value) => [value - 1n, value, value + 1n]).map((value) => BigInt.asUintN(64, value))
+    const frame = ethernet(1, 60)
+    const seen = receiveAllInTurn(reader, timestamps, frame)
+    timestamps.forEach((timestamp, i) => {
+      const { seconds, nanoseconds, timestampSource } = seenWith(frame, { timestamp })
+      assert.deepEqual([seen[i].seconds, seen[i].nanoseconds, seen[i].timestampSource], [seconds, nanoseconds, timestampSource], `${timestamp}`)
+    })
+    assert.ok(timestamps.length > 9000)
+    assert.deepEqual(new Set(seen.map(({ timestampSource }) => timestampSource)), new Set(['hardware', 'batch']))
+  })
+
+  function receiveAllInTurn(reader: Reader, timestamps: readonly bigint[], frame: Uint8Array) {
+    const seen: ReturnType<typeof stamped> = []
+    for (let from = 0; from < timestamps.length; from += 4000) {
+      seen.push(
+        ...receiveAll(
+          reader,
+          timestamps.slice(from, from + 4000).map((timestamp) => [frame, { timestamp }] as const),
+        ),
+      )
+    }
+    return seen
+  }
+
+  test('the tag that the NIC took out, and where the frame has another one, that stays in it', () => {
+    const reader = Reader.open({ ...GEOMETRY, chunkCount: 64 }, OPTIONS)
+    const inner = [{ tpid: 0x8100, tci: 9 }]
+    const frames = [
+      ethernet(1, 60),
+      ethernet(2, 61, { to: MAC }),
+      ethernet(3, 64, { tags: inner }),
+      ethernet(4, 68, { tags: [...inner, ...inner] }),
+      ethernet(5, 1790, { tags: inner }),
+      ethernet(6, 9000),
+      ethernet(7, 9018, { tags: inner }),
+      ethernet(8, 60, { protocol: 38 }),
+      ethernet(9, 64, { protocol: 38, tags: inner }),
+      ethernet(10, 14),
+      ethernet(11, 18, { tags: inner }),
+    ]
+    const hints: Hints[] = [
+      { tag: TAG },
+      { tag: TAG, timestamp: STAMP },
+      { tag: { tpid: 0x8100, tci: 0 } },
+      { tag: { tpid: 0x9100, tci: 0xffff } },
+      { timestamp: STAMP },
+      {},
+    ]
+    for (const hint of hints) {
+      const packets = frames.map((frame) => [frame, hint] as const)
+      const expected = frames.map((frame) => seenWith(frame, hint))
+      // Each chunk more than once: what one packet leaves behind is nothing to the next.
+      for (let round = 0; round < 5; round++) assert.deepEqual(receiveAll(reader, packets), expected, JSON.stringify(hint.tag))
+    }
+  })
+
+  test('as its own packet socket would show it', () => {
+    const frame = ethernet(3, 64, { tags: [{ tpid: 0x8100, tci: 9 }] })
+    const [seen] = receiveAll(Reader.open(GEOMETRY, OPTIONS), [[frame, { tag: TAG }]])
+    const { hasVlan, vlanTci, vlanTpid, protocol, capturedLength, wireLength } = seen
+    assert.deepEqual([hasVlan, vlanTci, vlanTpid, protocol, capturedLength, wireLength], [true, 0xa064, 0x88a8, 0x8100, 64, 64])
+    assert.equal(
+      Buffer.from(seen.frame.subarray(12, 24)).toString('hex'),
+      `88a8a064${'81000009'}${'0800'}${Buffer.from(frame.subarray(18, 20)).toString('hex')}`,
+    )
+  })
+
+  test('a snap length counts without the tag, as ever', () => {
+    const reader = Reader.open(GEOMETRY, { ...OPTIONS, snapLengthBytes: 100 })
+    const tags = [{ tpid: 0x8100, tci: 9 }]
+    const lengths = (frame: Uint8Array) => receiveAll(reader, [[frame, { tag: TAG }]]).map(({ capturedLength, wireLength }) => [capturedLength, wireLength])
+    assert.deepEqual(lengths(ethernet(1, 101)), [[100, 101]])
+    // The inner tag is a part of the frame again.
+    for (const length of [99, 100, 101, 104, 105]) assert.deepEqual(lengths(ethernet(1, length, { tags })), [[Math.min(length, 100), length]])
+  })
+
+  test('a packet without is not given those of the one before in its chunk', () => {
+    const reader = Reader.open({ ...GEOMETRY, chunkCount: 4 }, OPTIONS)
+    const frame = ethernet(1, 60)
+    for (let round = 0; round < 6; round++) {
+      assert.deepEqual(
+        receiveAll(
+          reader,
+          Array.from({ length: 3 }, () => [frame, { timestamp: STAMP, tag: TAG }] as const),
+        ).map(({ timestampSource, hasVlan }) => [timestampSource, hasVlan]),
+        Array.from({ length: 3 }, () => ['hardware', true]),
+      )
+      for (let again = 0; again < 2; again++) {
+        assert.deepEqual(
+          receiveAll(
+            reader,
+            Array.from({ length: 4 }, () => [frame, undefined] as const),
+          ),
+          Array.from({ length: 4 }, () => seenWith(frame, {})),
+        )
+      }
+    }
+  })
+
+  test('nor those of a packet that was passed by', () => {
+    const reader = Reader.open({ ...GEOMETRY, chunkCount: 4 }, OPTIONS)
+    const { kernel } = reader
+    for (let i = 0; i < 4; i++) kernel.receive(ethernet(i, 60), undefined, hintsOf({ timestamp: STAMP, tag: TAG }))
+    kernel.flush()
+    const heir = new Reader(kernel, OPTIONS)
+    assert.equal(heir.receiver.passBy(4), 4)
+    const frame = ethernet(9, 60)
+    assert.deepEqual(
+      receiveAll(
+        heir,
+        Array.from({ length: 4 }, () => [frame, undefined] as const),
+      ),
+      Array.from({ length: 4 }, () => seenWith(frame, {})),
+    )
+  })
+
+  test('nor does it matter where only lengths are read', () => {
+    const reader = Reader.open(GEOMETRY, { ...OPTIONS, lengthsOnly: true })
+    const { kernel } = reader
+    for (let i = 0; i < 4; i++) kernel.receive(ethernet(i, 60), undefined, hintsOf({ timestamp: STAMP }))
+    kernel.flush()
+    const heir = new Reader(kernel, reader.options)
+    assert.equal(heir.receiver.passBy(4), 4)
+    for (let i = 0; i < 12; i++) kernel.receive(ethernet(i, 60 + i), undefined, hintsOf({ timestamp: STAMP }))
+    kernel.flush()
+    const { words32, packetCount } = heir.receiver.peek() as Block
+    const walked: number[] = []
+    for (let at = 0; walked.length < packetCount; at += words32[at] / 4) walked.push(words32[at + TPACKET3_HDR.tp_len / 4])
+    assert.deepEqual(
+      walked,
+      Array.from({ length: 12 }, (_, i) => 60 + i),
+    )
+  })
+
+  test('what only looks like hints is none', () => {
+    const reader = Reader.open(GEOMETRY, OPTIONS)
+    const frame = ethernet(1, 60)
+    const hints = hintsOf({ timestamp: STAMP, tag: TAG })
+    for (const [at, bits] of [0, 1, 14, 15].flatMap((at) => [1, 2, 4, 8, 16, 32, 64, 128].map((bits) => [at, bits] as const))) {
+      // The two bits that say which of them are there.
+      if (at === 14 && bits < 4) continue
+      const forged = hints.slice()
+      forged[at] ^= bits
+      assert.ok(reader.kernel.receive(frame, undefined, forged))
+      reader.kernel.flush()
+      const block = reader.receiver.peek() as Block
+      assert.deepEqual(packetsOf(block), [asPacketSocketSees(frame)], `byte ${at}, ${bits}`)
+      assert.equal(stamped(block)[0]?.timestampSource, 'batch')
+      reader.receiver.release()
+    }
+  })
+
+  test('who does not want them leaves them alone', () => {
+    for (const options of [{ hints: false }, { hints: true, lengthsOnly: true }]) {
+      const reader = Reader.open(GEOMETRY, options)
+      const hints = hintsOf({ timestamp: STAMP, tag: TAG })
+      reader.kernel.receive(ethernet(1, 60), undefined, hints)
+      reader.kernel.flush()
+      const block = reader.receiver.peek() as Block
+      assert.equal(block.packetCount, 1)
+      if (options.lengthsOnly !== true) assert.deepEqual(packetsOf(block), [asPacketSocketSees(ethernet(1, 60))])
+      assert.deepEqual(new Uint8Array(reader.kernel.umem, 258 - hints.length, hints.length), hints)
+    }
+  })
+
+  test('random packets with random hints, among them packets of several descriptors, in blocks that end anywhere', (t) => {
+    const random = seededRandom(t)
+    for (let run = 0; run < 30; run++) {
+      const reader = Reader.open({ chunkBytes: random.pick([2048, 4096]), chunkCount: 256, multiBuffer: true }, OPTIONS)
+      const expected: object[] = []
+      const seen: object[] = []
+      for (let step = 0; step < 20; step++) {
+        if (random.oneIn(4)) reader.kernel.park(random.between(1, 8))
+        const packets = Array.from({ length: random.between(1, 40) }, () => {
+          const tags = random.pick([[], [{ tpid: random.pick([0x8100, 0x88a8]), tci: random.word() & 0xffff }]])
+          const frame = ethernet(random.word(), random.between(60, random.oneIn(8) ? 9000 : 200), { tags, to: random.pick([MAC, OTHER_MAC]) })
+          const hints: Hints = {
+            ...(random.oneIn(2) ? { timestamp: (BigInt(random.word()) << 32n) | BigInt(random.word()) } : {}),
+            ...(random.oneIn(2) ? { tag: { tpid: random.pick([0x8100, 0x88a8]), tci: random.word() & 0xffff } } : {}),
+          }
+          return [frame, random.oneIn(5) ? undefined : hints] as const
+        })
+        seen.push(...receiveAll(reader, packets))
+        expected.push(...packets.map(([frame, hints]) => seenWith(frame, hints ?? {})))
+      }
+      assert.equal(seen.length, expected.length)
+      for (const [i, packet] of seen.entries()) assert.deepEqual(packet, expected[i], `run ${run}, packet ${i}`)
+      assert.equal(reader.kernel.chunks, 256)
     }
   })
 })
