@@ -2,6 +2,9 @@
 import { IFNAMSIZ, IFREQ, SIOCGIFFLAGS, SIOCGIFHWADDR, SIOCGIFINDEX, SIOCGIFMTU, SIOCGIFNAME } from './abi/if.js'
 import type { Kernel } from './system.js'
 
+/** A millisecond each. */
+const RENAMING_LOOKS = 200
+
 export interface InterfaceIdentity {
   index: number
   /** IFF_UP and the rest of linux/if.h. */
@@ -56,8 +59,13 @@ export function interfaceName(kernel: Kernel, fd: number, index: number): string
 
 /** Flags of an interface found by index; undefined once it is gone. */
 export function interfaceFlags(kernel: Kernel, fd: number, index: number): number | undefined {
-  const name = interfaceName(kernel, fd, index)
-  if (name === undefined) return undefined
-  const ifreq = request(name)
-  return ask(kernel, fd, SIOCGIFFLAGS, ifreq) < 0 ? undefined : ifreq.getUint16(IFREQ.ifr_flags, true)
+  for (let looks = 1; ; looks++) {
+    const name = interfaceName(kernel, fd, index)
+    if (name === undefined) return undefined
+    const ifreq = request(name)
+    if (ask(kernel, fd, SIOCGIFFLAGS, ifreq) >= 0) return ifreq.getUint16(IFREQ.ifr_flags, true)
+    // NB: while it is renamed nothing is found by its old name nor by its new one, for an RCU grace period (dev_change_name).
+    if (looks === RENAMING_LOOKS) return undefined
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1)
+  }
 }

@@ -38,6 +38,7 @@ import { loadProgram } from '../kernel/bpf-program.js'
 import { Descriptor } from '../kernel/descriptor.js'
 import { callFailed, EBUSY, EINVAL, ENOBUFS, ENODEV, ENOSPC, ENOTSUPP, EOPNOTSUPP, EPROTONOSUPPORT, ERANGE, errnoName, errnoText } from '../kernel/errno.js'
 import { channelsOf, rxVlanOffload } from '../kernel/ethtool.js'
+import { stampsArrivals } from '../kernel/hardware-clock.js'
 import { type InterfaceIdentity, interfaceName } from '../kernel/interface.js'
 import { interfaceUse } from '../kernel/interface-use.js'
 import { memlockHint, raiseMemlock } from '../kernel/memlock.js'
@@ -180,6 +181,7 @@ export class XdpSockets {
       for (const message of missingHints(spec.interfaceName, this.#hints?.missing ?? new Map())) spec.warn(message)
       this.#warnOfLongPackets()
       if (!this.inForce.hardwareHints.includes('vlan')) this.#warnOfHiddenTags()
+      if (this.inForce.hardwareHints.includes('timestamp')) this.#warnOfStoppedClock()
       const { queues, served } = this.inForce
       if (served < queues) {
         const named = served + 1 === queues ? `queue ${served}` : `queues ${served} to ${queues - 1}`
@@ -585,7 +587,18 @@ export class XdpSockets {
   #warnOfHiddenTags(): void {
     const { interfaceName, warn } = this.#spec
     if (!rxVlanOffload(this.#kernel, this.control, interfaceName)) return
-    warn(`${interfaceName}: its driver may take VLAN tags out of frames (rxvlan), and XDP does not see them then`, `ethtool -K ${interfaceName} rxvlan off`)
+    const otherwise = this.#spec.hints ? '' : '; or --hardware-hints, where the driver has them'
+    warn(
+      `${interfaceName}: its driver may take VLAN tags out of frames (rxvlan), and XDP does not see them then`,
+      `ethtool -K ${interfaceName} rxvlan off${otherwise}`,
+    )
+  }
+
+  #warnOfStoppedClock(): void {
+    const { interfaceName, warn } = this.#spec
+    if (stampsArrivals(this.#kernel, this.control, interfaceName) !== false) return
+    // Not ours to turn on: it is the whole NIC's, and outlives us.
+    warn(`${interfaceName}: no time stamps from the NIC yet: it is not told to stamp packets (rx_filter none)`, `hwstamp_ctl -i ${interfaceName} -r 1`)
   }
 
   #warnOfLongPackets(): void {

@@ -9,6 +9,7 @@ import { openCaptureWith } from '#src/capture/open.js'
 import { packets } from '#src/capture/packets.js'
 import type { CaptureError } from '#src/errors.js'
 import { BPF_ATTR_PROG_LOAD, BPF_F_XDP_DEV_BOUND_ONLY, BPF_F_XDP_HAS_FRAGS, BPF_LINK_CREATE, BPF_PROG_LOAD } from '#src/kernel/abi/bpf.js'
+import { SIOCGHWTSTAMP } from '#src/kernel/abi/if.js'
 import { EINVAL, EPERM } from '#src/kernel/errno.js'
 import { type Kernel, openKernel } from '#src/kernel/system.js'
 import { createTestbed, startFlood, type Testbed } from '#src/testbed/index.js'
@@ -41,7 +42,8 @@ async function opened(testbed: Testbed, options: Omit<CaptureOptions, 'interface
   const [xdp] = events.flatMap((event) => (event.type === 'xdp' ? [event] : []))
   assert.ok(xdp !== undefined)
   const warnings = events.flatMap((event) => (event.type === 'warning' ? [event.message] : []))
-  return { capture, xdp, warnings }
+  const hints = events.flatMap((event) => (event.type === 'warning' ? [event.hint] : []))
+  return { capture, xdp, warnings, hints }
 }
 
 const hexOf = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex')
@@ -80,10 +82,11 @@ describe('VLAN tags', () => {
     using _tags = tagPacketsOf(testbed.sender)
     const frames = taggedFrames([60, 61, 300, 1514])
     for (const hardwareHints of [true, false]) {
-      const { capture, xdp, warnings } = await opened(testbed, { hardwareHints })
+      const { capture, xdp, warnings, hints } = await opened(testbed, { hardwareHints })
       assert.deepEqual(xdp.hardwareHints, hardwareHints ? ['timestamp', 'vlan'] : [])
       // Nothing is hidden when the driver tells.
       assert.deepEqual(warnings, hardwareHints ? [] : [RXVLAN])
+      if (!hardwareHints) assert.equal(hints[0], 'ethtool -K mirror0 rxvlan off; or --hardware-hints, where the driver has them')
       for (const { frame } of frames) sender.send(frame)
       await caughtUp(capture, frames.length)
       const collected = (await capture.snapshot<Collected[]>()) ?? []
@@ -192,6 +195,17 @@ describe('time stamps', () => {
       else assert.deepEqual([timestampSource, BigInt(seconds) * 10n ** 9n + BigInt(nanoseconds)], ['hardware', stamp], `frame ${i}`)
     }
   })
+})
+
+live('a NIC that is not told to stamp packets: how to tell it', async () => {
+  using testbed = createTestbed()
+  const kernel = openKernel()
+  // What a driver with a clock answers before anybody has asked it for stamps: struct hwtstamp_config stays all zeros.
+  const ioctl: Kernel['ioctl'] = (fd, request, argument) => (request === SIOCGHWTSTAMP ? 0 : kernel.ioctl(fd, request, argument))
+  const { capture, warnings, hints } = await opened(testbed, {}, { ...kernel, ioctl })
+  assert.deepEqual(warnings, ['mirror0: no time stamps from the NIC yet: it is not told to stamp packets (rx_filter none)'])
+  assert.deepEqual(hints, ['hwstamp_ctl -i mirror0 -r 1'])
+  await capture.stop()
 })
 
 /** The kernel, but `refuse` answers an errno for a call of bpf(2) that is to fail. */

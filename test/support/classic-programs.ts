@@ -42,7 +42,7 @@ export function randomProgram(random: Random, options: RandomProgramOptions = {}
         return [random.pick([0x20, 0x28, 0x30]), 0, 0, offset()]
       case 4:
       case 5:
-        return [random.pick([0x40, 0x48, 0x50]), 0, 0, random.oneIn(8) ? random.pick([0xffff_ffff, 0xffff_fff0, 0xfff0_0000, 0x7fff_fff0]) : offset()]
+        return [random.pick([0x40, 0x48, 0x50]), 0, 0, random.oneIn(8) ? random.pick([0xffff_ffff, 0xffff_fff0, 0x7fff_fff0]) : offset()]
       case 6:
         return [0xb1, 0, 0, offset()]
       case 7:
@@ -75,7 +75,7 @@ export function randomProgram(random: Random, options: RandomProgramOptions = {}
       }
       case 14:
         if (options.ancillary !== undefined && random.oneIn(2)) return [random.pick([0x20, 0x28, 0x30]), 0, 0, (-0x1000 + random.pick(options.ancillary)) >>> 0]
-        return random.oneIn(2) ? [0x84, 0, 0, 0] : [0x20, 0, 0, 0xffff_f028]
+        return [0x84, 0, 0, 0]
       case 15:
         if (random.oneIn(4)) return random.oneIn(2) ? [0x16, 0, 0, 0] : [0x06, 0, 0, random.pick([0, 0, 1, 20, 60, 0x7fff_ffff, 0xffff_ffff])]
         return [0x05, 0, 0, Math.min(following - 1, random.between(0, 3))]
@@ -173,7 +173,7 @@ const PRIMITIVES = [
   'ip[9] ^ 0x0f = 9',
   '(ip[8] << 2) - ip[9] > 30',
   'ip[2:2] / 10 = 4',
-  '-ip[8] > 4294967200',
+  '0 - ip[8] > 4294967200',
   'pppoes and ip',
   'pppoes 7',
   'mpls',

@@ -18,7 +18,8 @@ const MACS: readonly Part[] = [
   [1, 0, 0x5e, 0, 0, 5],
   [0x33, 0x33, 0, 0, 0, 1],
 ]
-const ADDRESSES = [0x0a00_0001, 0x0a00_0002, 0xc0a8_0101, 0xffff_ffff, 0xe000_0005, 0x7f00_0001, 0x0808_0808]
+// Not 224.0.0.0/24: behind a byte of ones that is SKF_LL_OFF, for a filter that takes it as an offset.
+const ADDRESSES = [0x0a00_0001, 0x0a00_0002, 0xc0a8_0101, 0xffff_ffff, 0xef00_0005, 0x7f00_0001, 0x0808_0808]
 const ADDRESSES6: readonly Part[] = [
   [0x20, 1, 0xd, 0xb8, ...new Array(11).fill(0), 1],
   [0x20, 1, 0xd, 0xb8, ...new Array(11).fill(0), 2],

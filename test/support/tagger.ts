@@ -7,9 +7,9 @@ import { alu, assemble, call, exit, jumpIf, label, loadAbsolute, toBigEndian } f
 import { BPF_ATTR_LINK_CREATE, BPF_ATTR_PROG_LOAD, BPF_LINK_CREATE, BPF_PROG_LOAD } from '#src/kernel/abi/bpf.js'
 import { newAttributes, setPointer } from '#src/kernel/bpf-call.js'
 import { Descriptor } from '#src/kernel/descriptor.js'
+import { openControlSocket } from '#src/kernel/ethtool.js'
 import { identifyInterface } from '#src/kernel/interface.js'
 import { openNamespace, withNamespace } from '#src/kernel/namespace.js'
-import { openControlSocket } from '#src/kernel/ethtool.js'
 import { openKernel } from '#src/kernel/system.js'
 import type { TestbedEnd } from '#src/testbed/index.js'
 

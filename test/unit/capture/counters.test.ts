@@ -113,6 +113,9 @@ for (const pauseEvery of [1e9, 50]) {
     const memory = countersMemory(2)
     const stop = new SharedArrayBuffer(4)
     const thread = new Worker(new URL('./counters-writer.js', import.meta.url), { workerData: { memory, worker: 1, stop, pauseEvery } })
+    // From the beginning: it may have gone before we ask.
+    const said = once(thread, 'message')
+    const gone = once(thread, 'exit')
     await once(thread, 'online')
     const end = performance.now() + 700
     let reads = 0
@@ -130,8 +133,8 @@ for (const pauseEvery of [1e9, 50]) {
     }
     Atomics.store(new Int32Array(stop), 0, 1)
     Atomics.notify(new Int32Array(stop), 0)
-    const [steps] = await once(thread, 'message')
-    await once(thread, 'exit')
+    const [steps] = await said
+    await gone
     t.diagnostic(`${reads} reads, ${distinct.size} different, of ${steps} sets`)
     assert.ok(distinct.size > 10)
     assert.equal(readCounters(memory, 1)[0], steps * 1_000_003)

@@ -185,7 +185,7 @@ describe('fanout', () => {
     refused({ workers: 2, fanout: { mode: 'hash', program } }, /program/)
   })
   test('what does not go together or does not exist', () => {
-    refused({ workers: 2, fanout: 'round-robin' }, /Expected the option fanout.* to be one of cpu, hash, lb, qm, rnd, rollover, cbpf, got 'round-robin'/)
+    refused({ workers: 2, fanout: 'round-robin' }, /Expected the option fanout.* to be one of cpu, hash, lb, qm, rnd, rollover, cbpf, ebpf, got 'round-robin'/)
     refused({ workers: 2, fanout: { mode: 'rollover', rollover: true } }, /rollover/)
     refused({ workers: 2, fanout: { mode: 'hash', defrag: 'yes' } }, /defrag.*got 'yes'/)
     refused({ workers: 2, fanout: 5 }, /fanout/)

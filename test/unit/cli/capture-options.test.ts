@@ -47,6 +47,18 @@ test('every option has its name in the API', () => {
   )
 })
 
+test('those of AF_XDP, too', () => {
+  assert.deepEqual(options(...'--backend xdp --exclusive --xdp-mode native --chunk 4K --busy-poll 20 --hardware-hints'.split(' ')), {
+    ...PLAIN,
+    backend: 'xdp',
+    exclusive: true,
+    xdpMode: 'native',
+    chunkBytes: 4096,
+    busyPollUs: 20,
+    hardwareHints: true,
+  })
+})
+
 test('a time at a rate', () => {
   assert.deepEqual(options('--ring', '500ms@2Mpps'), { ...PLAIN, ringHold: { ms: 500, packetsPerSecond: 2e6 } })
 })

@@ -68,6 +68,7 @@ test('options that were not given are absent, defaults are there', () => {
       lineBuffered: false,
       listInterfaces: false,
       exclusive: false,
+      hardwareHints: false,
     },
   )
 })

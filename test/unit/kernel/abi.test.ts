@@ -21,6 +21,7 @@ const HEADERS: Readonly<Record<string, readonly string[]>> = {
   'if.ts': ['sys/socket.h', 'linux/if.h', 'linux/sockios.h'],
   'if_packet.ts': ['linux/if_packet.h'],
   'if_xdp.ts': ['linux/if_xdp.h', 'linux/bpf.h'],
+  'net_tstamp.ts': ['linux/net_tstamp.h'],
   'netdev.ts': ['linux/netdev.h'],
   'netlink.ts': ['sys/socket.h', 'linux/netlink.h'],
   'process.ts': [
