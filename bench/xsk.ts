@@ -23,20 +23,13 @@ const CHUNK_BYTES = 2048
 const CHUNKS = { 'in the cache': 512, '64 MiB': 32_768 } as const
 const ROUNDS = 15
 const PACKETS_A_ROUND = 1_000_000
-const TP_LEN = 4
 const HINTS_VALID = (XSK_HINTS.valid - XSK_HINTS.sizeof) / 2
 
 let bytes = 0
 
 function sumLengths(block: Block): void {
-  const words = block.words32
-  let at = block.firstOffset >>> 2
-  let sum = 0
-  for (let i = 0; i < block.packetCount; i++) {
-    sum += words[at + TP_LEN] as number
-    at += (words[at] as number) >>> 2
-  }
-  bytes += sum
+  block.totals?.measure(block.packetCount)
+  bytes += block.totals?.bytes ?? 0
 }
 
 const view = new BlockPacketView()

@@ -6,6 +6,8 @@
 export const CAPTURE_ERROR_CODES = [
   /** An option has a wrong type, range or unit, or contradicts another. */
   'INVALID_OPTION',
+  /** A filter expression is not one, or names what does not exist. */
+  'INVALID_FILTER',
   /** No interface of that name in this network namespace. */
   'NO_SUCH_INTERFACE',
   /** The interface exists but is not up. */

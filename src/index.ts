@@ -5,6 +5,8 @@
  * `ringtap/testbed`, is public; all else is private.
  * @module
  */
+export type { Instruction } from './bpf/classic.js'
+export type { ProgramStyle } from './bpf/classic-text.js'
 export type {
   Backend,
   Capture,
@@ -43,6 +45,11 @@ export { machineFacts, openCapture } from './capture/open.js'
 export { type Packet, type Packets, type PacketsOptions, packets } from './capture/packets.js'
 export { type MachineFacts, planCapture } from './capture/plan.js'
 export { CAPTURE_ERROR_CODES, CaptureError, type CaptureErrorCode, type CaptureErrorOptions } from './errors.js'
+export { type CompiledFilter, compileFilter, type FilterOptions } from './filter/compile.js'
+export { FilterError, underlineError } from './filter/filter-error.js'
+export type { LinkType } from './filter/link-type.js'
+export type { NameTables } from './filter/names.js'
 export { type BlockView, defineHandler, type Handler, type HandlerContext, type PacketView } from './handler.js'
 export type { InterfaceCounters, InterfaceCountersReader, InterfaceScope, NetworkInterface } from './host/interfaces.js'
+export { resolveFilterNames } from './host/name-tables.js'
 export { listInterfaces, openInterfaceCounters } from './host/this-host.js'

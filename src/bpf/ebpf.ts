@@ -45,6 +45,7 @@ import {
   BPF_MUL,
   BPF_NEG,
   BPF_OR,
+  BPF_PSEUDO_KFUNC_CALL,
   BPF_PSEUDO_MAP_FD,
   BPF_PSEUDO_MAP_VALUE,
   BPF_RSH,
@@ -217,6 +218,14 @@ export function call(helper: number): Instruction {
   return instruction(BPF_JMP | BPF_CALL, 'r0', 0, 0, fitting('helper', helper, [0, 2 ** 31 - 1]))
 }
 
+/**
+ * Calls a function of the kernel itself, by its number in the BTF of the running kernel (kernel/btf.ts): registers as for a helper,
+ * but of an int only the lower half of r0 counts. Since Linux 5.13; which programs may call which, the kernel says.
+ */
+export function callKernelFunction(btfId: number): Instruction {
+  return instruction(BPF_JMP | BPF_CALL, 'r0', BPF_PSEUDO_KFUNC_CALL, 0, fitting('kernel function', btfId, [1, 2 ** 31 - 1]))
+}
+
 export function exit(): Instruction {
   return instruction(BPF_JMP | BPF_EXIT, 'r0')
 }
@@ -370,7 +379,7 @@ function instructionText(it: Instruction): string {
     case BPF_JMP:
     case BPF_JMP32:
       if (operation === BPF_JA) return `goto ${distance}`
-      if (operation === BPF_CALL) return `call ${it.immediate}`
+      if (operation === BPF_CALL) return it.source === BPF_PSEUDO_KFUNC_CALL ? `call kernel#${it.immediate}` : `call ${it.immediate}`
       if (operation === BPF_EXIT) return 'exit'
       return `if ${width}${it.destination} ${JUMP_SIGNS[operation]} ${operand} goto ${distance}`
     default:

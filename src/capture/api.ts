@@ -85,6 +85,12 @@ export interface CaptureOptions {
    * on without. Default false.
    */
   hardwareHints?: boolean | undefined
+  /**
+   * Takes only packets that match this expression of pcap-filter(7), tested in the kernel: what does not match is not offered. Names
+   * are looked up when the capture opens. With `xdp` what does not match goes on to the kernel's stack, counted as `filtered`.
+   * Default: every packet.
+   */
+  filter?: string | undefined
   /** Bytes kept of each packet, 1 to 262144. Default 262144. */
   snapLengthBytes?: number | undefined
   /** Take packets that are not for this host as well. Default true. Ends with the process, whatever happens. */
@@ -182,6 +188,8 @@ export interface CaptureCounters extends PacketCounters {
   workers: WorkerCounters[]
   /** Packets of receive queues without a worker, which passed to the kernel's stack instead; `xdp` only. Not part of `offered`. */
   passed: number
+  /** Packets that the filter left to the kernel's stack; `xdp` only, a socket's filter counts none. Not part of `offered`. */
+  filtered: number
   /** Packets that the interfaces themselves lost since the capture began, before any socket saw them: rx_missed_errors and rx_fifo_errors, as tcpdump reports. */
   interfaceDrops: number
 }
@@ -247,6 +255,8 @@ export interface CapturePlan {
   otherwise: CapturePlan | undefined
   receiveBufferBytes: number
   batch: number
+  /** The expression; undefined takes every packet. */
+  filter: string | undefined
   snapLengthBytes: number
   promiscuous: boolean
   direction: Direction | undefined

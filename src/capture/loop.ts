@@ -25,8 +25,9 @@ const POLL_MS = 100
 const STATISTICS_INTERVAL_MS = 100
 /** What is in the ring when a capture is stopped is delivered for so long; the rest is counted as `unread`. */
 const DRAIN_MS = 25
-/** A batch that says that more will come soon: then a reader lets packets gather (`coalesceMs`) instead of waking for each handful. */
-const BUSY_PACKETS = 32
+/** What says that more will come soon: then a reader lets packets gather (`coalesceMs`) instead of waking for each handful. */
+const BUSY_PACKETS_PER_MS = 32
+const BUSY_PACKETS = 8
 /** After so many polls that say ready without a ready block, the ring is searched. */
 const STALL_POLLS = 3
 
@@ -60,8 +61,9 @@ export class Loop {
   /** `#consumed` before the block that has not been released. */
   #released = 0
   #lastStatistics = 0
-  /** Of the last block. */
-  #lastCount = 0
+  /** When the last wait ended, and `#consumed` then. */
+  #awakeSince = 0
+  #consumedBefore = 0
   #stalledPolls = 0
   /** Snapshots. NB: from 0, not from what has been asked so far: that may have been after `ready` and before `run`, and wants an answer. */
   #answered = 0
@@ -91,7 +93,6 @@ export class Loop {
         continue
       }
       const count = block.packetCount
-      this.#lastCount = count
       const granted = budget === undefined ? count : budget.claim(count)
       if (handles) control.markBlockInHand(source.inHand())
       const now = this.#deliver(block, granted)
@@ -179,8 +180,10 @@ export class Loop {
   }
 
   #count(block: Block, limit: number): void {
-    if (limit === block.packetCount && block.totalBytes >= 0) {
-      this.#add(limit, block.totalBytes, block.totalTruncated)
+    const { totals } = block
+    if (totals !== undefined) {
+      totals.measure(limit)
+      this.#add(limit, totals.bytes, totals.truncated)
       return
     }
     const words = block.words32
@@ -266,14 +269,20 @@ export class Loop {
     counters.publish()
     const error = source.takeError()
     if (error !== 0) watch.socketError(-error)
-    if (source.coalesceMs > 0 && this.#lastCount >= BUSY_PACKETS) {
-      // Not asked about the socket, the kernel wakes nobody for every few packets: on two cores that is worth 40 % of the rate.
-      this.#lastCount = 0
-      if (kernel.poll(this.#wakeOnly, 1, source.coalesceMs) > 0) kernel.read(wakeFd, this.#wake)
-      watch.tick()
-      return
+    if (source.coalesceMs > 0) {
+      const consumed = this.#consumed - this.#consumedBefore
+      const isBusy = consumed >= BUSY_PACKETS && consumed >= BUSY_PACKETS_PER_MS * (now - this.#awakeSince)
+      this.#consumedBefore = this.#consumed
+      if (isBusy) {
+        // Not asked about the socket, the kernel wakes nobody for every few packets: on two cores that is worth 40 % of the rate.
+        if (kernel.poll(this.#wakeOnly, 1, source.coalesceMs) > 0) kernel.read(wakeFd, this.#wake)
+        watch.tick()
+        this.#awakeSince = performance.now()
+        return
+      }
     }
     const ready = kernel.poll(this.#pollfds, 2, POLL_MS)
+    this.#awakeSince = performance.now()
     watch.tick()
     if (ready <= 0) return
     if (this.#poll.getInt16(POLLFD.sizeof + POLLFD.revents, true) !== 0) kernel.read(wakeFd, this.#wake)

@@ -3,6 +3,7 @@ import { freemem } from 'node:os'
 import { pathToFileURL } from 'node:url'
 import { CaptureError } from '../errors.js'
 import type { Handler } from '../handler.js'
+import { netmaskOf } from '../host/netmask.js'
 import { queueCpus } from '../host/queues.js'
 import { EFD_CLOEXEC, EFD_NONBLOCK } from '../kernel/abi/process.js'
 import { Descriptor } from '../kernel/descriptor.js'
@@ -16,6 +17,7 @@ import type { AccountSpec } from './account.js'
 import type { Capture, CaptureOptions, CapturePlan } from './api.js'
 import { Budget, Control, controlMemory } from './control.js'
 import { countersMemory } from './counters.js'
+import { type FilterFor, prepareFilter } from './filter.js'
 import { loadHandler } from './handler-module.js'
 import { InterfaceDrops } from './interface-drops.js'
 import { MAX_SNAP_LENGTH_BYTES, MAX_WORKERS, type MachineFacts, planCapture, workerCpu } from './plan.js'
@@ -47,9 +49,10 @@ export async function openCaptureWith(kernel: Kernel, options: CaptureOptions, h
   const plan = planCapture(options, machineFacts(kernel))
   options.signal?.throwIfAborted()
   checkClonable(options.handlerData)
+  const filter = await prepareFilter(plan)
   const handlerUrl = options.handler === undefined ? undefined : absoluteUrl(options.handler)
   const handler = handlerUrl === undefined ? {} : await loadHandler(handlerUrl)
-  const opening = new Opening(kernel, plan, options, handler, handlerData ?? (() => options.handlerData))
+  const opening = new Opening(kernel, plan, filter, options, handler, handlerData ?? (() => options.handlerData))
   try {
     return await opening.open(handlerUrl)
   } catch (error) {
@@ -70,6 +73,7 @@ interface WorkerSource {
 class Opening {
   readonly #kernel: Kernel
   #plan: CapturePlan
+  readonly #filter: FilterFor | undefined
   readonly #options: CaptureOptions
   readonly #handler: Handler
   readonly #handlerData: (workers: number) => unknown
@@ -79,9 +83,17 @@ class Opening {
   #namespace: Descriptor | undefined
   #interfaceDrops: InterfaceDrops | undefined
 
-  constructor(kernel: Kernel, plan: CapturePlan, options: CaptureOptions, handler: Handler, handlerData: (workers: number) => unknown) {
+  constructor(
+    kernel: Kernel,
+    plan: CapturePlan,
+    filter: FilterFor | undefined,
+    options: CaptureOptions,
+    handler: Handler,
+    handlerData: (workers: number) => unknown,
+  ) {
     this.#kernel = kernel
     this.#plan = plan
+    this.#filter = filter
     this.#options = options
     this.#handler = handler
     this.#handlerData = handlerData
@@ -138,6 +150,7 @@ class Opening {
       interfaceDrops: () => this.#interfaceDrops?.total() ?? 0,
       xdp: plan.backend === 'xdp' ? xdp.map(({ inForce }, i) => ({ interface: plan.interfaces[i] as string, ...inForce })) : undefined,
       passed: () => xdp.reduce((sum, sockets) => sum + sockets.passed(), 0),
+      filtered: () => xdp.reduce((sum, sockets) => sum + sockets.filtered(), 0),
       look: xdp.length === 0 ? undefined : () => xdp.map((sockets) => sockets.look()).find((error) => error !== undefined),
       release: () => this.#release(),
     })
@@ -171,6 +184,7 @@ class Opening {
         workers: plan.workersPerInterface,
         promiscuous: plan.promiscuous,
         exclusive: plan.exclusive,
+        filter: this.#filter?.('xdp', netmaskOf(interfaceName)),
         maxWorkers: MAX_WORKERS,
         report: (inForce) => this.#options.onEvent?.({ type: 'xdp', interface: interfaceName, ...inForce }),
         warn: (message, hint) => this.#warn(message, hint),
@@ -232,6 +246,7 @@ class Opening {
       receiveBufferBytes: plan.receiveBufferBytes,
       rxhash: this.#handler.needs?.rxhash === true,
       metadata: needsMetadata(this.#handler),
+      filter: this.#filter?.(plan.backend, netmaskOf(interfaceName)),
       snapLengthBytes: plan.snapLengthBytes,
       maxSnapLengthBytes: MAX_SNAP_LENGTH_BYTES,
       promiscuous: plan.promiscuous,

@@ -49,6 +49,7 @@ const KNOWN: Readonly<Record<keyof CaptureOptions, true>> = {
   chunkBytes: true,
   busyPollUs: true,
   hardwareHints: true,
+  filter: true,
   snapLengthBytes: true,
   promiscuous: true,
   direction: true,
@@ -111,6 +112,7 @@ export function planCapture(options: CaptureOptions, machine: MachineFacts): Cap
     otherwise: undefined,
     receiveBufferBytes: integer('receiveBufferBytes', options.receiveBufferBytes ?? DEFAULT_RECEIVE_BUFFER_BYTES, 1, MAX_RECEIVE_BUFFER_BYTES),
     batch: integer('batch', options.batch ?? DEFAULT_BATCH, 1, MAX_BATCH),
+    filter: planFilter(options.filter),
     // A block holds no longer packet; the kernel would cut it with a line in its log.
     snapLengthBytes: used === 'ring' ? Math.min(snapLengthBytes, longestPacket(blockBytes)) : snapLengthBytes,
     promiscuous: boolean('promiscuous', options.promiscuous ?? true),
@@ -199,6 +201,12 @@ function planFanout(given: FanoutMode | FanoutOptions | undefined, workers: numb
     ...ignoreOutgoing,
     ...(wish.program === undefined ? {} : { program: wish.program }),
   }
+}
+
+/** Whether it is an expression is for its compiler to say. One of blanks takes everything, as with tcpdump. */
+function planFilter(given: unknown): string | undefined {
+  if (given !== undefined && typeof given !== 'string') throw invalid('filter', 'a string', given)
+  return given === undefined || given.trim() === '' ? undefined : given
 }
 
 function planPin(given: readonly number[] | 'queues' | undefined): CapturePlan['pin'] {

@@ -25,6 +25,7 @@ export interface RunningParts {
   xdp: ({ interface: string } & XdpInForce)[] | undefined
   /** Packets of queues without a worker. */
   passed: () => number
+  filtered: () => number
   /** Called once a second: whether something has changed that nobody tells. What it answers ends the capture. */
   look: (() => CaptureError | undefined) | undefined
   /** Closes what the workers used; called once, after the last of them. */
@@ -99,6 +100,7 @@ export class RunningCapture implements Capture {
       truncated: sum((w) => w.truncated),
       workers,
       passed: this.#parts.passed(),
+      filtered: this.#parts.filtered(),
       interfaceDrops: this.#parts.interfaceDrops(),
     }
   }
@@ -320,6 +322,7 @@ function interval(before: CaptureCounters, now: CaptureCounters): CaptureStats {
     truncated: now.truncated - before.truncated,
     workers,
     passed: now.passed - before.passed,
+    filtered: now.filtered - before.filtered,
     interfaceDrops: now.interfaceDrops - before.interfaceDrops,
     packetsPerSecond: perSecond(packets),
     bitsPerSecond: perSecond(bytes * 8),

@@ -79,6 +79,7 @@ export function summaryLines(counters: CaptureCounters): string[] {
     `${plural(drops.ring + drops.socket + drops.fillRing + drops.rxRing + drops.oversize + drops.redirect, 'packet')} dropped by kernel`,
   ]
   if (counters.passed > 0) lines.push(`${plural(counters.passed, 'packet')} of queues without a worker passed to the stack`)
+  if (counters.filtered > 0) lines.push(`${plural(counters.filtered, 'packet')} not matching the filter passed to the stack`)
   if (counters.interfaceDrops > 0) lines.push(`${plural(counters.interfaceDrops, 'packet')} dropped by interface`)
   if (drops.handler > 0) lines.push(`${plural(drops.handler, 'packet')} dropped by handler`)
   if (drops.consumer > 0) lines.push(`${plural(drops.consumer, 'packet')} dropped by consumer`)
@@ -131,9 +132,9 @@ function xdpText(xdp: Extract<CaptureEvent, { type: 'xdp' }>): string {
 }
 
 export function startDocument(plan: CapturePlan): string {
-  const { netns = null, fanout = null, pin = null, direction = null, count = null, durationMs = null, otherwise, xdp, ...rest } = plan
+  const { netns = null, filter = null, fanout = null, pin = null, direction = null, count = null, durationMs = null, otherwise, xdp, ...rest } = plan
   const chunkBytes = xdp.chunkBytes ?? null
-  return JSON.stringify({ type: 'start', ...rest, xdp: { ...xdp, chunkBytes }, netns, fanout, pin, direction, count, durationMs })
+  return JSON.stringify({ type: 'start', ...rest, xdp: { ...xdp, chunkBytes }, netns, filter, fanout, pin, direction, count, durationMs })
 }
 
 export function intervalDocument(stats: CaptureStats): string {

@@ -8,7 +8,7 @@ import { UsageError } from './usage-error.js'
 type Values = ValuesOf<'capture'>
 type Program = NonNullable<FanoutOptions['program']>
 
-export function captureOptions(values: Values, program?: Program): CaptureOptions {
+export function captureOptions(values: Values, program?: Program, filter?: string): CaptureOptions {
   const { interface: interfaces } = values
   if (interfaces === undefined) throw new UsageError('which interface? -i IFACE is missing', 'ringtap interfaces lists them')
   const fanout = fanoutOptions(values, program)
@@ -31,6 +31,7 @@ export function captureOptions(values: Values, program?: Program): CaptureOption
       batch: values.batch,
       // As with tcpdump, 0 is the default.
       snapLengthBytes: values.snapLength === 0 ? undefined : values.snapLength,
+      filter,
       direction: values.direction,
       count: values.count,
       durationMs: values.duration,

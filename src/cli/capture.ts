@@ -16,16 +16,15 @@ import {
 } from './capture-lines.js'
 import { captureOptions, parseProgram } from './capture-options.js'
 import { EXIT } from './exit-status.js'
+import { filterText } from './filter-text.js'
 import type { Io } from './io.js'
 import type { ValuesOf } from './table.js'
 import { UsageError } from './usage-error.js'
 
 export async function runCapture(values: ValuesOf<'capture'>, words: readonly string[], io: Io): Promise<number> {
-  if (words.length > 0) {
-    throw new UsageError(`a filter expression is not there yet, got '${words.join(' ')}'`, 'capture without one, or let tcpdump filter')
-  }
   const { json } = values
-  const options = captureOptions(values, values.fanoutProgram === undefined ? undefined : readProgram(values.fanoutProgram))
+  const program = values.fanoutProgram === undefined ? undefined : readProgram(values.fanoutProgram)
+  const options = captureOptions(values, program, filterText(values.filterFile, words))
   const onEvent = (event: CaptureEvent): void => {
     if (json) io.out(eventDocument(event))
     else for (const line of eventLines(event)) io.err(line)

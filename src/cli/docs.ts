@@ -40,18 +40,18 @@ The first SIGINT or SIGTERM ends a command as its own end would: what is in the 
 ends the process at once (130 in a shell). When nobody reads stdout any more, as in \`ringtap capture -i eth0 | head -3\`, the command ends
 without a word about it.
 
-An error is one line on stderr, and a second one with the next thing to try. \`RINGTAP_DEBUG=1\` adds the stack.
+An error is one line on stderr, and a second one with the next thing to try; of a filter also the expression, with carets below what is wrong. \`RINGTAP_DEBUG=1\` adds the stack.
 
 ## JSON
 
-With \`--json\` stdout has one JSON document a line, each with a \`type\`; \`interfaces\` and \`bench\` print one document in all. Times are in the unit
+With \`--json\` stdout has one JSON document a line, each with a \`type\`; \`interfaces\`, \`filter\` and \`bench\` print one document in all. Times are in the unit
 that ends the name, other numbers are packets or bytes. The names are a contract: a version of ringtap may add some, and takes none away.
 
 ### ringtap capture --json
 
 | \`type\` | when | fields |
 |---|---|---|
-| \`start\` | once, when packets flow | the plan: \`backend\`, \`interfaces\`, \`netns\`, \`workersPerInterface\`, \`fanout\` (\`mode\`, \`defrag\`, \`rollover\`, \`ignoreOutgoing\`), \`pin\`, \`ring\` (\`blockBytes\`, \`blockCount\`, \`blockTimeoutMs\`), \`receiveBufferBytes\`, \`batch\`, \`snapLengthBytes\`, \`promiscuous\`, \`direction\`, \`count\`, \`durationMs\`; null is "not given" |
+| \`start\` | once, when packets flow | the plan: \`backend\`, \`interfaces\`, \`netns\`, \`filter\`, \`workersPerInterface\`, \`fanout\` (\`mode\`, \`defrag\`, \`rollover\`, \`ignoreOutgoing\`), \`pin\`, \`ring\` (\`blockBytes\`, \`blockCount\`, \`blockTimeoutMs\`), \`receiveBufferBytes\`, \`batch\`, \`snapLengthBytes\`, \`promiscuous\`, \`direction\`, \`count\`, \`durationMs\`; null is "not given" |
 | \`interval\` | each \`--interval\`, not with \`-q\` | counters of this interval alone; \`packetsPerSecond\`, \`bitsPerSecond\`, \`dropsPerSecond\`; \`total\`: counters since the start |
 | \`event\` | when it happens | \`event\`: \`interface-down\`, \`interface-up\` (\`interface\`), \`worker-replaced\` (\`interface\`, \`worker\`, \`error\`) or \`warning\` (\`message\`, \`hint\`) |
 | \`snapshot\` | at the end, with a handler that has snapshots | \`value\`: the workers' last snapshots, merged; a Map becomes an object (or a list of pairs, if its keys are not text or numbers), a Set or typed array a list |
@@ -69,6 +69,7 @@ Counters, of an interval or in all:
 | \`dropped\` | sum of \`drops\` |
 | \`freezes\` | times that the kernel found no free block |
 | \`truncated\` | packets of which not all bytes were captured |
+| \`passed\`, \`filtered\` | with \`xdp\`: packets of queues without a worker, and packets that the filter left, which went on to the kernel's stack; not in \`offered\` |
 | \`interfaceDrops\` | packets that the interfaces lost before any socket saw them |
 | \`workers\` | one a worker: \`worker\`, \`interface\`, \`cpu\` (-1: not pinned), \`packets\`, \`bytes\`, \`offered\`, \`drops\`, \`dropped\`, \`freezes\`, \`truncated\`, \`blocks\`, \`cpuUserMs\`, \`cpuSystemMs\`, \`handlerMaxMs\`, \`handlerBusyMs\` |
 
@@ -93,6 +94,11 @@ rx_over.
 | \`event\` | when it is seen | \`event\`: \`interface-down\` or \`interface-up\` (\`interface\`) |
 | \`summary\` | last | \`seconds\`, \`packets\`, \`bytes\`, \`classes\`, \`cpus\`, \`interfaces\` (with \`mode\` and \`tried\`), all exact; \`cpuUserMs\` and \`cpuSystemMs\` of the whole process |
 | \`error\` | instead of the summary | as with capture; \`INTERFACE_REMOVED\` when the interface went away |
+
+### ringtap filter --json
+
+One document: \`type\` is \`filter\`, \`text\` the expression, \`linkType\`, \`instructions\` a list of \`[code, jt, jf, k]\`, \`explanation\` and, with \`--ebpf\`, \`ebpf\`
+lists of lines.
 
 ### ringtap flood --json
 

@@ -8,6 +8,7 @@ export const EXIT = { done: 0, failed: 1, usage: 2, refused: 3 } as const
 
 const STATUS_OF: Partial<Record<CaptureErrorCode, number>> = {
   INVALID_OPTION: EXIT.usage,
+  INVALID_FILTER: EXIT.usage,
   INTERFACE_IN_USE: EXIT.usage,
   XDP_REFUSED: EXIT.refused,
   PERMISSION: EXIT.refused,

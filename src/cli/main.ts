@@ -20,6 +20,7 @@ async function main(argv: readonly string[], io: ProcessIo): Promise<number> {
     if (io.signal.aborted && error === io.signal.reason && io.failure === undefined) return EXIT.done
     const failure = describeFailure(error, invocation && findCommand(invocation.run))
     for (const line of failureLines(failure)) io.err(line)
+    if (failure.code === 'INVALID_FILTER') await underline(error, io)
     if (invocation !== undefined && wantsJson(invocation)) io.out(JSON.stringify(failureDocument(failure)))
     if (process.env.RINGTAP_DEBUG === '1') io.err(inspect(error))
     return failure.status
@@ -53,6 +54,10 @@ async function run(invocation: Invocation, io: ProcessIo): Promise<number> {
       const { runCount } = await import('./count.js')
       return runCount(invocation.values, io)
     }
+    case 'filter': {
+      const { runFilter } = await import('./filter.js')
+      return runFilter(invocation.values, invocation.words, io)
+    }
     case 'flood': {
       const { runFlood } = await import('./flood.js')
       return runFlood(invocation.values, io)
@@ -62,6 +67,12 @@ async function run(invocation: Invocation, io: ProcessIo): Promise<number> {
       return runBench(invocation.values, io)
     }
   }
+}
+
+/** The expression, with carets below what is wrong with it. */
+async function underline(error: unknown, io: ProcessIo): Promise<void> {
+  const { FilterError, underlineError } = await import('../index.js')
+  if (error instanceof FilterError) for (const line of underlineError(error).split('\n')) io.err(`  ${line}`)
 }
 
 function wantsJson(invocation: Invocation): boolean {

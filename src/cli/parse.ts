@@ -89,7 +89,7 @@ export function parseOptions(command: CommandRow, argv: readonly string[]): Pars
   for (const option of command.options) {
     const key = camelCase(option.name)
     if (values[key] !== undefined) continue
-    if (option.kind === 'flag') values[key] = false
+    if (option.kind === 'flag') values[key] = option.repeats === true ? 0 : false
     else if (option.default !== undefined) values[key] = parseValue(option, `--${option.name}`, option.default)
   }
   return { values, words }
@@ -97,7 +97,8 @@ export function parseOptions(command: CommandRow, argv: readonly string[]): Pars
 
 function setValue(values: Record<string, unknown>, option: OptionRow, value: unknown): void {
   const key = camelCase(option.name)
-  if (option.repeats === true) values[key] = [...((values[key] as unknown[] | undefined) ?? []), value]
+  if (option.kind === 'flag' && option.repeats === true) values[key] = ((values[key] as number | undefined) ?? 0) + 1
+  else if (option.repeats === true) values[key] = [...((values[key] as unknown[] | undefined) ?? []), value]
   else values[key] = value
 }
 
@@ -139,7 +140,8 @@ function requireLetter(command: CommandRow, shown: string): OptionRow {
   if (toCome !== undefined && command.takesFilter === true) {
     throw new UsageError(`${shown} (${toCome}) is not there yet`, 'use tcpdump for it, or a handler of your own')
   }
-  throw new UsageError(`ringtap ${command.name} has no option ${shown}`, helpHint(command))
+  const other = command.takesFilter === true ? COMMANDS.find((row: CommandRow) => row.takesFilter && row.options.some((it) => it.letter === letter)) : undefined
+  throw new UsageError(`ringtap ${command.name} has no option ${shown}`, other === undefined ? helpHint(command) : `ringtap ${other.name} has it`)
 }
 
 function helpHint(command: CommandRow): string {

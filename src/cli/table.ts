@@ -16,7 +16,7 @@ export interface OptionRow {
   values?: readonly string[]
   /** Stands for the value in the help, where the kind's own word says too little. */
   metavar?: string
-  /** May be given several times; the value is a list. */
+  /** May be given several times; the value is a list, of a flag how often. */
   repeats?: true
   /** The value when the option is not given, as a user would write it. */
   default?: string
@@ -57,16 +57,24 @@ const NETNS = {
   doc: 'network namespace: a name in /run/netns, a path, or a pid',
 } as const
 const JSON_LINES = { name: 'json', kind: 'flag', group: OUTPUT, doc: 'JSON lines instead of text' } as const
+const FILTER_FILE = {
+  name: 'filter-file',
+  letter: 'F',
+  kind: 'string',
+  metavar: 'FILE',
+  doc: 'read the filter expression from a file; # begins a comment',
+} as const
 const KIND_NAMES = ['syn', 'udp', 'icmp', 'mix'] as const
 
 export const COMMANDS = [
   {
     name: 'capture',
-    usage: 'ringtap capture -i IFACE [options]',
+    usage: 'ringtap capture -i IFACE [options] [EXPR...]',
     summary: 'capture packets: a line a second, a summary at the end',
     doc: [
       "Captures packets, prints a line a second and, at the end, tcpdump's summary. Every packet that the kernel offered is in it: captured, or dropped and where.",
       'The packets go to a handler: without --handler they are counted.',
+      'EXPR is a filter in the language of pcap-filter(7), tested in the kernel: only packets that match are offered. docs/filter.md has it.',
     ],
     takesFilter: true,
     options: [
@@ -81,6 +89,7 @@ export const COMMANDS = [
         doc: 'interface to capture from; may be given several times',
       },
       { ...NETNS, group: WHAT },
+      { ...FILTER_FILE, api: 'filter', group: WHAT },
       { name: 'count', letter: 'c', kind: 'integer', api: 'count', group: WHAT, doc: 'end after N packets' },
       { name: 'duration', kind: 'seconds', api: 'durationMs', group: WHAT, doc: 'end after this time' },
       {
@@ -257,6 +266,7 @@ export const COMMANDS = [
     ],
     examples: [
       ['ringtap capture -i eth0', 'packets, bits and drops a second, until Ctrl-C'],
+      ["ringtap capture -i eth0 'tcp[tcpflags] & tcp-syn != 0 and dst port 80'", 'only what a filter takes'],
       ['ringtap capture -i eth0 --workers auto --ring 512M', 'a flood: one worker and one ring a core'],
       ['ringtap capture -i eth0 --ring 500ms@2Mpps', 'a ring that survives a stall of half a second'],
       ['ringtap capture -i eth0 --handler ./top.js --duration 10s --json', 'a handler of your own, for a program to read'],
@@ -358,6 +368,49 @@ export const COMMANDS = [
     ],
   },
   {
+    name: 'filter',
+    usage: 'ringtap filter [options] EXPR...',
+    summary: 'compile a filter expression and print its program, as tcpdump -d does',
+    doc: [
+      'Compiles an expression of pcap-filter(7) and prints the program: without an option as tcpdump -d does. Nothing is captured, and no privilege is needed.',
+      'Put an expression with parentheses, <, > or & between quotes. docs/filter.md has the language, and where it differs from libpcap on purpose.',
+    ],
+    takesFilter: true,
+    options: [
+      { ...FILTER_FILE, group: 'What to compile' },
+      {
+        name: 'link-type',
+        letter: 'y',
+        aliases: ['linktype'],
+        kind: 'string',
+        metavar: 'LINKTYPE',
+        libraryDefault: 'EN10MB',
+        api: 'linkType',
+        group: 'What to compile',
+        doc: 'what the packets begin with: EN10MB (Ethernet), RAW, LINUX_SLL, LINUX_SLL2, NULL, LOOP, IPV4 or IPV6',
+      },
+      {
+        name: 'snap-length',
+        letter: 's',
+        aliases: ['snapshot-length'],
+        kind: 'size',
+        libraryDefault: '262144',
+        api: 'snapLengthBytes',
+        group: 'What to compile',
+        doc: 'what the program answers for a packet that it accepts; 0 is the default',
+      },
+      { name: 'dump', letter: 'd', kind: 'flag', repeats: true, group: OUTPUT, doc: 'the program to be read; -dd as rows of C, -ddd as decimal numbers' },
+      { name: 'ebpf', kind: 'flag', group: OUTPUT, doc: 'the XDP program of a capture with this filter' },
+      { name: 'explain', kind: 'flag', group: OUTPUT, doc: 'what the expression takes, in plain words' },
+      { name: 'json', kind: 'flag', group: OUTPUT, doc: 'one JSON document instead, with all of it' },
+    ],
+    examples: [
+      ["ringtap filter 'tcp[tcpflags] & tcp-syn != 0 and dst port 80'", 'the program, an instruction a line'],
+      ['ringtap filter -ddd udp port 53', 'the same as numbers, for iptables -m bpf and others'],
+      ['ringtap filter --explain vlan 5 and not arp', 'what it takes'],
+    ],
+  },
+  {
     name: 'flood',
     usage: 'ringtap flood -i VETH [options]',
     summary: 'make a flood on a veth interface, in the kernel',
@@ -444,15 +497,17 @@ export type CommandName = (typeof COMMANDS)[number]['name']
 
 type CamelCase<S extends string> = S extends `${infer Head}-${infer Tail}` ? `${Head}${Capitalize<CamelCase<Tail>>}` : S
 type OptionsOf<C extends CommandName> = Extract<(typeof COMMANDS)[number], { name: C }>['options'][number]
-type ValueOf<O> = O extends { kind: 'flag' }
-  ? boolean
-  : O extends { kind: 'enum'; values: readonly (infer V)[] }
-    ? V
-    : O extends { kind: infer K extends KindName; repeats: true }
-      ? KindValue<K>[]
-      : O extends { kind: infer K extends KindName }
-        ? KindValue<K>
-        : never
+type ValueOf<O> = O extends { kind: 'flag'; repeats: true }
+  ? number
+  : O extends { kind: 'flag' }
+    ? boolean
+    : O extends { kind: 'enum'; values: readonly (infer V)[] }
+      ? V
+      : O extends { kind: infer K extends KindName; repeats: true }
+        ? KindValue<K>[]
+        : O extends { kind: infer K extends KindName }
+          ? KindValue<K>
+          : never
 
 /** What the parser gives a command: options by name in camelCase. Those with a default and flags are always there; the rest only when given. */
 export type ValuesOf<C extends CommandName> = {
@@ -473,9 +528,6 @@ export const TCPDUMP_LETTERS_TO_COME: Readonly<Record<string, string>> = {
   G: 'rotate the file by time',
   W: 'limit the number of files',
   U: 'write each packet at once',
-  F: 'read the filter from a file',
-  d: "print the filter's program",
-  y: 'choose the link type',
   Z: 'drop privileges',
   e: 'print link-layer headers',
   x: 'print packets in hexadecimal',

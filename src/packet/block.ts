@@ -11,6 +11,16 @@ const NUM_PKTS = TPACKET_BLOCK_DESC.num_pkts / 4
 const FIRST = TPACKET_BLOCK_DESC.offset_to_first_pkt / 4
 const SEQUENCE = TPACKET_BLOCK_DESC.seq_num / 4
 
+/** Sums over the first packets of a block. */
+export interface BlockTotals {
+  /** Of the first `packets` packets. */
+  measure(packets: number): void
+  /** Bytes on the wire. */
+  bytes: number
+  /** Packets that are longer than the snap length. */
+  truncated: number
+}
+
 export class Block implements BlockView {
   readonly bytes: Uint8Array
   readonly words16: Uint16Array
@@ -20,9 +30,8 @@ export class Block implements BlockView {
   clock: 'kernel' | 'batch' = 'kernel'
   packetCount = 0
   firstOffset = 0
-  /** Bytes on the wire of all its packets, and how many of them are cut, where the source has them at hand; else -1. */
-  totalBytes = -1
-  totalTruncated = -1
+  /** Set where nobody looks at the packets: there are no headers then, and this knows the sums. */
+  totals: BlockTotals | undefined
 
   /** `offset` and `length` must be multiples of 8. */
   constructor(buffer: ArrayBuffer, offset: number, length: number) {

@@ -13,7 +13,7 @@
  * `prepare` does 1 to 3, `start` the rest; between them workers map their rings and load their handlers.
  */
 import { randomBytes } from 'node:crypto'
-import { acceptProgram, encodeProgram, type Instruction, REJECT_ALL } from '../bpf/classic.js'
+import { encodeProgram, type Instruction, REJECT_ALL } from '../bpf/classic.js'
 import { assemble } from '../bpf/ebpf.js'
 import { fanoutProgram } from '../bpf/fanout-program.js'
 import { CaptureError } from '../errors.js'
@@ -66,6 +66,7 @@ import { type InterfaceIdentity, identifyInterface } from '../kernel/interface.j
 import { attachFilter, detachFilter, getInt, setInt, setProgram } from '../kernel/options.js'
 import type { Kernel } from '../kernel/system.js'
 import { frameCount, frameSize, type RingGeometry, shrinkRing } from '../ring/geometry.js'
+import { socketProgram } from './socket-filter.js'
 
 /** `in` packets to this host or, promiscuously, to others; `out` those that it sends. */
 export type Direction = 'in' | 'out' | 'inout'
@@ -102,6 +103,8 @@ export interface SocketSpec {
   rxhash: boolean
   /** Time stamp, original length and VLAN tag of each packet; a ring has them always. Counting needs none of them. */
   metadata: boolean
+  /** Of packets whose tag stands beside them. undefined takes all. */
+  filter: readonly Instruction[] | undefined
   snapLengthBytes: number
   /** From here on nothing is cut: no packet is longer. */
   maxSnapLengthBytes: number
@@ -315,16 +318,16 @@ export class PacketSockets {
   }
 
   #openGate(fd: number): void {
-    const { ring, metadata, maxSnapLengthBytes } = this.#spec
+    const { ring, metadata, maxSnapLengthBytes, filter } = this.#spec
     const kernel = this.#kernel
     // NB: a filter that cuts, cuts what MSG_TRUNC answers as well. Without auxiliary data that is the only word on the length on
     // the wire, so the reader alone cuts.
     const snapLengthBytes = ring === undefined && !metadata ? maxSnapLengthBytes : this.#spec.snapLengthBytes
-    if (snapLengthBytes >= maxSnapLengthBytes && this.#direction === 'inout') {
+    if (filter === undefined && snapLengthBytes >= maxSnapLengthBytes && this.#direction === 'inout') {
       if (this.#spec.fanout !== undefined) this.#set('setsockopt(SO_DETACH_FILTER)', () => detachFilter(kernel, fd))
       return
     }
-    const program = encodeProgram(acceptProgram(snapLengthBytes, this.#direction))
+    const program = encodeProgram(socketProgram(filter, snapLengthBytes, this.#direction))
     this.#set('setsockopt(SO_ATTACH_FILTER)', () => attachFilter(kernel, fd, program), 'sysctl net.core.optmem_max limits filters')
   }
 

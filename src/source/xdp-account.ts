@@ -1,5 +1,6 @@
 /** What is known of an AF_XDP socket: what its XDP program sent to it, and XDP_STATISTICS. Both only grow. */
-import { XSK_QUEUE, xskMaps } from '../bpf/xsk-program.js'
+import { xskFilterMaps } from '../bpf/xsk-filter-program.js'
+import { XSK_QUEUE } from '../bpf/xsk-program.js'
 import { XDP_STATISTICS, XDP_STATISTICS_LAYOUT } from '../kernel/abi/if_xdp.js'
 import { MEMBARRIER_CMD_GLOBAL } from '../kernel/abi/process.js'
 import { SOL_XDP } from '../kernel/abi/socket.js'
@@ -35,7 +36,7 @@ export class XdpAccount implements SocketAccount {
   constructor(kernel: Kernel, spec: XdpAccountSpec) {
     this.#kernel = kernel
     this.#spec = spec
-    const shapes = xskMaps(spec.mapQueues)
+    const shapes = xskFilterMaps(spec.mapQueues)
     this.#xsks = BpfMap.over(kernel, spec.xsksFd, shapes.xsks)
     this.#queues = BpfMap.over(kernel, spec.queuesFd, shapes.queues)
     this.#counts = new Uint8Array(new ArrayBuffer(this.#queues.valueSize))
@@ -68,7 +69,7 @@ export class XdpAccount implements SocketAccount {
   }
 }
 
-/** One of the XSK_QUEUE counts of a receive queue, over all CPUs. `room` holds a value of the map. */
+/** One of the XSK_FILTER_QUEUE counts of a receive queue, over all CPUs. `room` holds a value of the map. */
 export function readQueueCount(queues: BpfMap, room: Uint8Array<ArrayBuffer>, queue: number, count: number): number {
   if (!queues.lookup(queue, room)) return 0
   const words = new Uint32Array(room.buffer)

@@ -10,8 +10,10 @@
  *
  * Closing goes the other way: the program first (KERNEL.md 53), then the sockets.
  */
+import type { Instruction } from '../bpf/classic.js'
 import { assemble } from '../bpf/ebpf.js'
-import { XSK_QUEUE, xskMaps, xskProgram } from '../bpf/xsk-program.js'
+import { XSK_FILTER_QUEUE, xskFilterMaps, xskFilterProgram } from '../bpf/xsk-filter-program.js'
+import { type XskHintFunctions, xskProgram } from '../bpf/xsk-program.js'
 import { CaptureError } from '../errors.js'
 import { BPF_F_XDP_DEV_BOUND_ONLY, BPF_F_XDP_HAS_FRAGS, BPF_XDP } from '../kernel/abi/bpf.js'
 import {
@@ -73,6 +75,8 @@ export interface XdpSpec {
   busyPollUs: number
   /** Ask the driver for what it knows of packets beside their bytes. */
   hints: boolean
+  /** Of packets whose tag stands in them; what it does not accept goes on to the stack. undefined takes all. */
+  filter: readonly Instruction[] | undefined
   maxWorkers: number
   /** Told once, before any warning. */
   report: (inForce: XdpInForce) => void
@@ -143,8 +147,10 @@ export class XdpSockets {
   #flags: number | undefined
   #lastQueues: number
   #lastPassed = 0
+  #lastFiltered = 0
   /** While the workers were being started. */
   #passedBefore = 0
+  #filteredBefore = 0
 
   private constructor(kernel: Kernel, spec: XdpSpec) {
     this.#kernel = kernel
@@ -155,7 +161,7 @@ export class XdpSockets {
       if (!spec.exclusive) this.#refuseInUse()
       raiseMemlock(kernel)
       this.#mapQueues = Math.max(this.#possibleQueues(), this.#countQueues())
-      const shapes = xskMaps(this.#mapQueues)
+      const shapes = xskFilterMaps(this.#mapQueues)
       this.#xsks = this.#keep(BpfMap.create(kernel, shapes.xsks))
       this.#queues = this.#keep(BpfMap.create(kernel, shapes.queues))
       this.#count = new Uint8Array(new ArrayBuffer(this.#queues.valueSize))
@@ -213,6 +219,7 @@ export class XdpSockets {
     }
     for (const { account } of this.sockets) this.#xsks.update(account.queue, account.fd)
     this.#passedBefore = this.#countPassed()
+    this.#filteredBefore = this.#countFiltered()
   }
 
   /** Packets of queues without a socket, since `start`: they went on to the stack. */
@@ -221,9 +228,23 @@ export class XdpSockets {
     return this.#lastPassed
   }
 
+  /** Packets that the filter did not accept, on whatever queue, since `start`: they went on to the stack. */
+  filtered(): number {
+    if (this.#queues.fd >= 0) this.#lastFiltered = this.#countFiltered() - this.#filteredBefore
+    return this.#lastFiltered
+  }
+
   #countPassed(): number {
+    return this.#countFrom(this.inForce.served, XSK_FILTER_QUEUE.passed)
+  }
+
+  #countFiltered(): number {
+    return this.#spec.filter === undefined ? 0 : this.#countFrom(0, XSK_FILTER_QUEUE.filtered)
+  }
+
+  #countFrom(first: number, count: number): number {
     let sum = 0
-    for (let queue = this.inForce.served; queue < this.#mapQueues; queue++) sum += readQueueCount(this.#queues, this.#count, queue, XSK_QUEUE.passed)
+    for (let queue = first; queue < this.#mapQueues; queue++) sum += readQueueCount(this.#queues, this.#count, queue, count)
     return sum
   }
 
@@ -265,7 +286,10 @@ export class XdpSockets {
 
   close(): void {
     // What was counted stays readable.
-    if (this.sockets.length > 0) this.passed()
+    if (this.sockets.length > 0) {
+      this.passed()
+      this.filtered()
+    }
     this.#link?.detach()
     for (const { descriptor } of this.sockets) descriptor.close()
     for (const it of this.#opened.splice(0).reverse()) it.close()
@@ -304,8 +328,7 @@ export class XdpSockets {
 
   #plainProgram(): Descriptor {
     if (this.#program !== undefined) return this.#program
-    const code = assemble(xskProgram(), { xsks: this.#xsks.fd, queues: this.#queues.fd })
-    const load = (flags: number) => this.#keep(loadProgram(this.#kernel, { name: 'ringtap_xsk', type: 'xdp', code, flags }))
+    const load = (flags: number) => this.#keep(loadProgram(this.#kernel, { name: 'ringtap_xsk', type: 'xdp', code: this.#code(flags), flags }))
     try {
       this.#program = load(BPF_F_XDP_HAS_FRAGS)
     } catch (error) {
@@ -316,6 +339,13 @@ export class XdpSockets {
     return this.#program
   }
 
+  #code(flags: number, hints?: XskHintFunctions): Uint8Array<ArrayBuffer> {
+    const { filter } = this.#spec
+    const multiBuffer = (flags & BPF_F_XDP_HAS_FRAGS) !== 0
+    const program = filter === undefined ? xskProgram({ hints }) : xskFilterProgram(filter, { hints, multiBuffer })
+    return assemble(program, { xsks: this.#xsks.fd, queues: this.#queues.fd })
+  }
+
   /** Where there are none to be had, or the kernel refuses the program, the capture goes on without. */
   #loadHinting(): void {
     const { interfaceName, chunkBytes } = this.#spec
@@ -323,13 +353,12 @@ export class XdpSockets {
     const hints = findHints(this.#kernel, interfaceName, interfaceIndex)
     this.#hints = hints
     if (hints.functions.timestamp === undefined && hints.functions.vlan === undefined) return
-    const code = assemble(xskProgram({ hints: hints.functions }), { xsks: this.#xsks.fd, queues: this.#queues.fd })
     const load = (flags: number) =>
       this.#keep(
         loadProgram(this.#kernel, {
           name: 'ringtap_xsk',
           type: 'xdp',
-          code,
+          code: this.#code(flags, hints.functions),
           flags: flags | BPF_F_XDP_DEV_BOUND_ONLY,
           expectedAttachType: BPF_XDP,
           interfaceIndex,

@@ -40,6 +40,7 @@ function specOf(end: TestbedEnd, warnings: string[], hints: boolean): XdpSpec {
     exclusive: false,
     busyPollUs: 20,
     hints,
+    filter: undefined,
     maxWorkers: 256,
     report: () => {},
     warn: (message) => warnings.push(message),

@@ -47,7 +47,10 @@ export function graphOf(program: readonly Instruction[]): FlowBlock {
   return blocks.get(0) as FlowBlock
 }
 
-/** How the two machines differ: the kernel adds X and k modulo 2^32, libpcap rejects a packet where the sum is beyond its end. */
+/**
+ * How the two machines differ: the kernel adds X and k modulo 2^32, and has negative offsets that count from headers; libpcap rejects
+ * the packet.
+ */
 export type Machine = 'kernel' | 'libpcap'
 
 /** What a graph answers for a packet, by walking it: independent of linearise() and of the interpreter of programs. */
@@ -57,7 +60,12 @@ export function verdictOf(graph: FlowBlock, packet: Uint8Array, wireLength: numb
   let a = 0
   let x = 0
   /** Undefined behind the end. */
-  const load = (at: number, size: number): number | undefined => {
+  const load = (offset: number, size: number): number | undefined => {
+    let at = offset
+    if (machine === 'kernel') {
+      const signed = offset | 0
+      at = signed >= 0 ? signed : signed >= -0x100000 ? signed + 0x100000 + 14 : signed + 0x200000
+    }
     if (at < 0 || at + size > packet.length) return undefined
     return size === 4 ? view.getUint32(at) : size === 2 ? view.getUint16(at) : view.getUint8(at)
   }
@@ -69,12 +77,12 @@ export function verdictOf(graph: FlowBlock, packet: Uint8Array, wireLength: numb
         case 0x20:
         case 0x28:
         case 0x30:
-          loaded = a = load(k, size) as number
+          loaded = a = (k >= 0xffff_f000 ? undefined : load(k, size)) as number
           break
         case 0x40:
         case 0x48:
         case 0x50:
-          loaded = a = load(machine === 'kernel' ? (x + k) % 2 ** 32 : x + k, size) as number
+          loaded = a = load(x + k, size) as number
           break
         case 0xb1:
           loaded = load(k, 1)

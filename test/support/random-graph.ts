@@ -7,7 +7,7 @@ const INDIRECT = [0x40, 0x48, 0x50]
 const OPERATIONS = [0x00, 0x10, 0x20, 0x30, 0x40, 0x50, 0x60, 0x70, 0x90, 0xa0]
 const COMPARISONS = [0x15, 0x15, 0x15, 0x25, 0x35, 0x45]
 const OFFSETS = [0, 0, 4, 8, 12, 12, 16, 20]
-const ODD_OFFSETS = [1, 7, 13, 30, 63, 200, 0x7fff_fffe, 0x8000_0000, 0xffe0_0000, 0xfff0_0004, 0xffff_fffc]
+const ODD_OFFSETS = [1, 7, 13, 30, 63, 200, 0x7fff_fffe, 0x8000_0000, 0xffe0_0000, 0xfff0_0004, 0xffff_f02c]
 const NUMBERS = [0, 0, 1, 1, 2, 3, 4, 5, 7, 8, 15, 0xff, 0x100, 0x101, 0x0101_0101, 0x8000_0000, 0xffff_fffe, 0xffff_ffff]
 
 export interface RandomGraphOptions {
@@ -26,7 +26,7 @@ export function randomGraph(random: Random, { blocks: most = 14, wild = 4 }: Ran
   const blocks: FlowBlock[] = []
   for (let index = 0; index < count; index++) {
     const next = (): FlowBlock => {
-      if (blocks.length === 0 || random.oneIn(4)) return random.pick(answers)
+      if (blocks.length === 0 || random.oneIn(6)) return random.pick(answers)
       return random.oneIn(3) ? random.pick(blocks) : blocks[Math.max(0, blocks.length - random.between(1, 3))]
     }
     const statements: FlowStatement[] = []
@@ -47,6 +47,27 @@ export function randomGraph(random: Random, { blocks: most = 14, wild = 4 }: Ran
   ])
   root.statements.unshift(...written)
   return root
+}
+
+/** Comparisons of few fields with `and`, `or` and `not` between them: what expressions become. */
+export function randomFormula(random: Random): FlowBlock {
+  const fields = Array.from({ length: random.between(1, 4) }, () => field(random))
+  const answer = (k: number): FlowBlock => ({ statements: [], end: { answer: k } })
+  const part = (depth: number, whenTrue: FlowBlock, whenFalse: FlowBlock): FlowBlock => {
+    if (depth === 0 || random.oneIn(5)) {
+      const statements = [...random.pick(fields)]
+      if (random.oneIn(6)) statements.push({ code: 0x54, k: number(random) })
+      return { statements, end: { code: random.oneIn(4) ? random.pick(COMPARISONS) : 0x15, k: random.between(0, 3), whenTrue, whenFalse } }
+    }
+    if (random.oneIn(6)) return part(depth - 1, whenFalse, whenTrue)
+    const isAnd = random.oneIn(2)
+    let next = part(depth - 1, whenTrue, whenFalse)
+    for (let more = random.between(1, 3); more > 0; more--) {
+      next = isAnd ? part(depth - 1, next, whenFalse) : part(depth - 1, whenTrue, next)
+    }
+    return next
+  }
+  return part(random.between(1, 4), answer(random.oneIn(8) ? 0 : 50), answer(random.oneIn(8) ? 30 : 0))
 }
 
 function number(random: Random): number {

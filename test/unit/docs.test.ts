@@ -28,7 +28,7 @@ import {
 } from '#src/index.js'
 
 const root = fileURLToPath(new URL('../', import.meta.resolve('#src/index.js')))
-const DOCUMENTS = ['README.md', 'docs/library.md', 'docs/cli.md', 'docs/ladder.md']
+const DOCUMENTS = ['README.md', 'docs/library.md', 'docs/cli.md', 'docs/ladder.md', 'docs/filter.md']
 const library = readFileSync(join(root, 'docs/library.md'), 'utf8')
 
 const folder = mkdtempSync(join(tmpdir(), 'ringtap-docs-'))
@@ -123,6 +123,7 @@ test('docs/library.md has every option, with its default', () => {
     chunkBytes: true,
     busyPollUs: true,
     hardwareHints: true,
+    filter: true,
     snapLengthBytes: true,
     promiscuous: true,
     direction: true,
@@ -209,6 +210,7 @@ test('docs/library.md has every backend, fanout mode, event and field', () => {
       'freezes',
       'truncated',
       'passed',
+      'filtered',
       'interfaceDrops',
       ...keys<keyof WorkerCounters>({
         worker: true,

@@ -4,6 +4,7 @@ import { type Instruction, validateProgram } from '#src/bpf/classic.js'
 import { formatProgram } from '#src/bpf/classic-text.js'
 import { type Ancillary, interpret } from '#src/bpf/interpret.js'
 import { compileMatcher } from '#src/bpf/matcher.js'
+import type { PacketView } from '#src/handler.js'
 import { randomProgram } from '../../support/classic-programs.js'
 import { randomFrame } from '../../support/filter-packets.js'
 import { openLibpcap } from '../../support/libpcap.js'
@@ -204,6 +205,12 @@ describe('ancillary loads', () => {
       }
     })
   }
+
+  test('a packet view is ancillary data', () => {
+    const view = { hasVlan: true, vlanTci: 5, vlanTpid: 0x8100, packetType: 1, protocol: 0x0800, interfaceIndex: 2, rxhash: 3 } satisfies Partial<PacketView>
+    const ancillary: Ancillary = view as PacketView
+    for (const number of [0, 4, 8, 32, 44, 48, 60]) assert.ok(run([[0x20, 0, 0, 0xffff_f000 + number], RET_A], BYTES, 12, ancillary) > 0, `${number}`)
+  })
 
   test('no tag', () => assert.equal(run([[0x30, 0, 0, 0xffff_f030], [0x15, 0, 1, 0], [0x06, 0, 0, 5], RET_A], BYTES, 12, { hasVlan: false }), 5))
 

@@ -39,6 +39,7 @@ test('defaults', () => {
     otherwise: undefined,
     receiveBufferBytes: DEFAULT_RECEIVE_BUFFER_BYTES,
     batch: DEFAULT_BATCH,
+    filter: undefined,
     snapLengthBytes: MAX_SNAP_LENGTH_BYTES,
     promiscuous: true,
     direction: undefined,
@@ -52,6 +53,16 @@ test('a plan is plain data', () => {
   const all = plan({ workers: 4, fanout: { mode: 'hash', defrag: true }, pin: [0, 1], netns: 'blue', count: 5, durationMs: 6, direction: 'in' })
   assert.deepEqual(structuredClone(all), all)
   assert.deepEqual(JSON.parse(JSON.stringify(all)), JSON.parse(JSON.stringify(structuredClone(all))))
+})
+
+test('a filter is a text, one of blanks takes everything', () => {
+  assert.equal(plan({ filter: ' udp port 53 ' }).filter, ' udp port 53 ')
+  assert.equal(plan({ filter: '' }).filter, undefined)
+  assert.equal(plan({ filter: ' \n' }).filter, undefined)
+  refused({ filter: 53 }, /Expected the option filter to be a string, got 53/)
+  refused({ filter: null }, /Expected the option filter to be a string, got null/)
+  const auto = plan({ filter: 'udp', exclusive: true })
+  assert.deepEqual([auto.backend, auto.filter, auto.otherwise?.filter], ['xdp', 'udp', 'udp'])
 })
 
 test('an option that does not exist is named, with those that do', () => {

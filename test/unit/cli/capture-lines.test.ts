@@ -45,6 +45,7 @@ const COUNTERS = {
   truncated: 0,
   workers: [WORKER, { ...WORKER, worker: 1, cpu: -1 }],
   passed: 0,
+  filtered: 0,
   interfaceDrops: 0,
 }
 
@@ -71,6 +72,7 @@ const PLAN: CapturePlan = {
   otherwise: undefined,
   receiveBufferBytes: 64 * 2 ** 20,
   batch: 64,
+  filter: undefined,
   snapLengthBytes: 262_144,
   promiscuous: true,
   direction: undefined,
@@ -120,11 +122,12 @@ test("the summary in tcpdump's words", () => {
 
 test('no loss is left out of it', () => {
   const drops: Drops = { ring: 5, socket: 2, fillRing: 10, rxRing: 20, oversize: 30, redirect: 40, handler: 3, consumer: 4, unread: 1 }
-  assert.deepEqual(summaryLines({ ...COUNTERS, drops, passed: 6, interfaceDrops: 9 }), [
+  assert.deepEqual(summaryLines({ ...COUNTERS, drops, passed: 6, filtered: 7, interfaceDrops: 9 }), [
     '2534123 packets captured',
     '2534123 packets received by filter',
     '107 packets dropped by kernel',
     '6 packets of queues without a worker passed to the stack',
+    '7 packets not matching the filter passed to the stack',
     '9 packets dropped by interface',
     '3 packets dropped by handler',
     '4 packets dropped by consumer',
@@ -175,7 +178,9 @@ test('the names of the JSON documents are a contract', () => {
   const start = JSON.parse(startDocument(PLAN)) as Record<string, unknown>
   const { otherwise: _, ...plan } = PLAN
   const xdp = { ...PLAN.xdp, chunkBytes: null }
-  assert.deepEqual(start, { type: 'start', ...plan, xdp, netns: null, pin: null, direction: null, count: null, durationMs: null })
+  assert.deepEqual(start, { type: 'start', ...plan, xdp, netns: null, filter: null, pin: null, direction: null, count: null, durationMs: null })
+
+  assert.equal((JSON.parse(startDocument({ ...PLAN, filter: 'udp port 53' })) as CapturePlan).filter, 'udp port 53')
 
   const interval = JSON.parse(intervalDocument(STATS)) as Record<string, unknown>
   assert.deepEqual(interval, { type: 'interval', ...STATS })

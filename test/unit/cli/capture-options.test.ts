@@ -59,6 +59,13 @@ test('those of AF_XDP, too', () => {
   })
 })
 
+test('the filter, as the caller read it', () => {
+  const invocation = parseArguments(['capture', '-i', 'eth0', '-F', 'FILE'])
+  assert.ok(invocation.run === 'capture')
+  assert.equal(invocation.values.filterFile, 'FILE')
+  assert.deepEqual(captureOptions(invocation.values, undefined, 'udp port 53'), { ...PLAIN, filter: 'udp port 53' })
+})
+
 test('a time at a rate', () => {
   assert.deepEqual(options('--ring', '500ms@2Mpps'), { ...PLAIN, ringHold: { ms: 500, packetsPerSecond: 2e6 } })
 })

@@ -9,6 +9,7 @@ test('exit status of every code', () => {
   const status = Object.fromEntries(CAPTURE_ERROR_CODES.map((code) => [code, describeFailure(new CaptureError(code, 'x')).status]))
   assert.deepEqual(status, {
     INVALID_OPTION: 2,
+    INVALID_FILTER: 2,
     NO_SUCH_INTERFACE: 1,
     INTERFACE_DOWN: 1,
     INTERFACE_REMOVED: 1,

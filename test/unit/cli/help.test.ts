@@ -21,6 +21,7 @@ Commands:
   interfaces  list interfaces: state, addresses, driver, speed, queues
   rate        packets and bits a second from the interface's own counters
   count       count packets in the kernel by protocol, at rates that no capture keeps up with
+  filter      compile a filter expression and print its program, as tcpdump -d does
   flood       make a flood on a veth interface, in the kernel
   bench       the ladder: every way to capture, under a flood, on this machine
 

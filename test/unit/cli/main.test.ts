@@ -26,7 +26,7 @@ test('--help goes to stdout', () => {
 
 test('usage errors: one line, a hint, exit status 2, nothing on stdout', () => {
   const cases: [argv: string[], stderr: string][] = [
-    [[], 'ringtap: which command?\n  one of capture, interfaces, rate, count, flood, bench; ringtap --help says more\n'],
+    [[], 'ringtap: which command?\n  one of capture, interfaces, rate, count, filter, flood, bench; ringtap --help says more\n'],
     [['captrue'], "ringtap: there is no command 'captrue'\n  did you mean ringtap capture?\n"],
     [['capture', '-i', 'lo', '--block-timeout', '60MB'], "ringtap: --block-timeout: expected a duration such as 60ms or 2s, got '60MB'\n"],
     [['capture', '-i', 'lo', '--rign', '1M'], 'ringtap: ringtap capture has no option --rign\n  did you mean --ring?\n'],
@@ -34,10 +34,8 @@ test('usage errors: one line, a hint, exit status 2, nothing on stdout', () => {
     [['rate'], 'ringtap: which interface? -i IFACE is missing\n  ringtap interfaces lists them\n'],
     [['count'], 'ringtap: which interface? -i IFACE is missing\n  ringtap interfaces lists them\n'],
     [['flood'], 'ringtap: which interface? -i VETH is missing\n  ringtap interfaces lists them\n'],
-    [
-      ['capture', '-i', 'lo', 'udp', 'port', '53'],
-      "ringtap: a filter expression is not there yet, got 'udp port 53'\n  capture without one, or let tcpdump filter\n",
-    ],
+    [['capture', '-i', 'nosuch', 'udp', 'and', 'port'], 'ringtap: expected a port\n  udp and port\n              ^\n'],
+    [['capture', '-i', 'lo', '-F', '/', 'udp'], "ringtap: -F / and 'udp' are two filters\n  give one of them\n"],
   ]
   for (const [argv, stderr] of cases) assert.deepEqual(ringtap(...argv), { status: 2, stdout: '', stderr }, argv.join(' '))
 })

@@ -80,6 +80,19 @@ test('words are the filter, wherever they stand; -- ends the options', () => {
   assert.deepEqual(capture('-i', 'eth0', '-').words, ['-'])
 })
 
+test('-d, -dd and -ddd are the same flag once, twice and three times', () => {
+  const dumped = (...argv: string[]) => {
+    const invocation = parseArguments(['filter', ...argv])
+    assert.ok(invocation.run === 'filter')
+    return [invocation.values.dump, ...invocation.words]
+  }
+  assert.deepEqual(dumped('udp'), [0, 'udp'])
+  assert.deepEqual(dumped('-d', 'udp', 'port', '53'), [1, 'udp', 'port', '53'])
+  assert.deepEqual(dumped('-dd'), [2])
+  assert.deepEqual(dumped('-dddy', 'RAW', 'ip'), [3, 'ip'])
+  assert.deepEqual(dumped('-d', '-d', '--dump', '--', '-1', '<', 'len'), [3, '-1', '<', 'len'])
+})
+
 test('help and version', () => {
   assert.deepEqual(parseArguments(['--help']), { run: 'help', command: undefined })
   assert.deepEqual(parseArguments(['help']), { run: 'help', command: undefined })
@@ -131,6 +144,8 @@ test('what cannot be understood is said with what was expected', () => {
   refused(['capture', '--rign', '1G'], 'ringtap capture has no option --rign', 'did you mean --ring?')
   refused(['capture', '--promisc'], 'ringtap capture has no option --promisc', 'ringtap capture --help lists the options')
   refused(['capture', '-K'], 'ringtap capture has no option -K', 'ringtap capture --help lists the options')
+  refused(['capture', '-d'], 'ringtap capture has no option -d', 'ringtap filter has it')
+  refused(['rate', '-d'], 'ringtap rate has no option -d', 'ringtap rate --help lists the options')
   refused(['capture', '-w', 'file'], '-w (write packets to a file) is not there yet')
   refused(['capture', 'eth0'], "which interface? got only 'eth0'", 'an interface is given with -i: ringtap capture -i eth0')
   refused(['rate', 'eth0'], "ringtap rate takes options only, got 'eth0'", 'an interface is given with -i: ringtap rate -i eth0')

@@ -92,7 +92,7 @@ test('a command line with every option of a command is understood', () => {
     fanout: 'hash',
     json: '1',
   }
-  for (const command of ['capture', 'interfaces', 'rate', 'count', 'flood', 'bench']) {
+  for (const command of ['capture', 'interfaces', 'rate', 'count', 'filter', 'flood', 'bench']) {
     const argv = (findCommand(command)?.options ?? []).flatMap(({ name, kind, values }) =>
       kind === 'flag' ? [`--${name}`] : [`--${name}`, kind === 'enum' ? (values?.[0] ?? '') : (samples[kind] ?? '')],
     )

@@ -30,6 +30,7 @@ test('what vlan and its like do to the rest', () => {
     "And it has an MPLS label, behind the tag. All that follows is looked for behind the label, after 'or' too.",
     'And it is IPv4, behind the label behind the tag.',
   ])
+  assert.equal(explain('vlan and vlan and vlan and vlan and ip').at(-1), 'And it is IPv4, behind 4 headers, of which the tag is the last.')
 })
 
 test('and and or in turn', () => {

@@ -15,7 +15,7 @@ test('carets stand under what is wrong', () => {
 test('one line of many, and what does not print is a blank', () => {
   assert.deepEqual(underlined('tcp\nand htpp\nor', 8, 12), ['and htpp', '    ^^^^'])
   assert.deepEqual(underlined('tcp\nand htpp\nor', 4, 15), ['and htpp', '^^^^^^^^'])
-  assert.deepEqual(underlined('\ttcp\u001b[31m port é', 18, 19), [' tcp [31m port  ', '                  ^'])
+  assert.deepEqual(underlined('\ttcp\u001b[31m port é', 15, 16), [' tcp [31m port  ', '               ^'])
 })
 
 test('of a long line only what is near', () => {

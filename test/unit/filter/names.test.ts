@@ -10,12 +10,14 @@ test('which names are looked up, and where', () => {
   assert.deepEqual(names('tcp and port 80 and ip[0] = 1'), {})
   assert.deepEqual(names('host a or b or not (src a and dst c)'), { hosts: ['a', 'b', 'c'] })
   assert.deepEqual(names('port http or https or portrange ssh-domain'), { services: ['http', 'https', 'ssh', 'domain'] })
-  assert.deepEqual(names('ip proto \\tcp and ip6 protochain esp and proto x'), { protocols: ['tcp', 'esp', 'x'] })
+  assert.deepEqual(names('ip proto \\tcp and ip6 protochain \\esp and proto x'), { protocols: ['tcp', 'esp', 'x'] })
   assert.deepEqual(names('ether proto \\arp and iso proto \\isis'), {})
   assert.deepEqual(names('net home'), { networks: ['home'] })
   assert.deepEqual(names('ether host a and gateway b'), { ethers: ['a', 'b'], hosts: ['b'] })
   assert.deepEqual(names(''), {})
 })
+
+const SERVICES: Record<string, number> = { 'web/tcp': 80, 'dns/tcp': 53, 'dns/udp': 53, 'odd/tcp': 1024, 'odd/udp': 5353 }
 
 const tables: NameTables = {
   ...NO_NAMES,
@@ -25,7 +27,7 @@ const tables: NameTables = {
       four: [Uint8Array.from([10, 0, 0, 1])],
     })[name] ?? [],
   ether: (name) => (name === 'router' || name === 'four' ? Uint8Array.from([2, 0, 0x5e, 0x10, 0, 1]) : undefined),
-  service: (name, protocol) => ({ 'web/tcp': 80, 'dns/tcp': 53, 'dns/udp': 53, 'odd/tcp': 1024, 'odd/udp': 5353 })[`${name}/${protocol}`],
+  service: (name, protocol) => SERVICES[`${name}/${protocol}`],
   network: (name) => (name === 'ten' ? 10 : name === 'none' ? 0 : undefined),
 }
 

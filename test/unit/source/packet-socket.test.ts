@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { CaptureError } from '#src/errors.js'
+import { compileFilter } from '#src/filter/compile.js'
 import * as interfaces from '#src/kernel/abi/if.js'
 import * as packet from '#src/kernel/abi/if_packet.js'
 import * as socket from '#src/kernel/abi/socket.js'
@@ -22,6 +23,7 @@ function specOf(change: Partial<SocketSpec> = {}): SocketSpec & { warnings: stri
     receiveBufferBytes: 2 ** 20,
     rxhash: false,
     metadata: true,
+    filter: undefined,
     snapLengthBytes: 262_144,
     maxSnapLengthBytes: 262_144,
     promiscuous: true,
@@ -213,6 +215,43 @@ describe('order', () => {
       '2 SO_ATTACH_FILTER 4 instructions',
     ])
     assert.ok(!words.includes('1 PACKET_IGNORE_OUTGOING'), 'a group ignores it')
+  })
+
+  const UDP = compileFilter('udp').instructions
+
+  test('a filter stands before the bind; with fanout it takes the closed gate’s place', () => {
+    const attached = `SO_ATTACH_FILTER ${UDP.length} instructions`
+    assert.deepEqual(sequence({ filter: UDP }).slice(5), [
+      '1 PACKET_VERSION',
+      '1 PACKET_RX_RING',
+      `1 ${attached}`,
+      '---',
+      '1 PACKET_ADD_MEMBERSHIP',
+      '1 bind protocol 0x3 ifindex 7',
+    ])
+    for (const ring of [specOf().ring, undefined]) {
+      const words = sequence({ ring, filter: UDP, workers: 2, fanout: CPU })
+      assert.deepEqual(
+        words.filter((word) => word.includes('FILTER')),
+        ['1 SO_ATTACH_FILTER 1 instructions', '2 SO_ATTACH_FILTER 1 instructions', `1 ${attached}`, `2 ${attached}`],
+      )
+      assert.deepEqual(words.slice(-3), ['2 PACKET_FANOUT', `1 ${attached}`, `2 ${attached}`])
+    }
+  })
+
+  test('a filter with direction and snap length is one program; without auxiliary data it does not cut', () => {
+    const answers = (change: Partial<SocketSpec>) => {
+      const kernel = machine()
+      using sockets = PacketSockets.prepare(kernel, specOf({ filter: UDP, snapLengthBytes: 96, ...change }))
+      sockets.start()
+      const [program] = kernel.calls
+        .filter(({ name, arguments: [, level, option] }) => name === 'setsockopt' && level === socket.SOL_SOCKET && option === socket.SO_ATTACH_FILTER)
+        .map(({ arguments: values }) => new DataView((values[3] as Uint8Array).buffer).getUint16(0, true))
+      return program
+    }
+    assert.equal(answers({}), UDP.length)
+    assert.equal(answers({ direction: 'in' }), UDP.length + 4)
+    assert.equal(answers({ direction: 'out' }), UDP.length + 4)
   })
 
   test('cbpf: the program is set after the joins and before the gates', () => {
