@@ -150,7 +150,6 @@ export function interpret(
   wireLength: number,
   ancillary?: Ancillary,
 ): number {
-  const network = ancillary?.networkOffset ?? DEFAULT_NETWORK_OFFSET
   let a = 0
   let x = 0
   for (let pc = 0; pc < program.length; pc++) {
@@ -170,7 +169,9 @@ export function interpret(
           if (field === undefined || value === undefined) return 0
           a = Number(value) & field.mask
         } else if (mode === BPF_ABS || mode === BPF_IND) {
-          const at = resolveOffset(mode === BPF_IND ? (x + k) | 0 : k, network)
+          let at = mode === BPF_IND ? (x + k) | 0 : k
+          // Only then, so that a caller may see whether a header was asked for.
+          if (at < 0) at = resolveOffset(at, ancillary?.networkOffset ?? DEFAULT_NETWORK_OFFSET)
           const size = loadBytes(code)
           if (at < 0 || at > capturedLength - size) return 0
           a = 0
@@ -182,7 +183,7 @@ export function interpret(
       case BPF_LDX: {
         const mode = code & 0xe0
         if (mode === BPF_MSH) {
-          const at = resolveOffset(k, network)
+          const at = k < 0 ? resolveOffset(k, ancillary?.networkOffset ?? DEFAULT_NETWORK_OFFSET) : k
           if (at < 0 || at >= capturedLength) return 0
           x = ((bytes[offset + at] as number) & 0x0f) << 2
         } else if (mode === BPF_LEN) x = wireLength | 0

@@ -285,10 +285,14 @@ export class XdpSockets {
   }
 
   close(): void {
-    // What was counted stays readable.
-    if (this.sockets.length > 0) {
-      this.passed()
-      this.filtered()
+    // What was counted stays readable. Where it cannot be read any more, all is closed nevertheless.
+    try {
+      if (this.sockets.length > 0) {
+        this.passed()
+        this.filtered()
+      }
+    } catch (error) {
+      if (!(error instanceof CaptureError)) throw error
     }
     this.#link?.detach()
     for (const { descriptor } of this.sockets) descriptor.close()

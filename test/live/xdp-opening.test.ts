@@ -1,6 +1,7 @@
 /** The opening of AF_XDP sockets on the real kernel, with each of its system calls failing in turn: nothing is left, and the error says what failed. */
 import assert from 'node:assert/strict'
 import { CaptureError } from '#src/errors.js'
+import { compileFilter } from '#src/filter/compile.js'
 import { EINVAL, ENOMEM, EPERM } from '#src/kernel/errno.js'
 import { openNamespace, withNamespace } from '#src/kernel/namespace.js'
 import { type Kernel, openKernel } from '#src/kernel/system.js'
@@ -40,7 +41,7 @@ function specOf(end: TestbedEnd, warnings: string[], hints: boolean): XdpSpec {
     exclusive: false,
     busyPollUs: 20,
     hints,
-    filter: undefined,
+    filter: hints ? compileFilter('udp port 53').instructions : undefined,
     maxWorkers: 256,
     report: () => {},
     warn: (message) => warnings.push(message),

@@ -34,7 +34,10 @@ test('usage errors: one line, a hint, exit status 2, nothing on stdout', () => {
     [['rate'], 'ringtap: which interface? -i IFACE is missing\n  ringtap interfaces lists them\n'],
     [['count'], 'ringtap: which interface? -i IFACE is missing\n  ringtap interfaces lists them\n'],
     [['flood'], 'ringtap: which interface? -i VETH is missing\n  ringtap interfaces lists them\n'],
-    [['capture', '-i', 'nosuch', 'udp', 'and', 'port'], 'ringtap: expected a port\n  udp and port\n              ^\n'],
+    [
+      ['capture', '-i', 'nosuch', 'udp', 'and', 'port'],
+      'ringtap: syntax error: expected an identifier, the expression ends\n  udp and port\n              ^\n',
+    ],
     [['capture', '-i', 'lo', '-F', '/', 'udp'], "ringtap: -F / and 'udp' are two filters\n  give one of them\n"],
   ]
   for (const [argv, stderr] of cases) assert.deepEqual(ringtap(...argv), { status: 2, stdout: '', stderr }, argv.join(' '))

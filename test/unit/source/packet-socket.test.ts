@@ -1,6 +1,7 @@
 /** The opening sequence, call by call, and every way in which a step of it can fail. */
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
+import { encodeProgram } from '#src/bpf/classic.js'
 import { CaptureError } from '#src/errors.js'
 import { compileFilter } from '#src/filter/compile.js'
 import * as interfaces from '#src/kernel/abi/if.js'
@@ -9,6 +10,7 @@ import * as socket from '#src/kernel/abi/socket.js'
 import { EBUSY, EINVAL, ENODEV, ENOMEM, ENOSPC, EPERM, errnoName } from '#src/kernel/errno.js'
 import type { Kernel } from '#src/kernel/system.js'
 import { type FanoutSpec, PacketSockets, type SocketSpec } from '#src/source/packet-socket.js'
+import { socketProgram } from '#src/source/socket-filter.js'
 import { type FakeKernel, fakeKernel, type RecordedCall } from '../../support/fake-kernel.js'
 import { tracingKernel } from '../../support/tracing-kernel.js'
 
@@ -240,18 +242,24 @@ describe('order', () => {
   })
 
   test('a filter with direction and snap length is one program; without auxiliary data it does not cut', () => {
-    const answers = (change: Partial<SocketSpec>) => {
+    const attached = (change: Partial<SocketSpec>) => {
       const kernel = machine()
+      let program: ArrayBufferLike | undefined
+      kernel.answer('addressOf', (buffer) => {
+        program = buffer
+        return 4096n
+      })
       using sockets = PacketSockets.prepare(kernel, specOf({ filter: UDP, snapLengthBytes: 96, ...change }))
       sockets.start()
-      const [program] = kernel.calls
-        .filter(({ name, arguments: [, level, option] }) => name === 'setsockopt' && level === socket.SOL_SOCKET && option === socket.SO_ATTACH_FILTER)
-        .map(({ arguments: values }) => new DataView((values[3] as Uint8Array).buffer).getUint16(0, true))
-      return program
+      return program === undefined ? undefined : Buffer.from(program).toString('hex')
     }
-    assert.equal(answers({}), UDP.length)
-    assert.equal(answers({ direction: 'in' }), UDP.length + 4)
-    assert.equal(answers({ direction: 'out' }), UDP.length + 4)
+    const program = (snapLengthBytes: number, direction: 'in' | 'out' | 'inout' = 'inout') =>
+      Buffer.from(encodeProgram(socketProgram(UDP, snapLengthBytes, direction))).toString('hex')
+    assert.equal(attached({}), program(96))
+    assert.equal(attached({ direction: 'in' }), program(96, 'in'))
+    assert.equal(attached({ direction: 'out', workers: 2, fanout: CPU }), program(96, 'out'))
+    assert.equal(attached({ ring: undefined }), program(96))
+    assert.equal(attached({ ring: undefined, metadata: false }), program(262_144))
   })
 
   test('cbpf: the program is set after the joins and before the gates', () => {
