@@ -73,7 +73,7 @@ export class RunningCapture implements Capture {
     for (const { end } of parts.threads) if (end !== undefined) this.#workerEnded(end)
     if (parts.plan.durationMs !== undefined) this.#timer = setTimeout(() => this.#end('duration'), parts.plan.durationMs)
     const { look } = parts
-    if (look !== undefined) this.#looking = setInterval(() => this.#looked(look()), LOOK_MS).unref()
+    if (look !== undefined) this.#looking = setInterval(() => this.#look(look), LOOK_MS).unref()
     parts.signal?.addEventListener('abort', this.#abort, { once: true })
     if (parts.signal?.aborted === true) this.#abort()
   }
@@ -195,7 +195,15 @@ export class RunningCapture implements Capture {
     this.#patience.unref()
   }
 
-  #looked(error: CaptureError | undefined): void {
+  #look(look: () => CaptureError | undefined): void {
+    let error: CaptureError | undefined
+    try {
+      error = look()
+    } catch (thrown) {
+      // A timer's exception would end the process.
+      if (!(thrown instanceof CaptureError)) throw thrown
+      error = thrown
+    }
     if (error === undefined) return
     this.#error ??= error
     this.#end('stopped')
