@@ -20,8 +20,9 @@ import { NotOptimisable } from './optimise/not-optimisable.js'
 import { threadJumps } from './optimise/threading.js'
 import { Values } from './optimise/values.js'
 
-/** Larger graphs stay as they are: they would not come below BPF_MAXINSNS. */
-const MAX_BLOCKS = 100_000
+/** Larger graphs stay as they are: hardly one of them would come below BPF_MAXINSNS. */
+const MAX_BLOCKS = 50_000
+/** Rounds of passes over the graph, of which expressions take 2 to 6; and steps around comparisons. */
 const MAX_ROUNDS = 30
 const MAX_STEPS = 3_000_000
 
@@ -61,6 +62,10 @@ function decide(start: Node, checks: Checks): Node {
   return root
 }
 
+/** In instructions, without detours, and without the returns at the end. */
 function sizeOf(blocks: readonly FlowBlock[]): number {
-  return blocks.reduce((size, { statements }) => size + statements.length + 1, 0)
+  return blocks.reduce((size, { statements, end }) => {
+    const isJump = 'answer' in end ? statements.length > 0 : end.whenTrue !== end.whenFalse
+    return size + statements.length + (isJump ? 1 : 0)
+  }, 0)
 }

@@ -17,7 +17,7 @@ import {
 } from './abi/bpf.js'
 import { bpfFailed, newAttributes, setPointer, writeName } from './bpf-call.js'
 import { Descriptor } from './descriptor.js'
-import { CAP_BPF, EACCES, EAGAIN, EINVAL, EPERM } from './errno.js'
+import { CAP_BPF, EACCES, EAGAIN, EINTR, EINVAL, EPERM } from './errno.js'
 import type { Kernel } from './system.js'
 import { describeVerifierLog } from './verifier-log.js'
 
@@ -100,12 +100,17 @@ export interface ProgramRunOptions {
   context?: Uint8Array | undefined
 }
 
+/** A signal ends repeated runs half way. */
+const RUN_ATTEMPTS = 5
+
 /** Room for what a program may put before the packet: XDP_PACKET_HEADROOM. */
 const HEADROOM = 256
 
 /**
  * Runs a program on a packet that comes from nowhere and goes nowhere: XDP_TX and XDP_REDIRECT are only answers.
  * Since Linux 4.12, with `context` for XDP since 5.14.
+ *
+ * NB: repeated runs that a signal ends are begun anew: what the program counted until then it counts again.
  */
 export function runProgram(kernel: Kernel, programFd: number, options: ProgramRunOptions): ProgramRun {
   const repeat = options.repeat ?? 1
@@ -126,7 +131,8 @@ export function runProgram(kernel: Kernel, programFd: number, options: ProgramRu
     view.setUint32(BPF_ATTR_TEST.ctx_size_in, context.length, true)
     setPointer(kernel, attributes, BPF_ATTR_TEST.ctx_in, context)
   }
-  const result = kernel.bpf(BPF_PROG_RUN, bytes)
+  let result = -EINTR
+  for (let attempt = 0; result === -EINTR && attempt < RUN_ATTEMPTS; attempt++) result = kernel.bpf(BPF_PROG_RUN, bytes)
   if (result < 0) {
     throw bpfFailed({ subject: 'program', call: `bpf(BPF_PROG_RUN, ${data.length} bytes, repeat ${repeat})`, errno: result, capability: CAP_BPF })
   }

@@ -72,6 +72,8 @@ export function evaluate(value: Value, byte: number): number | undefined {
       return value.k
     case 'load':
       return byte
+    case 'header length':
+      return 4 * (byte & 15)
     case 'operation':
       return applied(value.operation, evaluate(value.left, byte), evaluate(value.right, byte))
     case 'negation': {

@@ -55,7 +55,8 @@ export function randomFormula(random: Random): FlowBlock {
   const answer = (k: number): FlowBlock => ({ statements: [], end: { answer: k } })
   const part = (depth: number, whenTrue: FlowBlock, whenFalse: FlowBlock): FlowBlock => {
     if (depth === 0 || random.oneIn(5)) {
-      const statements = [...random.pick(fields)]
+      // Now and then a load that nobody looks at.
+      const statements = [...(random.oneIn(5) ? random.pick(fields) : []), ...random.pick(fields)]
       if (random.oneIn(6)) statements.push({ code: 0x54, k: number(random) })
       return { statements, end: { code: random.oneIn(4) ? random.pick(COMPARISONS) : 0x15, k: random.between(0, 3), whenTrue, whenFalse } }
     }

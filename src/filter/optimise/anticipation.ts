@@ -4,7 +4,7 @@
  * Pure.
  */
 import type { Check } from './checks.js'
-import { isMovable, type Node, rejects, sorted } from './decisions.js'
+import { isTransparent, type Node, rejects, sorted } from './decisions.js'
 import type { Value } from './values.js'
 
 /** Answers whether a check is gone. Wants `unmet` as threadJumps() leaves it, and leaves it outdated if so. */
@@ -21,7 +21,7 @@ export function dropAnticipated(root: Node, zero: Value): { root: Node; isChange
       node.yes = replaced.get(node.yes) ?? node.yes
       node.no = replaced.get(node.no) ?? node.no
       after = Math.min(wanted[node.yes.index], wanted[node.no.index])
-      if (node.yes === node.no && isMovable(node) && node.unmet.every(isAnticipated)) {
+      if (node.yes === node.no && isTransparent(node) && node.unmet.every(isAnticipated)) {
         replaced.set(node, node.yes)
         isChanged = true
         continue

@@ -11,7 +11,7 @@ import type { Value } from './values.js'
 
 type Way = 'yes' | 'no'
 
-/** Answers the root, which may be another. Wants `unmet` as threadJumps() leaves it. */
+/** Answers the root, which may be another. Wants `unmet` as threadJumps() leaves it, and leaves it outdated. */
 export function groupChains(root: Node): { root: Node; isChanged: boolean } {
   const order = sorted(root)
   const comingFrom = new Map<Node, Branch[]>()
@@ -94,7 +94,6 @@ function group(chain: readonly Branch[], inA: Value | undefined, isFree: boolean
     take(branch)
     pull(branch.test.left)
   }
-  if (isFree) for (const branch of chain) branch.unmet = [...branch.needs, ...branch.extra]
   return grouped
 }
 

@@ -68,9 +68,14 @@ export function rejects(node: Node): boolean {
   return node.kind === 'answer' && node.answer === 0
 }
 
-/** Whether a way through it may go around it, or it may change places with others. */
+/** Whether every location is behind it as it was before, so that a way may go around it. */
+export function isTransparent(branch: Branch): boolean {
+  return branch.joins.length === 0 && branch.assigns.length === 0
+}
+
+/** Whether others that need A or X may come before it, too. */
 export function isMovable(branch: Branch): boolean {
-  return !branch.isPinned && branch.joins.length === 0 && branch.assigns.length === 0
+  return isTransparent(branch) && !branch.isPinned
 }
 
 /** All nodes, each before those it leads to, with `index` and `edgesIn` noted. */

@@ -2,7 +2,7 @@
 import { BPF_AND, BPF_JEQ, BPF_JGE, BPF_JGT } from '../../kernel/abi/filter.js'
 import type { Check } from './checks.js'
 import { holds, type Test } from './comparison.js'
-import { allBits, type Value } from './values.js'
+import { allBits, VALUE_ID_BITS, type Value } from './values.js'
 
 /** What a value can be. */
 interface Bounds {
@@ -104,9 +104,9 @@ interface Learned {
   readonly before: unknown
 }
 
-/** Values are far fewer than 2^23. */
+/** A number below 2^53, as it is faster to look up than a text. */
 function keyOf({ comparison, left, right }: Test): number {
-  return (left.id * 2 ** 23 + right.id) * 8 + (comparison >> 4)
+  return (left.id * 2 ** VALUE_ID_BITS + right.id) * 8 + (comparison >> 4)
 }
 
 function narrowed(bounds: Bounds, comparison: number, k: number, outcome: boolean): Bounds | undefined {

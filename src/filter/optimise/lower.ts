@@ -101,7 +101,7 @@ function lowerBranch(machine: Machine, branch: Branch, takenAfter: number, check
   } else if (a === undefined) machine.loadX(x)
   else {
     const isSymmetric = test.comparison === BPF_JEQ || test.comparison === BPF_JSET
-    machine.loadBoth(a, x, isSymmetric && x === test.right && (takenAfter & REGISTERS) === 0)
+    machine.loadBoth(a, x, isSymmetric && (takenAfter & REGISTERS) === 0)
   }
   for (let location = 0; takenAfter >> location !== 0; location++) {
     if ((takenAfter & (1 << location)) === 0 || !machine.hasWritten(location)) continue

@@ -81,12 +81,15 @@ export class Machine {
   /** Into a memory word. */
   store(value: Value, word: number): void {
     if (this.#state[word] === value) return
-    if (this.#x === value) {
+    // What is in A is often used again.
+    const isXFree = this.#x === undefined || this.#x.kind === 'constant'
+    if (this.#x === value || (this.#a !== value && value.kind === 'constant' && isXFree)) {
+      this.loadX(value)
       this.#emit(BPF_STX, word, word, value)
-      return
+    } else {
+      this.loadA(value)
+      this.#emit(BPF_ST, word, word, value)
     }
-    this.loadA(value)
-    this.#emit(BPF_ST, word, word, value)
   }
 
   loadA(value: Value): void {

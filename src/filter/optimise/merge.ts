@@ -1,8 +1,8 @@
 /** Equal nodes become one: intern_blocks() of libpcap's optimize.c. Pure. */
 import type { Check } from './checks.js'
-import { isMovable, type Node, sorted } from './decisions.js'
+import { isTransparent, type Node, sorted } from './decisions.js'
 
-/** Answers the root, which may be another. Wants `unmet` as threadJumps() leaves it. */
+/** Answers the root, which may be another. */
 export function mergeEqual(root: Node): { root: Node; isChanged: boolean } {
   const order = sorted(root)
   const first = new Map<string, Node>()
@@ -26,7 +26,7 @@ export function mergeEqual(root: Node): { root: Node; isChanged: boolean } {
 function keyOf(node: Node): string | undefined {
   if (node.joins.length > 0) return undefined
   if (node.kind === 'answer') return `${node.answer},${keysOf(node.extra)}`
-  if (!isMovable(node)) return undefined
+  if (!isTransparent(node)) return undefined
   const { test, yes, no } = node
   // Where both ways are one, only the checks count.
   if (yes === no) return `,${yes.index},${keysOf([...node.needs, ...node.extra])}`

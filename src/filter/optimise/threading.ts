@@ -6,7 +6,7 @@
  * short for the unoptimised program. Pure.
  */
 import type { Check } from './checks.js'
-import { type Branch, isMovable, type Node, noteDominators, rejects, sorted } from './decisions.js'
+import { type Branch, isTransparent, type Node, noteDominators, rejects, sorted } from './decisions.js'
 import { Knowledge } from './knowledge.js'
 import type { Value } from './values.js'
 
@@ -103,7 +103,7 @@ class Pass {
 
   #target(first: Node): Node {
     let node = first
-    while (node.kind === 'branch' && isMovable(node) && this.#budget.steps-- > 0) {
+    while (node.kind === 'branch' && isTransparent(node) && this.#budget.steps-- > 0) {
       const next = this.#next(node)
       if (next === undefined) break
       if (!rejects(next) && !this.#isPassedBy(node)) break

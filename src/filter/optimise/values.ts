@@ -20,6 +20,7 @@ import {
   BPF_XOR,
   SKF_AD_OFF,
 } from '../../kernel/abi/filter.js'
+import { NotOptimisable } from './not-optimisable.js'
 
 /** Where a value can be: memory words 0 to 15, then the registers. */
 export const LOCATION_A = BPF_MEMWORDS
@@ -85,14 +86,13 @@ export type Value = Constant | Load | HeaderLength | WireLength | Operation | Ne
 const WORD = 0xffff_ffff
 /** Above it, loads are not plain offsets into the packet. */
 const MAX_OFFSET = 0x7fff_ffff
+/** An id has 23 bits. */
+export const VALUE_ID_BITS = 23
+const MAX_VALUES = 2 ** VALUE_ID_BITS
 const NO_ENTRIES: readonly Entry[] = []
 
 export class Values {
   readonly #made = new Map<string, Value>()
-
-  get count(): number {
-    return this.#made.size
-  }
 
   constant(number: number): Constant {
     const k = number >>> 0
@@ -226,6 +226,7 @@ export class Values {
   #intern(key: string, make: (id: number) => Value): Value {
     let value = this.#made.get(key)
     if (value === undefined) {
+      if (this.#made.size === MAX_VALUES) throw new NotOptimisable()
       value = make(this.#made.size)
       this.#made.set(key, value)
     }
