@@ -7,6 +7,7 @@
  */
 export type { Instruction } from './bpf/classic.js'
 export type { ProgramStyle } from './bpf/classic-text.js'
+export { parseProgram } from './bpf/classic-text.js'
 export type {
   Backend,
   Capture,

@@ -8,20 +8,11 @@ import { BPF_FUNC_map_lookup_elem, XDP_MD, XDP_PASS } from '../kernel/abi/ebpf.j
 import type { Instruction } from './classic.js'
 import { filterToXdp } from './classic-to-ebpf.js'
 import { alu, call, exit, jumpIf, label, load, loadMap, type Statement, store } from './ebpf.js'
-import { XSK_QUEUE, type XskProgramOptions, xskMaps, xskProgram } from './xsk-program.js'
-
-/** XSK_QUEUE, and one word more: frames that the filter did not accept, on whatever queue. */
-export const XSK_FILTER_QUEUE = { ...XSK_QUEUE, filtered: XSK_QUEUE.words, words: XSK_QUEUE.words + 1 } as const
+import { countAt, XSK_QUEUE, type XskProgramOptions, xskProgram } from './xsk-program.js'
 
 export interface XskFilterProgramOptions extends XskProgramOptions {
   /** Frames may lie in several buffers: to be loaded with BPF_F_XDP_HAS_FRAGS. Default false. */
   multiBuffer?: boolean | undefined
-}
-
-/** The maps of xskMaps, `queues` with the XSK_FILTER_QUEUE of each. */
-export function xskFilterMaps(queues: number) {
-  const maps = xskMaps(queues)
-  return { ...maps, queues: { ...maps.queues, valueBytes: XSK_FILTER_QUEUE.words * 8 } } as const
 }
 
 /** @throws CaptureError INVALID_OPTION for a filter that filterToXdp refuses. */
@@ -37,7 +28,6 @@ export function xskFilterProgram(program: readonly Instruction[], options: XskFi
 }
 
 function countFiltered(): Statement[] {
-  const word = XSK_FILTER_QUEUE.filtered * 8
   return [
     label('filtered'),
     load('w', 'r2', 'r6', XDP_MD.rx_queue_index),
@@ -47,10 +37,7 @@ function countFiltered(): Statement[] {
     alu('add', 'r2', -4),
     call(BPF_FUNC_map_lookup_elem),
     jumpIf('eq', 'r0', 0, 'not counted'),
-    // No other program runs on this CPU meanwhile.
-    load('dw', 'r1', 'r0', word),
-    alu('add', 'r1', 1),
-    store('dw', 'r0', word, 'r1'),
+    ...countAt(XSK_QUEUE.filtered),
     label('not counted'),
     alu('mov', 'r0', XDP_PASS),
     exit(),

@@ -5,8 +5,11 @@
 import { BPF_FUNC_map_lookup_elem, BPF_FUNC_redirect_map, BPF_FUNC_xdp_adjust_meta, XDP_DROP, XDP_MD, XDP_PASS, XDP_REDIRECT } from '../kernel/abi/ebpf.js'
 import { alu, call, callKernelFunction, exit, jumpIf, jumpIf32, label, load, loadMap, type Statement, store } from './ebpf.js'
 
-/** What the program counts for each receive queue on each CPU, in 64-bit words. `redirected` is what went to a socket, which may still drop it. */
-export const XSK_QUEUE = { redirected: 0, passed: 1, dropped: 2, words: 3 } as const
+/**
+ * What the program counts for each receive queue on each CPU, in 64-bit words. `redirected` is what went to a socket, which may still
+ * drop it; `filtered` is what a filter (xsk-filter-program.ts) did not accept, on whatever queue.
+ */
+export const XSK_QUEUE = { redirected: 0, passed: 1, dropped: 2, filtered: 3, words: 4 } as const
 
 /**
  * What the program hands to the socket right before a packet, in host order but for the TPID: what the driver knows of the packet
@@ -73,12 +76,12 @@ export function xskProgram(options: XskProgramOptions = {}): Statement[] {
     call(BPF_FUNC_map_lookup_elem),
     jumpIf('eq', 'r0', 0, 'end'),
     jumpIf('ne', 'r6', XDP_REDIRECT, 'other'),
-    ...count(XSK_QUEUE.redirected),
+    ...countAt(XSK_QUEUE.redirected),
     label('end'),
     alu('mov', 'r0', 'r6'),
     exit(),
     label('other'),
-    ...count(drop ? XSK_QUEUE.dropped : XSK_QUEUE.passed),
+    ...countAt(drop ? XSK_QUEUE.dropped : XSK_QUEUE.passed),
     alu('mov', 'r0', 'r6'),
     exit(),
   ]
@@ -131,6 +134,6 @@ function handOverHints(functions: XskHintFunctions): Statement[] {
 }
 
 /** Adds 1 to a word of the value at r0: no other program runs on this CPU meanwhile. */
-function count(word: number): Statement[] {
+export function countAt(word: number): Statement[] {
   return [load('dw', 'r1', 'r0', word * 8), alu('add', 'r1', 1), store('dw', 'r0', word * 8, 'r1')]
 }

@@ -149,8 +149,8 @@ class Opening {
       onEvent: this.#options.onEvent,
       interfaceDrops: () => this.#interfaceDrops?.total() ?? 0,
       xdp: plan.backend === 'xdp' ? xdp.map(({ inForce }, i) => ({ interface: plan.interfaces[i] as string, ...inForce })) : undefined,
-      passed: () => xdp.reduce((sum, sockets) => sum + sockets.passed(), 0),
-      filtered: () => xdp.reduce((sum, sockets) => sum + sockets.filtered(), 0),
+      passed: () => xdp.reduce((sum, sockets) => sum + sockets.leftToStack().passed, 0),
+      filtered: () => xdp.reduce((sum, sockets) => sum + sockets.leftToStack().filtered, 0),
       look: xdp.length === 0 ? undefined : () => xdp.map((sockets) => sockets.look()).find((error) => error !== undefined),
       release: () => this.#release(),
     })

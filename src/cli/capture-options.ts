@@ -1,6 +1,6 @@
 /** From the command line's values to the library's options. Pure. */
 import { pathToFileURL } from 'node:url'
-import type { CaptureOptions, FanoutMode, FanoutOptions } from '../index.js'
+import { type CaptureOptions, type FanoutMode, type FanoutOptions, parseProgram } from '../index.js'
 import { findCommand, type ValuesOf } from './table.js'
 import { parseSize } from './units.js'
 import { UsageError } from './usage-error.js'
@@ -43,17 +43,13 @@ export function captureOptions(values: Values, program?: Program, filter?: strin
   }
 }
 
-/** What `tcpdump -ddd` prints: the number of instructions, then one a line. */
-export function parseProgram(text: string): Program {
-  const [count, ...rows] = text
-    .split('\n')
-    .map((line) => line.trim())
-    .filter((line) => line !== '')
-  const program = rows.map((row) => row.split(/\s+/).map(Number))
-  if (Number(count) !== program.length || !program.every((row) => row.length === 4 && row.every((word) => Number.isInteger(word) && word >= 0))) {
-    throw new UsageError('--fanout-program: expected what tcpdump -ddd prints, a count and then four numbers a line')
+/** The library's reading of what `tcpdump -ddd` prints, named after its option. */
+export function fanoutProgram(text: string): Program {
+  try {
+    return parseProgram(text)
+  } catch (error) {
+    throw new UsageError(`--fanout-program: ${(error as Error).message}`)
   }
-  return program as unknown as Program
 }
 
 function fanoutOptions(values: Values, program: Program | undefined): FanoutOptions | undefined {

@@ -14,7 +14,7 @@ import {
   summaryDocument,
   summaryLines,
 } from './capture-lines.js'
-import { captureOptions, parseProgram } from './capture-options.js'
+import { captureOptions, fanoutProgram } from './capture-options.js'
 import { EXIT } from './exit-status.js'
 import { filterText } from './filter-text.js'
 import type { Io } from './io.js'
@@ -58,12 +58,12 @@ export async function runCapture(values: ValuesOf<'capture'>, words: readonly st
   }
 }
 
-function readProgram(file: string): ReturnType<typeof parseProgram> {
+function readProgram(file: string): ReturnType<typeof fanoutProgram> {
   let text: string
   try {
     text = readFileSync(file, 'utf8')
   } catch (error) {
     throw new UsageError(`--fanout-program: ${error instanceof Error ? error.message : String(error)}`)
   }
-  return parseProgram(text)
+  return fanoutProgram(text)
 }

@@ -30,8 +30,7 @@ function oneLine(message: string): string {
 
 /** Without what would break the line or reach a terminal as an order: white space is a blank, control characters are question marks. */
 export function printable(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
-  return text.replace(/[\t\n\r]+/g, ' ').replace(/[\u0000-\u001f\u007f-\u009f]/g, '?')
+  return text.replace(/[\t\n\r]+/g, ' ').replace(/\p{Cc}/gu, '?')
 }
 
 const MESSAGE_LENGTH = 200

@@ -20,6 +20,7 @@ import { Descriptor } from './descriptor.js'
 import { CAP_BPF, EBUSY, EEXIST, EINVAL, ENOSPC, EOPNOTSUPP, ERANGE } from './errno.js'
 import { type AttachedXdp, attachedXdp, RouteSocket } from './netlink.js'
 import type { Kernel } from './system.js'
+import { sleepThread } from './thread.js'
 
 export interface XdpAttachment {
   program: Descriptor
@@ -110,15 +111,11 @@ export function attachXdp(kernel: Kernel, attachment: XdpAttachment): XdpLink {
     // EINVAL is also the answer for an interface that is not there, which rtnetlink tells.
     const attached = taken || fd === -EINVAL ? programsOn(kernel, interfaceName) : []
     if (fd === -EBUSY && attached.length === 0 && performance.now() < deadline) {
-      sleep(BUSY_PAUSE_MS)
+      sleepThread(BUSY_PAUSE_MS)
       continue
     }
     throw refusal(kernel, interfaceName, mode, fd, taken ? attached : [])
   }
-}
-
-function sleep(milliseconds: number): void {
-  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds)
 }
 
 function programsOn(kernel: Kernel, interfaceName: string): AttachedXdp[] {

@@ -1,6 +1,7 @@
 /** One interface, asked by ioctl(2) through any socket: the answer is of the network namespace that the socket was made in. */
 import { IFNAMSIZ, IFREQ, SIOCGIFFLAGS, SIOCGIFHWADDR, SIOCGIFINDEX, SIOCGIFMTU, SIOCGIFNAME } from './abi/if.js'
 import type { Kernel } from './system.js'
+import { sleepThread } from './thread.js'
 
 /** A millisecond each. */
 const RENAMING_LOOKS = 200
@@ -66,6 +67,6 @@ export function interfaceFlags(kernel: Kernel, fd: number, index: number): numbe
     if (ask(kernel, fd, SIOCGIFFLAGS, ifreq) >= 0) return ifreq.getUint16(IFREQ.ifr_flags, true)
     // NB: while it is renamed nothing is found by its old name nor by its new one, for an RCU grace period (dev_change_name).
     if (looks === RENAMING_LOOKS) return undefined
-    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1)
+    sleepThread(1)
   }
 }

@@ -37,6 +37,13 @@ export function nameThread(kernel: Kernel, name: string): void {
   kernel.prctl(PR_SET_NAME, bytes)
 }
 
+const NEVER = new Int32Array(new SharedArrayBuffer(4))
+
+/** Holds the calling thread up, event loop and all. */
+export function sleepThread(milliseconds: number): void {
+  Atomics.wait(NEVER, 0, 0, milliseconds)
+}
+
 export interface CpuTime {
   userMs: number
   systemMs: number

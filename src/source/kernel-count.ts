@@ -8,6 +8,7 @@
 
 import { COUNT, COUNT_CLASSES, COUNT_MAP, countProgram } from '../bpf/count-program.js'
 import { assemble } from '../bpf/ebpf.js'
+import { word64 } from '../bytes/word64.js'
 import { CaptureError } from '../errors.js'
 import { BPF_F_XDP_HAS_FRAGS } from '../kernel/abi/bpf.js'
 import { IFF_UP } from '../kernel/abi/if.js'
@@ -17,7 +18,7 @@ import { BpfMap } from '../kernel/bpf-map.js'
 import { loadProgram } from '../kernel/bpf-program.js'
 import { possibleCpus } from '../kernel/cpus.js'
 import type { Descriptor } from '../kernel/descriptor.js'
-import { callFailed, EACCES, EINVAL, ENODEV, ENOSPC, EOPNOTSUPP, ERANGE, errnoName, errnoText } from '../kernel/errno.js'
+import { EACCES, EINVAL, ENODEV, ENOSPC, EOPNOTSUPP, ERANGE, errnoName, errnoText } from '../kernel/errno.js'
 import { type InterfaceIdentity, interfaceFlags } from '../kernel/interface.js'
 import { interfaceUse } from '../kernel/interface-use.js'
 import { raiseMemlock } from '../kernel/memlock.js'
@@ -41,7 +42,6 @@ export interface KernelCountSpec {
 
 /** What the kernel answers where the driver, or the interface as it is set up, does not take the program in a mode. */
 const NOT_THIS_MODE: ReadonlySet<number> = new Set([EINVAL, ENOSPC, ERANGE, EOPNOTSUPP])
-const TWO_32 = 2 ** 32
 
 export class InterfaceCount implements Disposable {
   readonly name: string
@@ -69,11 +69,7 @@ export class InterfaceCount implements Disposable {
       this.#control = this.#keep(openPacketSocket(kernel, this.name))
       this.identity = checkInterface(kernel, this.#control.fd, this.name)
       if (spec.drop && !spec.exclusive) this.#refuseToDrop()
-      if (spec.promiscuous) {
-        const result = addPromiscuity(kernel, this.#control.fd, this.identity.index)
-        const call = 'setsockopt(PACKET_ADD_MEMBERSHIP, PACKET_MR_PROMISC)'
-        if (result < 0) throw callFailed({ subject: this.name, call, errno: result, capability: 'CAP_NET_RAW' })
-      }
+      if (spec.promiscuous) addPromiscuity(kernel, this.#control.fd, this.identity.index, this.name)
       raiseMemlock(kernel)
       this.#map = this.#keep(BpfMap.create(kernel, COUNT_MAP))
       // With room for one more the kernel says at once that there are no more.
@@ -130,7 +126,7 @@ export class InterfaceCount implements Disposable {
           const from = (element * map.valueSize + cpu * map.stride) / 4
           const to = (cpu * COUNT_CLASSES.length + (keys[element] as number)) * COUNT.words
           for (let word = 0; word < COUNT.words; word++) {
-            this.#counts[to + word] = (words[from + word * 2] as number) + (words[from + word * 2 + 1] as number) * TWO_32
+            this.#counts[to + word] = word64(words, from + word * 2)
           }
         }
       }

@@ -241,7 +241,7 @@ export class PacketSockets {
     const spec = this.#spec
     for (const { descriptor } of this.sockets) {
       if (spec.promiscuous) {
-        this.#set('setsockopt(PACKET_ADD_MEMBERSHIP, PACKET_MR_PROMISC)', () => addPromiscuity(kernel, descriptor.fd, this.identity.index))
+        addPromiscuity(kernel, descriptor.fd, this.identity.index, this.#subject())
       }
       const bound = kernel.bind(descriptor.fd, linkLayerAddress(this.identity.index))
       if (bound === -ENODEV) throw removed(spec.interfaceName)
@@ -350,11 +350,13 @@ export class PacketSockets {
 }
 
 /** Counted by the kernel; ends with the socket, which need not be bound. */
-export function addPromiscuity(kernel: Kernel, fd: number, interfaceIndex: number): number {
+export function addPromiscuity(kernel: Kernel, fd: number, interfaceIndex: number, interfaceName: string): void {
   const request = new DataView(new ArrayBuffer(PACKET_MREQ.sizeof))
   request.setInt32(PACKET_MREQ.mr_ifindex, interfaceIndex, true)
   request.setUint16(PACKET_MREQ.mr_type, PACKET_MR_PROMISC, true)
-  return kernel.setsockopt(fd, SOL_PACKET, PACKET_ADD_MEMBERSHIP, new Uint8Array(request.buffer))
+  const result = kernel.setsockopt(fd, SOL_PACKET, PACKET_ADD_MEMBERSHIP, new Uint8Array(request.buffer))
+  const call = 'setsockopt(PACKET_ADD_MEMBERSHIP, PACKET_MR_PROMISC)'
+  if (result < 0) throw callFailed({ subject: interfaceName, call, errno: result, capability: 'CAP_NET_RAW' })
 }
 
 /** A packet socket that receives nothing yet. */

@@ -1,6 +1,6 @@
 /** What is known of an AF_XDP socket: what its XDP program sent to it, and XDP_STATISTICS. Both only grow. */
-import { xskFilterMaps } from '../bpf/xsk-filter-program.js'
-import { XSK_QUEUE } from '../bpf/xsk-program.js'
+import { XSK_QUEUE, xskMaps } from '../bpf/xsk-program.js'
+import { word64 } from '../bytes/word64.js'
 import { XDP_STATISTICS, XDP_STATISTICS_LAYOUT } from '../kernel/abi/if_xdp.js'
 import { MEMBARRIER_CMD_GLOBAL } from '../kernel/abi/process.js'
 import { SOL_XDP } from '../kernel/abi/socket.js'
@@ -21,8 +21,6 @@ export interface XdpAccountSpec {
   multiBuffer: boolean
 }
 
-const TWO_32 = 2 ** 32
-
 export class XdpAccount implements SocketAccount {
   readonly total = noStatistics()
   readonly #kernel: Kernel
@@ -36,7 +34,7 @@ export class XdpAccount implements SocketAccount {
   constructor(kernel: Kernel, spec: XdpAccountSpec) {
     this.#kernel = kernel
     this.#spec = spec
-    const shapes = xskFilterMaps(spec.mapQueues)
+    const shapes = xskMaps(spec.mapQueues)
     this.#xsks = BpfMap.over(kernel, spec.xsksFd, shapes.xsks)
     this.#queues = BpfMap.over(kernel, spec.queuesFd, shapes.queues)
     this.#counts = new Uint8Array(new ArrayBuffer(this.#queues.valueSize))
@@ -65,15 +63,19 @@ export class XdpAccount implements SocketAccount {
   }
 
   #word(offset: number): number {
-    return (this.#statistics[offset / 4] as number) + (this.#statistics[offset / 4 + 1] as number) * TWO_32
+    return word64(this.#statistics, offset / 4)
   }
 }
 
-/** One of the XSK_FILTER_QUEUE counts of a receive queue, over all CPUs. `room` holds a value of the map. */
-export function readQueueCount(queues: BpfMap, room: Uint8Array<ArrayBuffer>, queue: number, count: number): number {
-  if (!queues.lookup(queue, room)) return 0
+/** One of the XSK_QUEUE counts of a receive queue, over all CPUs. `room` holds a value of the map. */
+function readQueueCount(queues: BpfMap, room: Uint8Array<ArrayBuffer>, queue: number, count: number): number {
+  return queues.lookup(queue, room) ? sumOverCpus(queues, room, count) : 0
+}
+
+/** One of the XSK_QUEUE counts of a value that has been looked up. */
+export function sumOverCpus(queues: BpfMap, room: Uint8Array<ArrayBuffer>, count: number): number {
   const words = new Uint32Array(room.buffer)
   let sum = 0
-  for (let at = count * 2; at < words.length; at += queues.stride / 4) sum += (words[at] as number) + (words[at + 1] as number) * TWO_32
+  for (let at = count * 2; at < words.length; at += queues.stride / 4) sum += word64(words, at)
   return sum
 }

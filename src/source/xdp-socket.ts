@@ -12,8 +12,8 @@
  */
 import type { Instruction } from '../bpf/classic.js'
 import { assemble } from '../bpf/ebpf.js'
-import { XSK_FILTER_QUEUE, xskFilterMaps, xskFilterProgram } from '../bpf/xsk-filter-program.js'
-import { type XskHintFunctions, xskProgram } from '../bpf/xsk-program.js'
+import { xskFilterProgram } from '../bpf/xsk-filter-program.js'
+import { XSK_QUEUE, type XskHintFunctions, xskMaps, xskProgram } from '../bpf/xsk-program.js'
 import { CaptureError } from '../errors.js'
 import { BPF_F_XDP_DEV_BOUND_ONLY, BPF_F_XDP_HAS_FRAGS, BPF_XDP } from '../kernel/abi/bpf.js'
 import {
@@ -48,10 +48,11 @@ import { getLink, RouteSocket } from '../kernel/netlink.js'
 import { setInt } from '../kernel/options.js'
 import { SharedMemory, withTemporaryMapping } from '../kernel/shared-memory.js'
 import type { Kernel } from '../kernel/system.js'
+import { sleepThread } from '../kernel/thread.js'
 import { chunkRoom, UMEM_HEADROOM, type UmemGeometry, umemBytes, umemMemoryBytes } from '../ring/umem.js'
 import type { XskRingLayout } from '../ring/xsk-ring.js'
 import { addPromiscuity, checkInterface, openPacketSocket } from './packet-socket.js'
-import { readQueueCount, type XdpAccountSpec } from './xdp-account.js'
+import { sumOverCpus, type XdpAccountSpec } from './xdp-account.js'
 import { type FoundHints, findHints, HARDWARE_HINTS, type HardwareHint, missingHints } from './xdp-hints.js'
 
 /** `zero-copy`: the NIC writes into our memory. `native`: the driver runs the program and copies. `generic`: the stack does both, of an skb. */
@@ -111,6 +112,12 @@ export interface XdpInForce {
   hardwareHints: readonly HardwareHint[]
 }
 
+interface LeftToStack {
+  passed: number
+  filtered: number
+}
+
+const FRESH_MS = 100
 const COMPLETION_ENTRIES = 64
 /** Descriptors that one system call may ask a driver for: what the kernel takes without privilege. */
 const BUSY_POLL_BUDGET = 64
@@ -146,11 +153,10 @@ export class XdpSockets {
   /** Decided by the first socket that is bound. */
   #flags: number | undefined
   #lastQueues: number
-  #lastPassed = 0
-  #lastFiltered = 0
+  #left: LeftToStack = { passed: 0, filtered: 0 }
+  #leftReadAt = 0
   /** While the workers were being started. */
-  #passedBefore = 0
-  #filteredBefore = 0
+  #before: LeftToStack = { passed: 0, filtered: 0 }
 
   private constructor(kernel: Kernel, spec: XdpSpec) {
     this.#kernel = kernel
@@ -161,7 +167,7 @@ export class XdpSockets {
       if (!spec.exclusive) this.#refuseInUse()
       raiseMemlock(kernel)
       this.#mapQueues = Math.max(this.#possibleQueues(), this.#countQueues())
-      const shapes = xskFilterMaps(this.#mapQueues)
+      const shapes = xskMaps(this.#mapQueues)
       this.#xsks = this.#keep(BpfMap.create(kernel, shapes.xsks))
       this.#queues = this.#keep(BpfMap.create(kernel, shapes.queues))
       this.#count = new Uint8Array(new ArrayBuffer(this.#queues.valueSize))
@@ -210,41 +216,34 @@ export class XdpSockets {
   /** Step 5: packets flow when it returns. */
   start(): void {
     const { interfaceName, promiscuous } = this.#spec
-    if (promiscuous) {
-      const result = addPromiscuity(this.#kernel, this.control.fd, this.identity.index)
-      if (result < 0) {
-        const call = 'setsockopt(PACKET_ADD_MEMBERSHIP, PACKET_MR_PROMISC)'
-        throw callFailed({ subject: interfaceName, call, errno: result, capability: 'CAP_NET_RAW' })
-      }
-    }
+    if (promiscuous) addPromiscuity(this.#kernel, this.control.fd, this.identity.index, interfaceName)
     for (const { account } of this.sockets) this.#xsks.update(account.queue, account.fd)
-    this.#passedBefore = this.#countPassed()
-    this.#filteredBefore = this.#countFiltered()
+    this.#before = this.#leftToStack()
   }
 
-  /** Packets of queues without a socket, since `start`: they went on to the stack. */
-  passed(): number {
-    if (this.#queues.fd >= 0) this.#lastPassed = this.#countPassed() - this.#passedBefore
-    return this.#lastPassed
+  /**
+   * What went on to the stack since `start`: `passed` of queues without a socket, `filtered` that the filter did not accept, on
+   * whatever queue. A look-up a queue, so not made more often than ten times a second.
+   */
+  leftToStack(): Readonly<LeftToStack> {
+    if (this.#queues.fd >= 0 && performance.now() - this.#leftReadAt >= FRESH_MS) this.#readLeft()
+    return this.#left
   }
 
-  /** Packets that the filter did not accept, on whatever queue, since `start`: they went on to the stack. */
-  filtered(): number {
-    if (this.#queues.fd >= 0) this.#lastFiltered = this.#countFiltered() - this.#filteredBefore
-    return this.#lastFiltered
+  #readLeft(): void {
+    const now = this.#leftToStack()
+    this.#left = { passed: now.passed - this.#before.passed, filtered: now.filtered - this.#before.filtered }
+    this.#leftReadAt = performance.now()
   }
 
-  #countPassed(): number {
-    return this.#countFrom(this.inForce.served, XSK_FILTER_QUEUE.passed)
-  }
-
-  #countFiltered(): number {
-    return this.#spec.filter === undefined ? 0 : this.#countFrom(0, XSK_FILTER_QUEUE.filtered)
-  }
-
-  #countFrom(first: number, count: number): number {
-    let sum = 0
-    for (let queue = first; queue < this.#mapQueues; queue++) sum += readQueueCount(this.#queues, this.#count, queue, count)
+  #leftToStack(): LeftToStack {
+    const sum = { passed: 0, filtered: 0 }
+    // Without a filter a queue that has a socket leaves nothing.
+    for (let queue = this.#spec.filter === undefined ? this.inForce.served : 0; queue < this.#mapQueues; queue++) {
+      if (!this.#queues.lookup(queue, this.#count)) continue
+      sum.filtered += sumOverCpus(this.#queues, this.#count, XSK_QUEUE.filtered)
+      if (queue >= this.inForce.served) sum.passed += sumOverCpus(this.#queues, this.#count, XSK_QUEUE.passed)
+    }
     return sum
   }
 
@@ -287,10 +286,7 @@ export class XdpSockets {
   close(): void {
     // What was counted stays readable. Where it cannot be read any more, all is closed nevertheless.
     try {
-      if (this.sockets.length > 0) {
-        this.passed()
-        this.filtered()
-      }
+      if (this.sockets.length > 0 && this.#queues.fd >= 0) this.#readLeft()
     } catch (error) {
       if (!(error instanceof CaptureError)) throw error
     }
@@ -603,7 +599,7 @@ export class XdpSockets {
     for (;;) {
       const result = this.#kernel.bind(socket.account.fd, bytes)
       if (result !== -EBUSY || performance.now() > deadline) return result
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, BUSY_STEP_MS)
+      sleepThread(BUSY_STEP_MS)
     }
   }
 

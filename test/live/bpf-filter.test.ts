@@ -11,7 +11,8 @@ import { formatProgram } from '#src/bpf/classic-text.js'
 import { assemble, disassemble } from '#src/bpf/ebpf.js'
 import { type Ancillary, interpret } from '#src/bpf/interpret.js'
 import { compileMatcher } from '#src/bpf/matcher.js'
-import { XSK_FILTER_QUEUE, xskFilterMaps, xskFilterProgram } from '#src/bpf/xsk-filter-program.js'
+import { xskFilterProgram } from '#src/bpf/xsk-filter-program.js'
+import { XSK_QUEUE, xskMaps } from '#src/bpf/xsk-program.js'
 import { BPF_F_XDP_HAS_FRAGS } from '#src/kernel/abi/bpf.js'
 import { XDP_MD, XDP_PASS } from '#src/kernel/abi/ebpf.js'
 import { SOCKADDR_LL } from '#src/kernel/abi/if_packet.js'
@@ -396,7 +397,7 @@ for (const mode of ['native', 'generic'] as const) {
     const random = seededRandom(t)
     using testbed = createTestbed({ queues: 1 })
     using sender = new RawSender(testbed.sender)
-    const shapes = xskFilterMaps(1)
+    const shapes = xskMaps(1)
     using xsks = BpfMap.create(kernel, shapes.xsks)
     using counts = BpfMap.create(kernel, shapes.queues)
     const filter = tcpdumpProgram('udp port 53 or vlan 5') as Instruction[]
@@ -414,15 +415,15 @@ for (const mode of ['native', 'generic'] as const) {
     const value = new Uint8Array(counts.valueSize)
     const read = (word: number) => {
       assert.ok(counts.lookup(0, value))
-      return new BigUint64Array(value.buffer).reduce((sum, n, at) => (at % XSK_FILTER_QUEUE.words === word ? sum + Number(n) : sum), 0)
+      return new BigUint64Array(value.buffer).reduce((sum, n, at) => (at % XSK_QUEUE.words === word ? sum + Number(n) : sum), 0)
     }
     // The queue of a veth holds 256 frames.
     for (let sent = 0; sent < frames.length; sent += 100) {
       sender.send(...frames.slice(sent, sent + 100))
-      await until('all are counted', () => read(XSK_FILTER_QUEUE.filtered) + read(XSK_FILTER_QUEUE.passed) === sent + 100)
+      await until('all are counted', () => read(XSK_QUEUE.filtered) + read(XSK_QUEUE.passed) === sent + 100)
     }
-    assert.equal(read(XSK_FILTER_QUEUE.passed), matching)
-    assert.equal(read(XSK_FILTER_QUEUE.redirected) + read(XSK_FILTER_QUEUE.dropped), 0)
+    assert.equal(read(XSK_QUEUE.passed), matching)
+    assert.equal(read(XSK_QUEUE.redirected) + read(XSK_QUEUE.dropped), 0)
     assert.equal(runProgram(kernel, program.fd, { data: new Uint8Array(60) }).retval, XDP_PASS)
   })
 }

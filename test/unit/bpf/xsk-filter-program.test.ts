@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import type { Instruction } from '#src/bpf/classic.js'
 import { assemble, disassemble } from '#src/bpf/ebpf.js'
-import { XSK_FILTER_QUEUE, xskFilterMaps, xskFilterProgram } from '#src/bpf/xsk-filter-program.js'
-import { XSK_QUEUE, xskMaps } from '#src/bpf/xsk-program.js'
+import { xskFilterProgram } from '#src/bpf/xsk-filter-program.js'
+import { XSK_QUEUE } from '#src/bpf/xsk-program.js'
 import { BPF_FUNC_map_lookup_elem, BPF_FUNC_redirect_map, XDP_DROP, XDP_PASS, XDP_REDIRECT } from '#src/kernel/abi/ebpf.js'
 import { assertGolden } from '../../support/golden.js'
 import { runXdp } from '../../support/xdp.js'
@@ -11,7 +11,7 @@ import { runXdp } from '../../support/xdp.js'
 const COUNTS = 0x3000_0000n
 const QUEUES = 3
 const MAPS = { xsks: 11, queues: 12 }
-const WORDS = XSK_FILTER_QUEUE.words
+const WORDS = XSK_QUEUE.words
 
 /** `udp`, for IPv4 alone. */
 const UDP: readonly Instruction[] = [
@@ -25,15 +25,6 @@ const UDP: readonly Instruction[] = [
 
 test('the program, line by line', () => {
   assertGolden('unit/bpf/golden/xsk-filter.txt', disassemble(xskFilterProgram(UDP)))
-})
-
-test('its maps are those of the program without a filter, with a word more for each queue', () => {
-  const maps = xskFilterMaps(64)
-  assert.deepEqual(maps.xsks, xskMaps(64).xsks)
-  assert.deepEqual(maps.queues, { ...xskMaps(64).queues, valueBytes: WORDS * 8 })
-  assert.equal(WORDS, XSK_QUEUE.words + 1)
-  assert.deepEqual({ ...XSK_FILTER_QUEUE, filtered: 0, words: 0 }, { ...XSK_QUEUE, filtered: 0, words: 0 })
-  assert.ok(!Object.values({ ...XSK_QUEUE, words: -1 }).includes(XSK_FILTER_QUEUE.filtered as never))
 })
 
 describe('what it does', () => {
@@ -61,7 +52,7 @@ describe('what it does', () => {
     })
     return { action, counted: [...counts.entries()].filter(([, n]) => n !== 0n) }
   }
-  const { redirected, passed, dropped, filtered } = XSK_FILTER_QUEUE
+  const { redirected, passed, dropped, filtered } = XSK_QUEUE
 
   for (const multiBuffer of [false, true]) {
     test(`a match and no match, on a queue with a socket, without one and beyond the maps${multiBuffer ? ', in several buffers' : ''}`, () => {

@@ -24,7 +24,7 @@ test('the program, line by line', () => {
 test('its maps', () => {
   const { xsks, queues } = xskMaps(64)
   assert.deepEqual([xsks.type, xsks.maxEntries, xsks.keyBytes, xsks.valueBytes], ['xskmap', 64, 4, 4])
-  assert.deepEqual([queues.type, queues.maxEntries, queues.keyBytes, queues.valueBytes], ['percpu_array', 64, 4, 24])
+  assert.deepEqual([queues.type, queues.maxEntries, queues.keyBytes, queues.valueBytes], ['percpu_array', 64, 4, 32])
   assert.equal(Object.keys(XSK_QUEUE).length, XSK_QUEUE.words + 1)
 })
 

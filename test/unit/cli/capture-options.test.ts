@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { resolve } from 'node:path'
 import { test } from 'node:test'
 import { pathToFileURL } from 'node:url'
-import { captureOptions, parseProgram } from '#src/cli/capture-options.js'
+import { captureOptions, fanoutProgram } from '#src/cli/capture-options.js'
 import { parseArguments } from '#src/cli/parse.js'
 import { UsageError } from '#src/cli/usage-error.js'
 
@@ -95,12 +95,12 @@ test('no interface', () => {
 })
 
 test('a program as tcpdump -ddd prints it', () => {
-  assert.deepEqual(parseProgram('2\n40 0 0 12\n6 0 0 262144\n'), [
+  assert.deepEqual(fanoutProgram('2\n40 0 0 12\n6 0 0 262144\n'), [
     [40, 0, 0, 12],
     [6, 0, 0, 262144],
   ])
   for (const text of ['', '1', '2\n6 0 0 1\n', '1\n6 0 0\n', '1\n6 0 0 x\n', '1\n6 0 0 -1\n', 'ldh [12]\n'])
-    assert.throws(() => parseProgram(text), UsageError, text)
+    assert.throws(() => fanoutProgram(text), UsageError, text)
 })
 
 test('--fanout-program goes with cbpf', () => {
