@@ -72,7 +72,7 @@ export function compileFilter(text: string, options: FilterOptions = {}): Compil
       matcher ??= compileMatcher(instructions)
       return matcher(bytes, 0, bytes.length, wireLength) !== 0
     },
-    explain: () => explainFilter(expression),
+    explain: () => explainFilter(expression, generateOptions.vlan),
   }
 }
 

@@ -2,10 +2,13 @@
 import type { Clause, Direction, FilterExpression, IdValue, Primitive, Protocol, Qualifiers } from './ast.js'
 import { printable } from './filter-error.js'
 
-/** A sentence for each clause that `and` and `or` join at the outermost level, with a second one where a clause needs it. */
-export function explainFilter({ text, clause }: FilterExpression): string[] {
+/**
+ * A sentence for each clause that `and` and `or` join at the outermost level, with a second one where a clause needs it. `vlan` says
+ * where the outermost tag of a packet is, as in GenerateOptions.
+ */
+export function explainFilter({ text, clause }: FilterExpression, vlan: 'packet' | 'ancillary' = 'packet'): string[] {
   if (clause === undefined) return ['Every packet matches.']
-  const explanation = new Explanation(text)
+  const explanation = new Explanation(text, UNTAGGED[vlan])
   const line = (opening: string, part: Clause) => printable([`${opening} ${explanation.of(part)}.`, ...explanation.takeNotes()].join(' '))
   if (clause.kind !== 'combination') return [line('The packet matches if', clause)]
   const mixed = new Set(clause.rest.map(({ operator }) => operator)).size > 1
@@ -14,6 +17,12 @@ export function explainFilter({ text, clause }: FilterExpression): string[] {
   const first = line('The packet matches if', clause.first)
   return [first, ...clause.rest.map(({ operator, clause: next }) => line(joints[operator], next))]
 }
+
+const UNTAGGED = {
+  packet:
+    "A packet with a VLAN tag does not count as such, here or further on, unless 'vlan' comes first; but sockets (ring, recv) get packets without their outermost tag, and take them for untagged.",
+  ancillary: "A packet whose VLAN tag Linux has taken out counts as untagged, here and further on, unless 'vlan' comes first.",
+} as const
 
 const NAMES: Record<Protocol, string> = {
   link: 'Ethernet',
@@ -71,13 +80,15 @@ function over(ip: string, protocols: readonly Protocol[]): Partial<Record<Protoc
 /** Goes from left to right, as what `vlan` and its like say holds for what follows. */
 class Explanation {
   readonly #text: string
+  readonly #untagged: string
   /** What the rest of the expression stands behind. */
   readonly #behind: string[] = []
   #saidUntagged = false
   #notes: string[] = []
 
-  constructor(text: string) {
+  constructor(text: string, untagged: string) {
     this.#text = text
+    this.#untagged = untagged
   }
 
   /** Sentences that go with what was explained since. */
@@ -166,7 +177,7 @@ class Explanation {
   /** Headers are read behind what came before, or else right behind the link header, and then not behind a tag. */
   #looking(words: string): string {
     if (this.#behind.length > 0) return `${words}, ${this.#place()}`
-    if (!this.#saidUntagged) this.#notes.push("A packet with a VLAN tag does not count as such, here or further on, unless 'vlan' comes first.")
+    if (!this.#saidUntagged) this.#notes.push(this.#untagged)
     this.#saidUntagged = true
     return words
   }

@@ -9,27 +9,14 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { encodeProgram, type Instruction, validateProgram } from '#src/bpf/classic.js'
 import { formatProgram } from '#src/bpf/classic-text.js'
 import { assemble, disassemble } from '#src/bpf/ebpf.js'
-import { type Ancillary, interpret } from '#src/bpf/interpret.js'
+import { interpret } from '#src/bpf/interpret.js'
 import { compileMatcher } from '#src/bpf/matcher.js'
 import { xskFilterProgram } from '#src/bpf/xsk-filter-program.js'
 import { XSK_QUEUE, xskMaps } from '#src/bpf/xsk-program.js'
 import { BPF_F_XDP_HAS_FRAGS } from '#src/kernel/abi/bpf.js'
 import { XDP_MD, XDP_PASS } from '#src/kernel/abi/ebpf.js'
 import { SOCKADDR_LL } from '#src/kernel/abi/if_packet.js'
-import {
-  AF_PACKET,
-  AF_UNIX,
-  ARPHRD_ETHER,
-  ETH_P_802_2,
-  ETH_P_802_3,
-  ETH_P_8021AD,
-  ETH_P_8021Q,
-  ETH_P_ALL,
-  MSG_DONTWAIT,
-  SOCK_CLOEXEC,
-  SOCK_DGRAM,
-  SOCK_RAW,
-} from '#src/kernel/abi/socket.js'
+import { AF_PACKET, AF_UNIX, ETH_P_ALL, MSG_DONTWAIT, SOCK_CLOEXEC, SOCK_DGRAM, SOCK_RAW } from '#src/kernel/abi/socket.js'
 import { attachXdp } from '#src/kernel/bpf-link.js'
 import { BpfMap } from '#src/kernel/bpf-map.js'
 import { loadProgram, runProgram } from '#src/kernel/bpf-program.js'
@@ -43,6 +30,7 @@ import { EXPRESSIONS, randomExpression, randomProgram, tcpdumpProgram } from '..
 import { randomFrame } from '../support/filter-packets.js'
 import { live, RawSender, until } from '../support/live.js'
 import { type Random, seededRandom } from '../support/random.js'
+import { asReceived } from '../support/received.js'
 import { ACCEPTED, REJECTED, verdictProgram } from '../support/xdp-filter.js'
 
 const kernel = openKernel()
@@ -208,32 +196,6 @@ live("tcpdump's programs, as the kernel runs them", (t) => {
   t.diagnostic(`${programs.length} programs, ${programs.length * 200} pairs, ${accepted} accepted`)
   assert.ok(accepted > programs.length * 10, `${accepted}`)
 })
-
-/** What a packet socket gets of a frame on the wire, and what the kernel knows of it. */
-function asReceived(frame: Uint8Array, interfaceIndex: number, mac: Uint8Array): { bytes: Uint8Array; ancillary: Ancillary } {
-  const typeAt = (bytes: Uint8Array) => (bytes[12] << 8) | bytes[13]
-  const hasVlan = [ETH_P_8021Q, ETH_P_8021AD].includes(typeAt(frame))
-  const bytes = hasVlan ? Uint8Array.from([...frame.subarray(0, 12), ...frame.subarray(16)]) : frame
-  const destination = frame.subarray(0, 6)
-  const isMine = destination.every((byte, i) => byte === mac[i])
-  const isBroadcast = destination.every((byte) => byte === 0xff)
-  const type = typeAt(bytes)
-  return {
-    bytes,
-    ancillary: {
-      protocol: type >= 0x0600 ? type : bytes[14] === 0xff && bytes[15] === 0xff ? ETH_P_802_3 : ETH_P_802_2,
-      packetType: isBroadcast ? 1 : (frame[0] & 1) !== 0 ? 2 : isMine ? 0 : 3,
-      interfaceIndex,
-      hasVlan,
-      vlanTci: hasVlan ? (frame[14] << 8) | frame[15] : 0,
-      vlanTpid: hasVlan ? typeAt(frame) : 0,
-      mark: 0,
-      hardwareType: ARPHRD_ETHER,
-      // A veth notes none.
-      queue: 0,
-    },
-  }
-}
 
 live('ancillary loads and offsets from headers, as the kernel runs them in a packet socket', async (t) => {
   const random = seededRandom(t)

@@ -12,6 +12,7 @@ import { fileURLToPath } from 'node:url'
 import type { CaptureOptions, CaptureSummary } from '#src/capture/api.js'
 import { packets } from '#src/capture/packets.js'
 import { FilterError } from '#src/filter/filter-error.js'
+import { LINK_TYPES } from '#src/filter/link-type.js'
 import { compileFilter } from '#src/index.js'
 import { createTestbed, startFlood, type Testbed } from '#src/testbed/index.js'
 import {
@@ -29,6 +30,7 @@ import {
   udpFrame,
   until,
 } from '../support/live.js'
+import { pcapFile } from '../support/pcap-file.js'
 import type { Collected } from './handlers/collect.js'
 
 const EXPRESSION = 'tcp[tcpflags] & tcp-syn != 0 and dst port 80'
@@ -87,19 +89,7 @@ const FRAMES: Uint8Array[] = Array.from({ length: 400 }, (_, number) => {
 /** As a capture file; what `tcpdump -r` says of how many match. */
 function tcpdumpCount(frames: readonly Uint8Array[], expression: string): number {
   const file = join(folder, 'frames.pcap')
-  const header = Buffer.alloc(24)
-  header.writeUInt32LE(0xa1b2c3d4, 0)
-  header.writeUInt16LE(2, 4)
-  header.writeUInt16LE(4, 6)
-  header.writeUInt32LE(262144, 16)
-  header.writeUInt32LE(1, 20)
-  const records = frames.flatMap((frame) => {
-    const record = Buffer.alloc(16)
-    record.writeUInt32LE(frame.length, 8)
-    record.writeUInt32LE(frame.length, 12)
-    return [record, frame]
-  })
-  writeFileSync(file, Buffer.concat([header, ...records]))
+  writeFileSync(file, pcapFile(LINK_TYPES.EN10MB.dlt, frames))
   const { stdout, stderr } = spawnSync('tcpdump', ['-Z', 'root', '--count', '-r', file, expression], { encoding: 'utf8' })
   const count = /^(\d+) packets?$/m.exec(stdout)?.[1]
   assert.ok(count !== undefined, stderr)

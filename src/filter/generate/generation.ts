@@ -47,6 +47,14 @@ export class Generation {
     throw new FilterError(message, this.#text, this.at, hint)
   }
 
+  /** Of the primitive it is this word that is wrong: the last such one, as what is named stands behind its qualifiers. */
+  failAtWord(word: string, message: string, hint?: string): never {
+    const { start, end } = this.at
+    const found = this.#text.slice(start, end).lastIndexOf(word)
+    const at = found < 0 ? this.at : { start: start + found, end: start + found + word.length }
+    throw new FilterError(message, this.#text, at, hint)
+  }
+
   /** Tests that the program will have. */
   count(tests: number): void {
     this.#tests += tests

@@ -118,9 +118,9 @@ export function ethernetHost(generation: Generation, address: Uint8Array, direct
 export function gateway(generation: Generation, name: string, protocol: Protocol | undefined): Condition {
   const { names } = generation.options
   const ethernet = names.ether(name)
-  if (ethernet === undefined) generation.fail(`unknown ether host: ${name}`, 'it must be in /etc/ethers')
+  if (ethernet === undefined) generation.failAtWord(name, `unknown ether host: ${name}`, 'it must be in /etc/ethers')
   const addresses = names.host(name)
-  if (addresses.length === 0) generation.fail(`unknown host '${name}'`)
+  if (addresses.length === 0) generation.failAtWord(name, `unknown host '${name}'`)
   if (protocol !== undefined && protocol !== 'ip' && protocol !== 'arp' && protocol !== 'rarp') generation.fail("illegal modifier of 'gateway'")
   if (generation.layers.link !== 'EN10MB') generation.fail("'gateway' supported only on ethernet/FDDI/token ring/802.11/ATM LANE/Fibre Channel")
   const qualifiers: Qualifiers = { protocol, direction: 'src or dst', type: 'gateway' }
@@ -128,7 +128,7 @@ export function gateway(generation: Generation, name: string, protocol: Protocol
     if (address.length === 16) return protocol === undefined ? [ip6Address(generation, address, 128, qualifiers, 'host')] : []
     return [ip4Address(generation, new DataView(address.buffer, address.byteOffset).getUint32(0), 0xffff_ffff, qualifiers, 'host')]
   })
-  if (ends.length === 0) generation.fail(`unknown host '${name}'`)
+  if (ends.length === 0) generation.failAtWord(name, `unknown host '${name}'`)
   return all(ethernetHost(generation, ethernet, 'src or dst'), not(any(...ends)))
 }
 

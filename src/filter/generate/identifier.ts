@@ -141,7 +141,7 @@ function named(generation: Generation, qualifiers: Qualifiers, name: string): Co
       return namedHost(generation, qualifiers, name)
     case 'net': {
       const number = names.network(name)
-      if (number === undefined || number === 0) return generation.fail(`unknown network '${name}'`)
+      if (number === undefined || number === 0) return generation.failAtWord(name, `unknown network '${name}'`)
       const { address, mask } = shortNetwork(number)
       return ip4Address(generation, address, mask, qualifiers, 'net')
     }
@@ -164,11 +164,11 @@ function namedHost(generation: Generation, qualifiers: Qualifiers, name: string)
   const { names } = generation.options
   if (protocol === 'link') {
     if (generation.layers.link !== 'EN10MB') generation.fail('only ethernet/FDDI/token ring/802.11/ATM LANE/Fibre Channel supports link-level host name')
-    return ethernetHost(generation, names.ether(name) ?? generation.fail(`unknown ether host '${name}'`), direction)
+    return ethernetHost(generation, names.ether(name) ?? generation.failAtWord(name, `unknown ether host '${name}'`), direction)
   }
   if (protocol === 'decnet') generation.fail(`decnet name support not included, '${name}' cannot be translated`)
   const addresses = names.host(name)
-  if (addresses.length === 0) generation.fail(`unknown host '${name}'`)
+  if (addresses.length === 0) generation.failAtWord(name, `unknown host '${name}'`)
   // Where the link header has no type field there is neither ARP nor RARP.
   const ipOnly = protocol === undefined && generation.layers.linkTypeField === undefined
   const ends = addresses.flatMap((address) => {
@@ -179,7 +179,7 @@ function namedHost(generation: Generation, qualifiers: Qualifiers, name: string)
     }
     return protocol === 'ip' ? [] : [ip6Address(generation, address, 128, qualifiers, 'host')]
   })
-  if (ends.length === 0) generation.fail(`unknown host '${name}'${protocol === undefined ? '' : ' for specified address family'}`)
+  if (ends.length === 0) generation.failAtWord(name, `unknown host '${name}'${protocol === undefined ? '' : ' for specified address family'}`)
   return any(...ends)
 }
 
@@ -210,7 +210,7 @@ function namedPorts(generation: Generation, { protocol, direction }: Qualifiers,
   const over = portProtocol(generation, protocol, type)
   const found = type === 'port' ? onePort(portNamed(generation, name)) : portRangeNamed(generation, name)
   const what = type === 'port' ? 'port' : 'port in range'
-  if (found === undefined) return generation.fail(`unknown ${what} '${name}'`)
+  if (found === undefined) return generation.failAtWord(name, `unknown ${what} '${name}'`)
   if (over !== undefined && found.protocol !== undefined && over !== found.protocol) generation.fail(`${what} '${name}' is ${found.protocol}`)
   for (const port of [found.first, found.last]) {
     if (port < 0) generation.fail(`illegal port number ${port} < 0`)
@@ -250,13 +250,13 @@ function protocolNamed(generation: Generation, name: string, within: Protocol | 
     case undefined:
     case 'ip':
     case 'ip6':
-      return generation.options.names.protocol(name) ?? generation.fail(`unknown ip proto '${name}'`)
+      return generation.options.names.protocol(name) ?? generation.failAtWord(name, `unknown ip proto '${name}'`)
     case 'link':
-      return byHeart(ETHER_PROTOCOLS) ?? generation.fail(`unknown ether proto '${name}'`)
+      return byHeart(ETHER_PROTOCOLS) ?? generation.failAtWord(name, `unknown ether proto '${name}'`)
     case 'iso':
-      return byHeart(ISO_PROTOCOLS) ?? generation.fail(`unknown osi proto '${name}'`)
+      return byHeart(ISO_PROTOCOLS) ?? generation.failAtWord(name, `unknown osi proto '${name}'`)
     default:
-      return generation.fail(`unknown protocol: ${name}`)
+      return generation.failAtWord(name, `unknown protocol: ${name}`)
   }
 }
 

@@ -123,10 +123,10 @@ function withMask(mask: number, values: Record<string, number>): Record<string, 
 
 function llc(generation: Generation, type: string | undefined): Condition {
   const { layers } = generation
-  const name = type?.toLowerCase()
-  if (name === undefined) return hasLlcHeader(generation)
+  if (type === undefined) return hasLlcHeader(generation)
+  const name = type.toLowerCase()
   if (name === 'i') return all(hasLlcHeader(generation), not(anyBit(layers, 'link payload', 2, 1, 0x01)))
-  if (!Object.hasOwn(LLC_CONTROL, name)) return generation.fail(`unknown LLC type name "${type}"`)
+  if (!Object.hasOwn(LLC_CONTROL, name)) return generation.failAtWord(type, `unknown LLC type name "${type}"`)
   const { value, mask } = LLC_CONTROL[name] as { value: number; mask: number }
   return all(hasLlcHeader(generation), equal(layers, 'link payload', 2, 1, value, mask))
 }

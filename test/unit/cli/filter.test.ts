@@ -73,7 +73,7 @@ test('an error is a line, then the expression with carets; exit status 2, nothin
   assert.deepEqual(filter('arp', 'or', 'tcp', 'port', 'htpp'), {
     status: 2,
     stdout: '',
-    stderr: "ringtap: unknown port 'htpp'\n  arp or tcp port htpp\n         ^^^^^^^^^^^^^\n",
+    stderr: "ringtap: unknown port 'htpp'\n  arp or tcp port htpp\n                  ^^^^\n",
   })
   assert.deepEqual(filter('ip and arp'), {
     status: 2,
@@ -92,5 +92,5 @@ test('-F reads a file, without its comments; not with words as well', () => {
   assert.throws(() => filterText(path, ['arp']), UsageError)
   assert.throws(() => filterText(join(folder, 'nosuch'), []), /-F: ENOENT/)
   const wrong = filter('-F', file('wrong', 'arp or\ntcp port httpp\n'))
-  assert.deepEqual([wrong.status, wrong.stderr], [2, "ringtap: unknown port 'httpp'\n  tcp port httpp\n  ^^^^^^^^^^^^^^\n"])
+  assert.deepEqual([wrong.status, wrong.stderr], [2, "ringtap: unknown port 'httpp'\n  tcp port httpp\n           ^^^^^\n"])
 })

@@ -94,7 +94,9 @@ const failure = (text: string, options?: FilterOptions): FilterError => {
 }
 
 test('what is no filter is a FilterError with its place', () => {
-  assert.equal(underlineError(failure('ip and tcp port htpp')), 'ip and tcp port htpp\n       ^^^^^^^^^^^^^')
+  assert.equal(underlineError(failure('ip and tcp port htpp')), 'ip and tcp port htpp\n                ^^^^')
+  // What is wrong is not the name.
+  assert.equal(underlineError(failure('ip and icmp port 80')), 'ip and icmp port 80\n       ^^^^^^^^^^^^')
   assert.equal(failure('ip and arp').message, 'expression rejects all packets')
   assert.match(failure('port 80 or').message, /./)
   assert.match(failure('ip broadcast').message, /netmask/)

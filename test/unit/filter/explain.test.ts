@@ -5,7 +5,8 @@ import { parseFilter } from '#src/filter/parser.js'
 import { CORPUS } from './corpus.js'
 
 const explain = (text: string) => explainFilter(parseFilter(text))
-const UNTAGGED = "A packet with a VLAN tag does not count as such, here or further on, unless 'vlan' comes first."
+const UNTAGGED =
+  "A packet with a VLAN tag does not count as such, here or further on, unless 'vlan' comes first; but sockets (ring, recv) get packets without their outermost tag, and take them for untagged."
 
 test('a sentence a clause', () => {
   assert.deepEqual(explain(''), ['Every packet matches.'])
@@ -22,6 +23,16 @@ test('port 80 says that it means untagged packets, once, and not behind vlan', (
   assert.ok(explain('vlan and port 80').every((line) => !line.includes(UNTAGGED)))
   assert.ok(explain('ether host 1:2:3:4:5:6 or broadcast or ether[0] = 1').every((line) => !line.includes(UNTAGGED)))
   assert.match(explain('ether proto 0x800')[0] as string, /VLAN/)
+})
+
+test('where Linux has taken the tag out, tagged packets count as untagged', () => {
+  assert.deepEqual(
+    explainFilter(parseFilter('port 80 and arp'), 'ancillary')
+      .join(' ')
+      .match(/[^.]*taken out[^.]*\./g),
+    [" A packet whose VLAN tag Linux has taken out counts as untagged, here and further on, unless 'vlan' comes first."],
+  )
+  assert.doesNotMatch(explainFilter(parseFilter('vlan and port 80'), 'ancillary').join(' '), /taken out/)
 })
 
 test('what vlan and its like do to the rest', () => {
