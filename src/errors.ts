@@ -34,6 +34,10 @@ export const CAPTURE_ERROR_CODES = [
   'HANDLER_FAILED',
   /** A worker thread ended without being asked to. */
   'WORKER_FAILED',
+  /** Not a capture file, or a damaged one: what stands before the damage has been read. */
+  'INVALID_FILE',
+  /** A file could not be opened, read, written, renamed or removed. */
+  'FILE_FAILED',
   /** Any other system call that failed. */
   'SYSTEM_CALL_FAILED',
   /** Not Linux, not little-endian, or a Node.js without external array buffers. */

@@ -23,6 +23,8 @@ test('exit status of every code', () => {
     HANDLER_NOT_LOADED: 1,
     HANDLER_FAILED: 1,
     WORKER_FAILED: 1,
+    INVALID_FILE: 1,
+    FILE_FAILED: 1,
     SYSTEM_CALL_FAILED: 1,
     UNSUPPORTED_PLATFORM: 3,
   })
