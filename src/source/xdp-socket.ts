@@ -38,7 +38,7 @@ import { attachXdp, type XdpLink } from '../kernel/bpf-link.js'
 import { BpfMap } from '../kernel/bpf-map.js'
 import { loadProgram } from '../kernel/bpf-program.js'
 import { Descriptor } from '../kernel/descriptor.js'
-import { callFailed, EBUSY, EINVAL, ENOBUFS, ENODEV, ENOSPC, ENOTSUPP, EOPNOTSUPP, EPROTONOSUPPORT, ERANGE, errnoName, errnoText } from '../kernel/errno.js'
+import { callFailed, EBUSY, EINVAL, ENOBUFS, ENODEV, EOPNOTSUPP } from '../kernel/errno.js'
 import { channelsOf, rxVlanOffload } from '../kernel/ethtool.js'
 import { stampsArrivals } from '../kernel/hardware-clock.js'
 import { type InterfaceIdentity, interfaceName } from '../kernel/interface.js'
@@ -51,13 +51,11 @@ import type { Kernel } from '../kernel/system.js'
 import { sleepThread } from '../kernel/thread.js'
 import { chunkRoom, UMEM_HEADROOM, type UmemGeometry, umemBytes, umemMemoryBytes } from '../ring/umem.js'
 import type { XskRingLayout } from '../ring/xsk-ring.js'
+import { Opened } from './opened.js'
 import { addPromiscuity, checkInterface, openPacketSocket } from './packet-socket.js'
 import { sumOverCpus, type XdpAccountSpec } from './xdp-account.js'
 import { type FoundHints, findHints, HARDWARE_HINTS, type HardwareHint, missingHints } from './xdp-hints.js'
-
-/** `zero-copy`: the NIC writes into our memory. `native`: the driver runs the program and copies. `generic`: the stack does both, of an skb. */
-export const XDP_MODES = ['zero-copy', 'native', 'generic'] as const
-export type XdpMode = (typeof XDP_MODES)[number]
+import { isOfMode, NO_SUCH_SOCKET_MODE, type TriedMode, takeFirstMode, XDP_MODES, type XdpMode } from './xdp-mode.js'
 
 export interface XdpSpec {
   interfaceName: string
@@ -99,7 +97,7 @@ export interface PreparedXdpSocket {
 export interface XdpInForce {
   mode: XdpMode
   /** Modes that did not go, in the order in which they were tried. */
-  tried: { mode: XdpMode; reason: string }[]
+  tried: TriedMode<XdpMode>[]
   /** Receive queues of the interface, and how many of them have a socket. */
   queues: number
   served: number
@@ -126,9 +124,6 @@ const BUSY_MS = 2000
 const BUSY_STEP_MS = 20
 const ETHER_AND_TWO_TAGS = 14 + 8
 
-/** What the kernel answers for a mode that this driver, or this interface as it is set up, does not have. */
-const NOT_THIS_MODE: ReadonlySet<number> = new Set([EINVAL, ENOSPC, ERANGE, EOPNOTSUPP, ENOTSUPP, EPROTONOSUPPORT])
-
 export class XdpSockets {
   readonly identity: InterfaceIdentity
   readonly sockets: PreparedXdpSocket[] = []
@@ -137,7 +132,7 @@ export class XdpSockets {
   readonly control: Descriptor
   readonly #kernel: Kernel
   readonly #spec: XdpSpec
-  readonly #opened: { close(): void }[] = []
+  readonly #opened = new Opened()
   readonly #mapQueues: number
   readonly #xsks: BpfMap
   readonly #queues: BpfMap
@@ -162,14 +157,14 @@ export class XdpSockets {
     this.#kernel = kernel
     this.#spec = spec
     try {
-      this.control = this.#keep(openPacketSocket(kernel, spec.interfaceName))
+      this.control = this.#opened.keep(openPacketSocket(kernel, spec.interfaceName))
       this.identity = checkInterface(kernel, this.control.fd, spec.interfaceName)
       if (!spec.exclusive) this.#refuseInUse()
       raiseMemlock(kernel)
       this.#mapQueues = Math.max(this.#possibleQueues(), this.#countQueues())
       const shapes = xskMaps(this.#mapQueues)
-      this.#xsks = this.#keep(BpfMap.create(kernel, shapes.xsks))
-      this.#queues = this.#keep(BpfMap.create(kernel, shapes.queues))
+      this.#xsks = this.#opened.keep(BpfMap.create(kernel, shapes.xsks))
+      this.#queues = this.#opened.keep(BpfMap.create(kernel, shapes.queues))
       this.#count = new Uint8Array(new ArrayBuffer(this.#queues.valueSize))
       if (spec.hints) this.#loadHinting()
       if (this.#hinting === undefined) this.#plainProgram()
@@ -292,16 +287,11 @@ export class XdpSockets {
     }
     this.#link?.detach()
     for (const { descriptor } of this.sockets) descriptor.close()
-    for (const it of this.#opened.splice(0).reverse()) it.close()
+    this.#opened.close()
   }
 
   [Symbol.dispose](): void {
     this.close()
-  }
-
-  #keep<T extends { close(): void }>(it: T): T {
-    this.#opened.push(it)
-    return it
   }
 
   #refuseInUse(): void {
@@ -328,7 +318,7 @@ export class XdpSockets {
 
   #plainProgram(): Descriptor {
     if (this.#program !== undefined) return this.#program
-    const load = (flags: number) => this.#keep(loadProgram(this.#kernel, { name: 'ringtap_xsk', type: 'xdp', code: this.#code(flags), flags }))
+    const load = (flags: number) => this.#opened.keep(loadProgram(this.#kernel, { name: 'ringtap_xsk', type: 'xdp', code: this.#code(flags), flags }))
     try {
       this.#program = load(BPF_F_XDP_HAS_FRAGS)
     } catch (error) {
@@ -354,7 +344,7 @@ export class XdpSockets {
     this.#hints = hints
     if (hints.functions.timestamp === undefined && hints.functions.vlan === undefined) return
     const load = (flags: number) =>
-      this.#keep(
+      this.#opened.keep(
         loadProgram(this.#kernel, {
           name: 'ringtap_xsk',
           type: 'xdp',
@@ -395,24 +385,17 @@ export class XdpSockets {
 
   #openInSomeMode(): void {
     const { mode } = this.#spec
-    const chain: XdpMode[] = mode === 'auto' ? [...XDP_MODES] : mode === 'driver' ? ['zero-copy', 'native'] : [mode]
-    const inForce = this.inForce
-    for (const [index, candidate] of chain.entries()) {
-      inForce.mode = candidate
-      const refused = this.#tryMode()
-      if (refused === undefined) return
-      if (index + 1 === chain.length) throw refused
-      const errno = refused.errno ?? 0
-      inForce.tried.push({ mode: candidate, reason: `${refused.syscall}: ${errnoName(errno)}, ${errnoText(errno)}` })
-    }
+    const modes: readonly XdpMode[] = mode === 'auto' ? XDP_MODES : mode === 'driver' ? ['zero-copy', 'native'] : [mode]
+    this.inForce.tried = takeFirstMode(modes, (candidate) => this.#tryMode(candidate)).tried
   }
 
   /** Answers why the mode does not go; throws what would fail in any other as well. */
-  #tryMode(): CaptureError | undefined {
+  #tryMode(mode: XdpMode): CaptureError | undefined {
+    this.inForce.mode = mode
     try {
-      this.#attach(this.inForce.mode === 'generic' ? 'generic' : 'native')
+      this.#attach(mode === 'generic' ? 'generic' : 'native')
     } catch (error) {
-      if (isOfMode(error)) return error
+      if (isOfMode(error, NO_SUCH_SOCKET_MODE)) return error
       throw error
     }
     this.#openSockets()
@@ -420,7 +403,7 @@ export class XdpSockets {
       for (const socket of this.sockets) this.#bind(socket)
     } catch (error) {
       // One that is bound stays so: then it is not the mode.
-      if (isOfMode(error) && this.#flags === undefined) return error
+      if (isOfMode(error, NO_SUCH_SOCKET_MODE) && this.#flags === undefined) return error
       throw error
     }
     return undefined
@@ -450,7 +433,7 @@ export class XdpSockets {
       this.#link = attachXdp(this.#kernel, { program, interfaceName, interfaceIndex: this.identity.index, mode })
       return undefined
     } catch (error) {
-      if (isOfMode(error)) return error
+      if (isOfMode(error, NO_SUCH_SOCKET_MODE)) return error
       throw error
     }
   }
@@ -484,9 +467,9 @@ export class XdpSockets {
       const hint = 'AF_XDP needs Linux 5.4 with CONFIG_XDP_SOCKETS; --backend ring does without'
       throw callFailed({ subject, call: 'socket(AF_XDP, SOCK_RAW)', errno: fd, code: 'XDP_REFUSED', capability: 'CAP_NET_RAW', hint })
     }
-    const descriptor = this.#keep(new Descriptor(kernel, fd))
+    const descriptor = this.#opened.keep(new Descriptor(kernel, fd))
     const memory = SharedMemory.create(kernel, { name: subject, bytes: umemMemoryBytes(geometry), hugepages: true })
-    this.#keep(memory.descriptor)
+    this.#opened.keep(memory.descriptor)
     if (!memory.hugepages) this.inForce.hugepages = false
     this.#register(subject, fd, memory, geometry)
     const set = (name: string, level: number, option: number, value: number) => {
@@ -569,7 +552,7 @@ export class XdpSockets {
         this.#checkMode(socket)
         return
       }
-      if (!NOT_THIS_MODE.has(-result)) break
+      if (!NO_SUCH_SOCKET_MODE.has(-result)) break
     }
     const { interfaceName } = this.#spec
     if (result === -ENODEV) throw new CaptureError('INTERFACE_REMOVED', `${interfaceName}: the interface is gone`, { errno: ENODEV, errnoName: 'ENODEV' })
@@ -641,10 +624,6 @@ export class XdpSockets {
       chunkBytes < 4096 ? '--chunk 4096 takes longer ones' : 'packets of several chunks need Linux 6.6 and a driver that has them; or lower the MTU',
     )
   }
-}
-
-function isOfMode(error: unknown): error is CaptureError {
-  return error instanceof CaptureError && error.errno !== undefined && NOT_THIS_MODE.has(error.errno)
 }
 
 /** Without the lines of the verifier's log. */
