@@ -42,10 +42,8 @@ import {
   BPF_X,
   BPF_XOR,
   SKF_AD_OFF,
-  SKF_AD_PKTTYPE,
   SKF_AD_VLAN_TPID,
 } from '../kernel/abi/filter.js'
-import { PACKET_OUTGOING } from '../kernel/abi/if_packet.js'
 import { SOCK_FILTER } from '../kernel/abi/socket.js'
 
 /** One instruction: code, jump if true, jump if false, operand; the numbers that `tcpdump -ddd` prints. */
@@ -53,19 +51,6 @@ export type Instruction = readonly [code: number, jt: number, jf: number, k: num
 
 /** Takes nothing: the closed gate of a socket that is being opened or closed. */
 export const REJECT_ALL: readonly Instruction[] = [[BPF_RET | BPF_K, 0, 0, 0]]
-
-/** Takes everything of one direction, cut to `snapLengthBytes`. */
-export function acceptProgram(snapLengthBytes: number, direction: 'in' | 'out' | 'inout'): Instruction[] {
-  const accept: Instruction = [BPF_RET | BPF_K, 0, 0, snapLengthBytes]
-  if (direction === 'inout') return [accept]
-  const [onOutgoing, otherwise] = direction === 'in' ? [1, 0] : [0, 1]
-  return [
-    [BPF_LD | BPF_W | BPF_ABS, 0, 0, (SKF_AD_OFF + SKF_AD_PKTTYPE) >>> 0],
-    [BPF_JMP | BPF_JEQ | BPF_K, onOutgoing, otherwise, PACKET_OUTGOING],
-    accept,
-    [BPF_RET | BPF_K, 0, 0, 0],
-  ]
-}
 
 const OPERAND_SOURCES = [BPF_K, BPF_X]
 const CODES: ReadonlySet<number> = new Set([

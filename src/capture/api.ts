@@ -2,7 +2,8 @@
 import type { CaptureError } from '../errors.js'
 import type { Direction } from '../source/packet-socket.js'
 import type { HardwareHint } from '../source/xdp-hints.js'
-import { XDP_MODES as MODES, type XdpInForce, type XdpMode } from '../source/xdp-socket.js'
+import { XDP_MODES as MODES, type XdpMode } from '../source/xdp-mode.js'
+import type { XdpInForce } from '../source/xdp-socket.js'
 
 export const BACKENDS = ['auto', 'ring', 'recv', 'xdp'] as const
 /**

@@ -11,13 +11,21 @@ export type FilterFor = (backend: Backend, netmask: number) => readonly Instruct
 
 /**
  * Looks names up, and compiles once for each backend that may be taken, so that what is wrong is told before anything is open.
+ * Each program is compiled once, however many interfaces it serves.
  * @throws FilterError
  */
 export async function prepareFilter({ filter, backend, otherwise }: CapturePlan): Promise<FilterFor | undefined> {
   if (filter === undefined) return undefined
   const names = await resolveFilterNames(filter)
-  // NB: what an AF_PACKET socket sees has lost its outermost tag; XDP runs before it is taken out.
-  const compile: FilterFor = (by, netmask) => compileFilter(filter, { names, netmask, vlan: by === 'xdp' ? 'packet' : 'ancillary' }).instructions
+  const programs = new Map<string, readonly Instruction[]>()
+  const compile: FilterFor = (by, netmask) => {
+    // NB: what an AF_PACKET socket sees has lost its outermost tag; XDP runs before it is taken out.
+    const vlan = by === 'xdp' ? 'packet' : 'ancillary'
+    const key = `${vlan} ${netmask}`
+    const program = programs.get(key) ?? compileFilter(filter, { names, netmask, vlan }).instructions
+    programs.set(key, program)
+    return program
+  }
   compile(backend, 0)
   if (otherwise !== undefined) compile(otherwise.backend, 0)
   return compile

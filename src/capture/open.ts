@@ -206,7 +206,7 @@ class Opening {
     if (sockets instanceof XdpSockets) {
       const { index: interfaceIndex, macAddress } = sockets.identity
       const { coalesceMs, busyPollUs } = plan.xdp
-      return sockets.sockets.map(({ descriptor, account, ...memory }) => ({
+      return sockets.queues.map(({ descriptor, account, memory }) => ({
         socket: descriptor,
         account: { kind: 'xdp', ...account },
         source: {

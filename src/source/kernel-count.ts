@@ -18,13 +18,15 @@ import { BpfMap } from '../kernel/bpf-map.js'
 import { loadProgram } from '../kernel/bpf-program.js'
 import { possibleCpus } from '../kernel/cpus.js'
 import type { Descriptor } from '../kernel/descriptor.js'
-import { EACCES, EINVAL, ENODEV, ENOSPC, EOPNOTSUPP, ERANGE, errnoName, errnoText } from '../kernel/errno.js'
+import { EACCES, ENODEV } from '../kernel/errno.js'
 import { type InterfaceIdentity, interfaceFlags } from '../kernel/interface.js'
 import { interfaceUse } from '../kernel/interface-use.js'
 import { raiseMemlock } from '../kernel/memlock.js'
 import { getLink, RouteSocket } from '../kernel/netlink.js'
 import type { Kernel } from '../kernel/system.js'
+import { Opened } from './opened.js'
 import { addPromiscuity, checkInterface, openPacketSocket } from './packet-socket.js'
+import { isOfMode, NO_SUCH_PROGRAM_MODE, type TriedMode, takeFirstMode } from './xdp-mode.js'
 
 /** `native`: the driver runs the program. `generic`: the stack does, of an skb. */
 export const COUNT_MODES = ['native', 'generic'] as const
@@ -40,43 +42,42 @@ export interface KernelCountSpec {
   promiscuous: boolean
 }
 
-/** What the kernel answers where the driver, or the interface as it is set up, does not take the program in a mode. */
-const NOT_THIS_MODE: ReadonlySet<number> = new Set([EINVAL, ENOSPC, ERANGE, EOPNOTSUPP])
-
 export class InterfaceCount implements Disposable {
   readonly name: string
   readonly identity: InterfaceIdentity
   /** The possible CPUs, in the order of the counts. */
   readonly cpus: readonly number[] = possibleCpus()
+  readonly mode: CountMode
   /** Modes that did not go, in the order in which they were tried. */
-  readonly tried: { mode: CountMode; reason: string }[] = []
+  readonly tried: readonly TriedMode<CountMode>[]
   readonly #kernel: Kernel
   readonly #spec: KernelCountSpec
-  readonly #opened: { close(): void }[] = []
+  readonly #opened = new Opened()
   readonly #control: Descriptor
   readonly #map: BpfMap
   readonly #keys: Uint8Array<ArrayBuffer>
   readonly #values: Uint8Array<ArrayBuffer>
   readonly #counts: Float64Array
   #link: XdpLink | undefined
-  #mode: CountMode = 'native'
 
   private constructor(kernel: Kernel, spec: KernelCountSpec) {
     this.#kernel = kernel
     this.#spec = spec
     this.name = spec.interfaceName
     try {
-      this.#control = this.#keep(openPacketSocket(kernel, this.name))
+      this.#control = this.#opened.keep(openPacketSocket(kernel, this.name))
       this.identity = checkInterface(kernel, this.#control.fd, this.name)
       if (spec.drop && !spec.exclusive) this.#refuseToDrop()
       if (spec.promiscuous) addPromiscuity(kernel, this.#control.fd, this.identity.index, this.name)
       raiseMemlock(kernel)
-      this.#map = this.#keep(BpfMap.create(kernel, COUNT_MAP))
+      this.#map = this.#opened.keep(BpfMap.create(kernel, COUNT_MAP))
       // With room for one more the kernel says at once that there are no more.
       this.#keys = new Uint8Array(new ArrayBuffer((COUNT_CLASSES.length + 1) * COUNT_MAP.keyBytes))
       this.#values = new Uint8Array(new ArrayBuffer((COUNT_CLASSES.length + 1) * this.#map.valueSize))
       this.#counts = new Float64Array(this.cpus.length * COUNT_CLASSES.length * COUNT.words)
-      this.#attachInSomeMode()
+      const { mode, tried } = takeFirstMode(spec.mode === 'auto' ? COUNT_MODES : [spec.mode], (candidate) => this.#tryMode(candidate))
+      this.mode = mode
+      this.tried = tried
     } catch (error) {
       this.close()
       throw error
@@ -86,10 +87,6 @@ export class InterfaceCount implements Disposable {
   /** Counts from here on. Call it inside the network namespace of the interface; nothing is left when it throws. */
   static open(kernel: Kernel, spec: KernelCountSpec): InterfaceCount {
     return new InterfaceCount(kernel, spec)
-  }
-
-  get mode(): CountMode {
-    return this.#mode
   }
 
   /**
@@ -142,16 +139,11 @@ export class InterfaceCount implements Disposable {
   /** Idempotent. */
   close(): void {
     this.detach()
-    for (const it of this.#opened.splice(0).reverse()) it.close()
+    this.#opened.close()
   }
 
   [Symbol.dispose](): void {
     this.close()
-  }
-
-  #keep<T extends { close(): void }>(it: T): T {
-    this.#opened.push(it)
-    return it
   }
 
   #refuseToDrop(): void {
@@ -164,19 +156,13 @@ export class InterfaceCount implements Disposable {
     })
   }
 
-  #attachInSomeMode(): void {
-    const { mode } = this.#spec
-    const chain: CountMode[] = mode === 'auto' ? [...COUNT_MODES] : [mode]
-    for (const [index, candidate] of chain.entries()) {
-      try {
-        this.#link = this.#attach(candidate)
-        this.#mode = candidate
-        return
-      } catch (error) {
-        const isLast = index === chain.length - 1
-        if (isLast || !(error instanceof CaptureError) || error.errno === undefined || !NOT_THIS_MODE.has(error.errno)) throw error
-        this.tried.push({ mode: candidate, reason: `${error.syscall ?? 'attach'}: ${errnoName(error.errno)}, ${errnoText(error.errno)}` })
-      }
+  #tryMode(mode: CountMode): CaptureError | undefined {
+    try {
+      this.#link = this.#attach(mode)
+      return undefined
+    } catch (error) {
+      if (isOfMode(error, NO_SUCH_PROGRAM_MODE)) return error
+      throw error
     }
   }
 
@@ -192,7 +178,7 @@ export class InterfaceCount implements Disposable {
         using program = this.#load(multiBuffer)
         return attachXdp(this.#kernel, { program, interfaceName: this.name, interfaceIndex: this.identity.index, mode })
       } catch (error) {
-        if (!(error instanceof CaptureError) || error.errno === undefined || !(NOT_THIS_MODE.has(error.errno) || isUnloadable(error))) throw error
+        if (!isOfMode(error, NO_SUCH_PROGRAM_MODE) && !isUnloadable(error)) throw error
         // What the interface says tells more than that the kernel is too old for one of the programs.
         if (refused?.code !== 'XDP_REFUSED') refused = error
       }
@@ -207,8 +193,8 @@ export class InterfaceCount implements Disposable {
 }
 
 /** Without CAP_PERFMON the verifier refuses the program for one buffer, which takes the difference of two addresses. */
-function isUnloadable(error: CaptureError): boolean {
-  return error.errno === EACCES && error.code === 'SYSTEM_CALL_FAILED'
+function isUnloadable(error: unknown): error is CaptureError {
+  return error instanceof CaptureError && error.errno === EACCES && error.code === 'SYSTEM_CALL_FAILED'
 }
 
 /** Waits until every CPU has finished with the packets that it had begun: about 10 ms. */

@@ -402,7 +402,7 @@ function linkLayerAddress(index: number): Uint8Array {
   return new Uint8Array(address.buffer)
 }
 
-function removed(name: string): CaptureError {
+export function removed(name: string): CaptureError {
   return new CaptureError('INTERFACE_REMOVED', `${name}: the interface is gone`, { errno: ENODEV, errnoName: 'ENODEV' })
 }
 

@@ -9,13 +9,17 @@ import { callFailed } from '../kernel/errno.js'
 import type { Kernel } from '../kernel/system.js'
 import { noStatistics, type SocketAccount, type SourceStatistics } from './source.js'
 
-/** Plain data, so that any thread can make its account. */
-export interface XdpAccountSpec {
-  fd: number
+/** The maps of an interface's XDP program. */
+export interface XdpMaps {
   xsksFd: number
   queuesFd: number
-  /** Queues that the maps have room for. */
+  /** Queues that they have room for. */
   mapQueues: number
+}
+
+/** Plain data, so that any thread can make its account. */
+export interface XdpAccountSpec extends XdpMaps {
+  fd: number
   queue: number
   /** Packets may take several chunks. */
   multiBuffer: boolean

@@ -11,8 +11,8 @@ import { XskConsumer, XskProducer, type XskRingLayout, xskRingBytes } from '../r
 import type { Source } from './source.js'
 import { XdpAccount, type XdpAccountSpec } from './xdp-account.js'
 
-export interface XdpSourceSpec {
-  account: XdpAccountSpec
+/** What of a socket is mapped. Plain data, so that any thread can. */
+export interface XdpMemory {
   geometry: UmemGeometry
   rxRing: XskRingLayout
   fillRing: XskRingLayout
@@ -20,6 +20,10 @@ export interface XdpSourceSpec {
   umemFd: number
   umemMemoryBytes: number
   umemPageBytes: number
+}
+
+export interface XdpSourceSpec extends XdpMemory {
+  account: XdpAccountSpec
   interfaceIndex: number
   macAddress: Uint8Array
   snapLengthBytes: number

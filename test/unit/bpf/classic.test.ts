@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { acceptProgram, encodeProgram, type Instruction, REJECT_ALL, validateProgram } from '#src/bpf/classic.js'
+import { encodeProgram, type Instruction, REJECT_ALL, validateProgram } from '#src/bpf/classic.js'
 import { interpret } from '#src/bpf/interpret.js'
 import { randomProgram } from '../../support/classic-programs.js'
 import { openLibpcap } from '../../support/libpcap.js'
@@ -11,25 +11,6 @@ function run(program: readonly Instruction[], packetType: number): number {
   validateProgram(program)
   return interpret(program, new Uint8Array(0), 0, 0, 0, { packetType })
 }
-
-describe('acceptProgram', () => {
-  const types = [0, 1, 2, 3, 4]
-  for (const [direction, taken] of [
-    ['in', [0, 1, 2, 3]],
-    ['out', [4]],
-    ['inout', types],
-  ] as const) {
-    test(`${direction} takes types ${taken.join(', ')}`, () => {
-      const program = acceptProgram(96, direction)
-      for (const type of types) assert.equal(run(program, type), (taken as readonly number[]).includes(type) ? 96 : 0, `type ${type}`)
-    })
-  }
-
-  test('the snap length is an unsigned word', () => {
-    assert.equal(run(acceptProgram(262_144, 'inout'), 0), 262_144)
-    assert.equal(encodeProgram(acceptProgram(0xffff_ffff, 'inout')).length, 8)
-  })
-})
 
 test('the closed gate takes nothing', () => {
   for (const type of [0, 1, 2, 3, 4]) assert.equal(run(REJECT_ALL, type), 0)

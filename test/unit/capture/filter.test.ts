@@ -26,6 +26,13 @@ test('names are those of the system, the netmask that of each interface', async 
   assert.notDeepEqual(broadcast?.('xdp', 0xffffff00), broadcast?.('xdp', 0))
 })
 
+test('a program that is there already is not compiled again', async () => {
+  const filter = await prepare({ filter: 'ip broadcast' })
+  assert.equal(filter?.('ring', 0), filter?.('recv', 0))
+  assert.equal(filter?.('xdp', 0xffffff00), filter?.('xdp', 0xffffff00))
+  assert.notEqual(filter?.('xdp', 0), filter?.('ring', 0))
+})
+
 test('no filter', async () => {
   assert.equal(await prepare({}), undefined)
   assert.equal(await prepare({ filter: '' }), undefined)

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
-import { acceptProgram, type Instruction, validateProgram } from '#src/bpf/classic.js'
+import { describe, test } from 'node:test'
+import { encodeProgram, type Instruction, validateProgram } from '#src/bpf/classic.js'
 import { interpret } from '#src/bpf/interpret.js'
 import { CaptureError } from '#src/errors.js'
 import { compileFilter } from '#src/filter/compile.js'
@@ -10,8 +10,28 @@ import { udpFrame } from '../../support/live.js'
 
 const DIRECTIONS = ['in', 'out', 'inout'] as const
 
-test('without a filter: all of the direction', () => {
-  for (const direction of DIRECTIONS) assert.deepEqual(socketProgram(undefined, 96, direction), acceptProgram(96, direction))
+describe('without a filter', () => {
+  /** The packet is its type alone. */
+  const run = (program: readonly Instruction[], packetType: number) => {
+    validateProgram(program)
+    return interpret(program, new Uint8Array(0), 0, 0, 0, { packetType })
+  }
+  const types = [0, 1, 2, 3, 4]
+  for (const [direction, taken] of [
+    ['in', [0, 1, 2, 3]],
+    ['out', [4]],
+    ['inout', types],
+  ] as const) {
+    test(`${direction} takes types ${taken.join(', ')}`, () => {
+      const program = socketProgram(undefined, 96, direction)
+      for (const type of types) assert.equal(run(program, type), (taken as readonly number[]).includes(type) ? 96 : 0, `type ${type}`)
+    })
+  }
+
+  test('the snap length is an unsigned word', () => {
+    assert.equal(run(socketProgram(undefined, 262_144, 'inout'), 0), 262_144)
+    assert.equal(encodeProgram(socketProgram(undefined, 0xffff_ffff, 'inout')).length, 8)
+  })
 })
 
 test('with one: what it accepts of the direction, cut to the snap length', () => {
