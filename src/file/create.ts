@@ -272,7 +272,7 @@ export class CaptureFileWriter implements AsyncDisposable {
     return this.#isFull
   }
 
-  /** The last thing that went wrong. */
+  /** What went wrong last; of a pipe or stream, what ended it. */
   get error(): CaptureError | undefined {
     return this.#error
   }
@@ -510,7 +510,7 @@ export class CaptureFileWriter implements AsyncDisposable {
       this.#stream.write(bytes, (error) => {
         if (error) this.#failed(fsFailed('stream', 'write', error), packets)
       })
-    } else this.#failed(fileFailed('stream', 'write', EPIPE), packets)
+    } else this.#failed(this.#stream?.errored == null ? fileFailed('stream', 'write', EPIPE) : fsFailed('stream', 'write', this.#stream.errored), packets)
   }
 
   readonly #onStreamError = (error: Error): void => {
@@ -518,9 +518,12 @@ export class CaptureFileWriter implements AsyncDisposable {
   }
 
   #failed(error: CaptureError, packets: number): void {
-    // Told is the first of a kind: the same again would say nothing new.
-    if (this.#error?.errno !== error.errno) this.#untold = error
-    this.#error = error
+    // The same again would say nothing new, and what comes after the end of a pipe or stream nothing at all.
+    const isNews = this.#error === undefined || (this.#sink?.isRegular === true && this.#error.errno !== error.errno)
+    if (isNews) {
+      this.#untold ??= error
+      this.#error = error
+    }
     this.#packets -= packets
     this.#dropped += packets
   }

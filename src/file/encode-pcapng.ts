@@ -212,12 +212,13 @@ function putTime(view: DataView, at: number, { seconds, nanoseconds }: Instant, 
 
 /** seconds * ticksPerSecond + fraction as 64 bits, the upper 32 first. No BigInt: it is done once a packet. Seconds to 2^34. */
 export function putTicks(view: DataView, at: number, seconds: number, fraction: number, ticksPerSecond: number): void {
-  const lowSeconds = seconds % 0x10000
+  // NB: bit operators take any whole number modulo 2^32, and cost a tenth of `%`.
+  const lowSeconds = seconds & 0xffff
   const upper = ((seconds - lowSeconds) / 0x10000) * ticksPerSecond
-  const lowUpper = upper % 0x10000
+  const lowUpper = upper & 0xffff
   // Below 2^48: exact.
   const lower = lowUpper * 0x10000 + lowSeconds * ticksPerSecond + fraction
-  const low = lower % 0x1_0000_0000
+  const low = lower >>> 0
   view.setUint32(at, (upper - lowUpper) / 0x10000 + (lower - low) / 0x1_0000_0000, true)
   view.setUint32(at + 4, low, true)
 }

@@ -1,6 +1,6 @@
 /** What a failed file operation becomes: FILE_FAILED with the path, the call and the errno. */
-import type { CaptureError } from '../errors.js'
-import { callFailed, EACCES, EFBIG, EIO, ENOENT, ENOSPC, EPERM, EROFS } from '../kernel/errno.js'
+import { CaptureError } from '../errors.js'
+import { callFailed, EACCES, EFBIG, ENOENT, ENOSPC, EPERM, EROFS } from '../kernel/errno.js'
 
 const HINTS: Readonly<Record<number, string>> = {
   [ENOENT]: 'the folder must be there: mkdir -p',
@@ -17,7 +17,9 @@ export function fileFailed(path: string, call: string, errno: number): CaptureEr
   return callFailed({ subject: path === '-' ? 'stdout' : path, call, errno, code: 'FILE_FAILED', ...(hint === undefined ? {} : { hint }) })
 }
 
-/** What node:fs threw, as such an error. */
+/** What node:fs threw or a stream ended with, as such an error. */
 export function fsFailed(path: string, call: string, thrown: unknown): CaptureError {
-  return fileFailed(path, call, Math.abs((thrown as NodeJS.ErrnoException).errno ?? EIO))
+  const { errno, message } = thrown as NodeJS.ErrnoException
+  if (errno === undefined) return new CaptureError('FILE_FAILED', `${path}: ${call}: ${message}`, { cause: thrown, syscall: call })
+  return fileFailed(path, call, errno)
 }

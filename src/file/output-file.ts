@@ -179,7 +179,7 @@ async function openFifo(path: string, signal: AbortSignal | undefined): Promise<
       // Nobody reads it yet.
       if ((error as NodeJS.ErrnoException).errno !== -ENXIO) throw fsFailed(path, 'open', error)
     }
-    await sleep(FIFO_POLL_MS, undefined, signal === undefined ? {} : { signal })
+    await sleep(FIFO_POLL_MS)
   }
 }
 

@@ -2,6 +2,7 @@
  * strftime(3) in the C locale, for the names of files: every conversion of glibc, with its flags (`_ - 0 ^ #`), width and the
  * modifiers E and O, in the time zone of the process. What is no conversion stays as it is written.
  */
+import { zoneAbbreviation, zoneRule } from './zone-name.js'
 
 const DAYS = ['Sunday', 'Monday', 'Tuesday', 'Wednesday', 'Thursday', 'Friday', 'Saturday']
 const MONTHS = ['January', 'February', 'March', 'April', 'May', 'June', 'July', 'August', 'September', 'October', 'November', 'December']
@@ -110,15 +111,7 @@ function zoneOffset(time: Date): string {
   return `${minutes < 0 ? '-' : '+'}${digits(Math.abs(minutes) / 60)}${digits(Math.abs(minutes) % 60)}`
 }
 
-/** Each knows the abbreviations of its own part of the world, and tells the others as `GMT+3`. */
-const LOCALES = ['en-US', 'en-GB', 'en-AU', 'en-IN', 'en-ZA', 'en-NZ']
-
 /** As the tz database has it: `CET`, or where a zone has no letters, `+03`. */
 function zoneName(time: Date): string {
-  for (const locale of LOCALES) {
-    const parts = new Intl.DateTimeFormat(locale, { timeZoneName: 'short' }).formatToParts(time)
-    const name = parts.find(({ type }) => type === 'timeZoneName')?.value ?? ''
-    if (/^[A-Z]{3,5}$/.test(name)) return name
-  }
-  return zoneOffset(time).replace(/00$/, '')
+  return zoneAbbreviation(zoneRule(), -time.getTimezoneOffset()) ?? zoneOffset(time).replace(/00$/, '')
 }
