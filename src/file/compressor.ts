@@ -6,10 +6,7 @@
 import { promisify } from 'node:util'
 import zlib from 'node:zlib'
 import { CaptureError } from '../errors.js'
-
-export const COMPRESSIONS = ['gzip', 'zstd'] as const
-
-export type Compression = (typeof COMPRESSIONS)[number]
+import { COMPRESSIONS, type Compression } from './compression.js'
 
 /** The level that costs least. */
 const DEFAULT_LEVEL = 1

@@ -4,7 +4,6 @@
  * pwrite(2) of eight bytes, and ends within milliseconds of this process, however that ends.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { fstatSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -104,9 +103,10 @@ export class Guard {
     this.#closed = true
     const child = this.#process
     if (wasOpen && child !== undefined && child.exitCode === null && child.signalCode === null) {
-      const ended = once(child, 'exit')
+      const ended = new Promise((resolve) => child.once('exit', resolve))
       child.ref()
-      child.kill('SIGKILL')
+      // Once privileges have been dropped it is not ours to kill; then it ends as its stdin does, with nothing left to guard.
+      if (!child.kill('SIGKILL')) child.stdin?.end([...this.#files.keys()].map((slot) => `${JSON.stringify({ slot })}\n`).join(''))
       await ended
     }
     child?.stdin?.destroy()

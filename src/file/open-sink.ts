@@ -7,21 +7,13 @@ import { CaptureError } from '../errors.js'
 import { SEEK_SET } from '../kernel/abi/process.js'
 import { EINTR, EIO } from '../kernel/errno.js'
 import { type Kernel, openKernel } from '../kernel/system.js'
+import type { FileEvent } from './capture-file.js'
 import { fileFailed, fsFailed } from './file-failed.js'
 import { Guard } from './guard.js'
 import { OutputFile } from './output-file.js'
 import { PostCommands } from './post-commands.js'
 import { checkRotation, FileSequence, KeptFiles, type RotationOptions, type RotationReason } from './rotation.js'
 import { AMOUNT, createSinkShared, REASONS, RecordSink, type SinkShared, STATE, WORD, wordsOf } from './sink.js'
-
-export type FileEvent =
-  | { type: 'file-finished'; path: string; bytes: number }
-  /** Its bytes were needed for newer ones. */
-  | { type: 'file-removed'; path: string; bytes: number }
-  /** As many files as were ordered are written: the sink takes no more. */
-  | { type: 'files-full' }
-  /** Something that ends nothing: the next file cannot be made (then the current one goes on), a command has failed. */
-  | { type: 'file-warning'; message: string; error?: CaptureError }
 
 export interface SinkOptions {
   /** What each file begins with. */
@@ -270,7 +262,7 @@ export class Sink implements AsyncDisposable {
       if (this.#words[WORD.state] !== STATE.broken) this.#words[WORD.state] = STATE.closed
     })
     Atomics.notify(this.#words, WORD.generation)
-    this.#settle()
+    while (Atomics.load(this.#words, WORD.generation) !== this.#generation) this.#settle()
     if (this.#next !== undefined) this.#drop(this.#next)
     // A file that was only begun because its time had come has nothing to tell.
     const isEmpty = !this.#isFirst && this.#records.size <= (this.#amounts[AMOUNT.headerBytes] as number)
@@ -307,11 +299,10 @@ export class Sink implements AsyncDisposable {
 
   #publish(next: WrittenFile, headerBytes: number): void {
     this.#next = next
-    this.#records.exclusively(() => {
-      this.#amounts[AMOUNT.nextHeaderBytes] = headerBytes
-      this.#words[WORD.nextGuardSlot] = next.guardSlot
-      this.#words[WORD.nextFd] = next.output.fd
-    })
+    this.#amounts[AMOUNT.nextHeaderBytes] = headerBytes
+    this.#words[WORD.nextGuardSlot] = next.guardSlot
+    // Last, and without the lock: who takes the file has seen the rest, and nobody has to be waited for.
+    Atomics.store(this.#words, WORD.nextFd, next.output.fd)
   }
 
   /** Does what follows from the threads having gone on to the next file. */
@@ -320,15 +311,17 @@ export class Sink implements AsyncDisposable {
     if (generation === this.#generation) return
     this.#generation = generation
     if (this.#words[WORD.state] === STATE.full) this.#full()
-    if (this.#next === undefined || this.#words[WORD.nextFd] !== -1) return
+    if (this.#next === undefined || Atomics.load(this.#words, WORD.nextFd) !== -1) return
     const left = this.#current
     this.#isFirst = false
     this.#current = this.#next
     this.#next = undefined
     this.#current.name = this.#sequence.advance(REASONS[this.#words[WORD.leftFor] as number] as RotationReason, began)
     this.#guard?.rename(this.#current.guardSlot, this.#current.name)
-    this.#finish(left, this.#amounts[AMOUNT.leftBytes] as number)
-    if (this.#options.rotateBy !== 'hand' && this.#closed === undefined) this.#prepareNext()
+    const leftBytes = this.#amounts[AMOUNT.leftBytes] as number
+    // First, as the threads may need it at any moment: a rename over a large file takes its time.
+    if (this.#options.rotateBy !== 'hand') this.#prepareNext()
+    this.#finish(left, leftBytes)
   }
 
   #full(): void {
@@ -351,7 +344,7 @@ export class Sink implements AsyncDisposable {
     this.#tell({ type: 'file-finished', path: name, bytes })
     this.#kept.add(name, bytes)
     this.#commands?.run(name)
-    this.#removeOld(this.#closed === undefined ? Math.max(this.#rotation.sizeBytes ?? 0, this.#records.size) : 0)
+    this.#removeOld(this.#words[WORD.state] === STATE.open ? Math.max(this.#rotation.sizeBytes ?? 0, this.#records.size) : 0)
   }
 
   /** Answers how many bytes it has. */

@@ -175,6 +175,7 @@ export class RecordSink {
 
   /** Leaves a file whose time is over, though no record comes that would. */
   rotateIfTimeIsOver(): void {
+    if (!this.#isTimeOver(Date.now())) return
     this.#enter()
     try {
       if (this.#isTimeOver(Date.now())) this.#leaveByTime(0)
@@ -229,14 +230,15 @@ export class RecordSink {
   #swap(reason: RotationReason, now: number): boolean {
     const words = this.#words
     const amounts = this.#amounts
-    if (words[WORD.nextFd] === -1) return false
+    const nextFd = Atomics.load(words, WORD.nextFd)
+    if (nextFd === -1) return false
     const leftBytes = this.size
     const leftFor = REASONS.indexOf(reason)
     const began = reason === 'time' ? now : (amounts[AMOUNT.began] as number)
     const interval = amounts[AMOUNT.interval] as number
     // From here to the end of the stores no call is made in which this thread could be terminated.
     words[WORD.leftFor] = leftFor
-    words[WORD.fd] = words[WORD.nextFd] as number
+    words[WORD.fd] = nextFd
     words[WORD.guardSlot] = words[WORD.nextGuardSlot] as number
     words[WORD.nextFd] = -1
     amounts[AMOUNT.leftBytes] = leftBytes

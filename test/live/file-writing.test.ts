@@ -1,4 +1,4 @@
-/** A disk that is full: a small file system of its own (tmpfs, in a mount namespace), filled to the last byte while several threads write. */
+/** Writing where it gets tight: a file system of 2 MiB (tmpfs, in a mount namespace) filled to the last byte, and privileges dropped meanwhile. */
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
@@ -109,4 +109,38 @@ console.log(JSON.stringify({ taken, packets: packets.length, names, warnings: ev
   assert.ok(answer.taken > 50 && answer.taken < 80, String(answer.taken))
   assert.ok(answer.names.length >= 6 && answer.names.every((name) => /^f\.pcap\d?$/.test(name)), answer.names.join())
   assert.ok(answer.warnings <= 1)
+})
+
+live('after privileges are dropped (-Z) the files are finished, and the guard, which still has them, ends', () => {
+  const answer = runOnSmallDisk(`${READ}
+import { chmodSync, existsSync } from 'node:fs'
+import { openSink } from ${modules('#src/file/open-sink.js')}
+import { HEADER } from ${modules('../unit/file/sink-writer.js')}
+chmodSync(folder, 0o777)
+const events = []
+const sink = await openSink(folder + '/f.pcap', { header: () => HEADER, rotation: { sizeBytes: 100 }, onEvent: (event) => events.push(event.type) })
+const pid = sink.guardPid
+process.setgroups([])
+process.setgid(65534)
+process.setuid(65534)
+const record = new Uint8Array(100)
+new DataView(record.buffer).setUint32(8, 84, true)
+const taken = []
+for (let append = 0; append < 3; append++) {
+  taken.push(sink.append(record, 100))
+  await new Promise((resolve) => setTimeout(resolve, 100))
+}
+const began = performance.now()
+await sink.close()
+console.log(JSON.stringify({ taken, names: readdirSync(folder).sort(), events, gone: !existsSync('/proc/' + pid), seconds: (performance.now() - began) / 1000 }))`) as {
+    taken: number[]
+    names: string[]
+    events: string[]
+    gone: boolean
+    seconds: number
+  }
+  assert.deepEqual(answer.taken, [0, 0, 0])
+  assert.deepEqual(answer.names, ['f.pcap', 'f.pcap1', 'f.pcap2'])
+  assert.deepEqual(answer.events, ['file-finished', 'file-finished', 'file-finished'])
+  assert.ok(answer.gone && answer.seconds < 1, JSON.stringify(answer))
 })
