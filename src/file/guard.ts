@@ -1,7 +1,8 @@
 /**
  * A process that sees to it that files end in a whole record even when this one is killed in the middle of a write(2), which stops
  * between two pages (guard-process.ts). It is Node.js itself with a small heap, 7 MiB of its own memory; it costs an append one
- * pwrite(2) of eight bytes, and ends within milliseconds of this process, however that ends.
+ * pwrite(2) of eight bytes, and ends within milliseconds of this process, however that ends. Until it is up, 40 to 100 ms, a signal to
+ * it alone (a service manager's SIGTERM to every process) ends it; the terminal's do not reach it.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { fstatSync } from 'node:fs'

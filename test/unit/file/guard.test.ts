@@ -124,7 +124,9 @@ test('one guard serves all files of a rotation; the one that was only made ready
 test('signals to the whole group do not end the guard before its process', async () => {
   const path = join(folder, 'group.pcap')
   const { child, guardPid } = await startProcess(path, {}, [{ ...ENDLESS, writer: 0 }])
-  await sleep(200)
+  // It takes its name when it has taken the signals.
+  const isReady = () => readFileSync(`/proc/${guardPid}/cmdline`, 'latin1').startsWith('ringtap-guard')
+  for (let turn = 0; turn < 500 && !isReady(); turn++) await sleep(10)
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.kill(guardPid, signal)
   await sleep(50)
   assert.ok(!isGone(guardPid))
