@@ -46,6 +46,21 @@ export { machineFacts, openCapture } from './capture/open.js'
 export { type Packet, type Packets, type PacketsOptions, packets } from './capture/packets.js'
 export { type MachineFacts, planCapture } from './capture/plan.js'
 export { CAPTURE_ERROR_CODES, CaptureError, type CaptureErrorCode, type CaptureErrorOptions } from './errors.js'
+export {
+  CAPTURE_FILE_FORMATS,
+  type CaptureFileFormat,
+  type CaptureFileOptions,
+  type CaptureFileWriter,
+  type FileEvent,
+  type FileInterface,
+  type PacketToWrite,
+  type WritableTarget,
+} from './file/capture-file.js'
+export { COMPRESSIONS, type Compression } from './file/compression.js'
+export { createCaptureFile } from './file/create.js'
+export type { Precision } from './file/encode-pcap.js'
+export { type Instant, type InterfaceStatistics, PACKET_FLAGS, type Section } from './file/encode-pcapng.js'
+export type { RotationOptions } from './file/rotation.js'
 export { type CompiledFilter, compileFilter, type FilterOptions } from './filter/compile.js'
 export { FilterError, underlineError } from './filter/filter-error.js'
 export type { LinkType } from './filter/link-type.js'

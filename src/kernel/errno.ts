@@ -9,6 +9,8 @@ const LINUX_ONLY: Readonly<Record<number, string>> = { 95: 'EOPNOTSUPP', 524: 'E
 export const EPERM = 1
 export const ENOENT = 2
 export const EINTR = 4
+export const EIO = 5
+export const ENXIO = 6
 export const E2BIG = 7
 export const EAGAIN = 11
 export const ENOMEM = 12
@@ -16,13 +18,18 @@ export const EACCES = 13
 export const EBUSY = 16
 export const EEXIST = 17
 export const ENODEV = 19
+export const EISDIR = 21
 export const EINVAL = 22
+export const EFBIG = 27
 export const ENOSPC = 28
+export const EROFS = 30
+export const EPIPE = 32
 export const ERANGE = 34
 export const EPROTONOSUPPORT = 93
 export const EOPNOTSUPP = 95
 export const ENETDOWN = 100
 export const ENOBUFS = 105
+export const ECANCELED = 125
 /** Linux-internal, but bpf(2) answers it: this type of map or program has no such operation. */
 export const ENOTSUPP = 524
 

@@ -17,6 +17,9 @@ export interface Kernel {
   open(path: string, flags: number): number
   read(fd: number, into: Uint8Array): number
   write(fd: number, from: Uint8Array): number
+  pwrite(fd: number, from: Uint8Array, offset: number): number
+  /** Answers where the descriptor then stands. */
+  lseek(fd: number, offset: number, whence: number): number
   bind(fd: number, address: Uint8Array): number
   sendto(fd: number, bytes: Uint8Array, flags: number, address?: Uint8Array): number
   recv(fd: number, into: Uint8Array, flags: number): number
@@ -119,6 +122,8 @@ function load(): Kernel {
   const open = call('int open(const char *path, int flags, unsigned int mode)')
   const read = call('int64_t read(int fd, void *into, size_t length)')
   const write = call('int64_t write(int fd, const void *from, size_t length)')
+  const pwrite = call('int64_t pwrite(int fd, const void *from, size_t length, int64_t offset)')
+  const lseek = call('int64_t lseek(int fd, int64_t offset, int whence)')
   const bind = call('int bind(int fd, const void *address, unsigned int length)')
   const sendto = call('int64_t sendto(int fd, const void *bytes, size_t length, int flags, const void *address, unsigned int address_length)')
   const recv = call('int64_t recv(int fd, void *into, size_t length, int flags)')
@@ -152,6 +157,8 @@ function load(): Kernel {
     open: (path, flags) => open(path, flags, 0),
     read: (fd, into) => read(fd, into, into.byteLength),
     write: (fd, from) => write(fd, from, from.byteLength),
+    pwrite: (fd, from, offset) => pwrite(fd, from, from.byteLength, offset),
+    lseek,
     bind: (fd, address) => bind(fd, address, address.byteLength),
     sendto: (fd, bytes, flags, address) => sendto(fd, bytes, bytes.byteLength, flags, address ?? null, address?.byteLength ?? 0),
     recv: (fd, into, flags) => recv(fd, into, into.byteLength, flags),

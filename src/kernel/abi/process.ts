@@ -15,6 +15,7 @@ export const MAP_HUGETLB = 0x40000
 export const MAP_FIXED_NOREPLACE = 0x100000
 
 export const POLLIN = 0x001
+export const POLLOUT = 0x004
 export const POLLERR = 0x008
 export const POLLHUP = 0x010
 export const POLLNVAL = 0x020
@@ -37,7 +38,13 @@ export const MEMBARRIER_CMD_GLOBAL = 1
 
 export const O_RDONLY = 0
 export const O_WRONLY = 1
+export const O_APPEND = 0o2000
+export const O_NONBLOCK = 0o4000
 export const O_CLOEXEC = 0o2000000
+
+export const SEEK_SET = 0
+export const SEEK_CUR = 1
+export const SEEK_END = 2
 
 /** Since Linux 2.6.26. */
 export const RUSAGE_THREAD = 1

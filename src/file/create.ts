@@ -1,0 +1,25 @@
+/** Capture files for writing: pcap and pcapng, compressed or not, one or a series, to a file, a pipe or a stream. */
+import { CaptureError } from '../errors.js'
+import type { CaptureFileOptions, CaptureFileWriter, WritableTarget } from './capture-file.js'
+import { compressedHeader, planFile } from './file-plan.js'
+import { FileWriter } from './file-writer.js'
+import { openSink } from './open-sink.js'
+
+/**
+ * Opens a capture file for writing: a path, `-` for stdout, or a stream.
+ *
+ * A regular file appears under its name when it is closed; until then it is a hidden `.NAME.PID.part` beside it, and what had the name
+ * stays. FIFOs, devices and stdout are written as they are. Without compression a file or pipe is written synchronously.
+ * @throws CaptureError INVALID_OPTION, UNSUPPORTED_PLATFORM (zstd), or FILE_FAILED with the errno: then nothing is left behind.
+ */
+export async function createCaptureFile(target: string | WritableTarget, options: CaptureFileOptions = {}): Promise<CaptureFileWriter> {
+  const plan = planFile(typeof target === 'string' ? target : '', options)
+  if (typeof target !== 'string') {
+    if (options.rotation !== undefined) throw new CaptureError('INVALID_OPTION', 'rotation needs a path, and this is a stream')
+    return new FileWriter(plan, target, undefined)
+  }
+  const interfaces = plan.interfaces
+  const { rotation, command, guard = false, signal, onEvent } = options
+  const sink = await openSink(target, { header: () => compressedHeader(plan, interfaces), rotation, rotateBy: 'hand', command, guard, signal, onEvent })
+  return new FileWriter(plan, sink, rotation)
+}

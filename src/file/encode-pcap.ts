@@ -1,0 +1,40 @@
+/**
+ * pcap over bytes: the file header and the header of a record, little-endian, with microseconds or nanoseconds. Pure.
+ * Source: pcap-savefile(5), draft-ietf-opsawg-pcap.
+ */
+
+/** What stands behind the point: nanoseconds or microseconds. */
+export type Precision = 'ns' | 'us'
+
+export const PRECISIONS = ['ns', 'us'] as const satisfies readonly Precision[]
+
+export const PCAP_HEADER_BYTES = 24
+export const PCAP_RECORD_HEADER_BYTES = 16
+
+const MAGIC: Readonly<Record<Precision, number>> = { us: 0xa1b2c3d4, ns: 0xa1b23c4d }
+
+export interface PcapHeader {
+  precision: Precision
+  /** No packet of the file is longer; readers make room by it. */
+  snapLengthBytes: number
+  /** LINKTYPE_ number. */
+  linkType: number
+}
+
+export function encodePcapHeader({ precision, snapLengthBytes, linkType }: PcapHeader): Uint8Array<ArrayBuffer> {
+  const view = new DataView(new ArrayBuffer(PCAP_HEADER_BYTES))
+  view.setUint32(0, MAGIC[precision], true)
+  view.setUint16(4, 2, true)
+  view.setUint16(6, 4, true)
+  view.setUint32(16, snapLengthBytes, true)
+  view.setUint32(20, linkType, true)
+  return new Uint8Array(view.buffer)
+}
+
+/** `fraction` counts in the precision of the file. Seconds have 32 bits: they end in February 2106. */
+export function putPcapRecordHeader(view: DataView, at: number, seconds: number, fraction: number, capturedLength: number, wireLength: number): void {
+  view.setUint32(at, seconds, true)
+  view.setUint32(at + 4, fraction, true)
+  view.setUint32(at + 8, capturedLength, true)
+  view.setUint32(at + 12, wireLength, true)
+}

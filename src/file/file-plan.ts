@@ -1,0 +1,99 @@
+/** What a capture file is to be, from its name and options, checked; and the bytes that it begins with. Nothing is opened. */
+import { CaptureError } from '../errors.js'
+import { LINK_TYPES, type LinkType } from '../filter/link-type.js'
+import { CAPTURE_FILE_FORMATS, type CaptureFileFormat, type CaptureFileOptions, type FileInterface } from './capture-file.js'
+import type { Compression } from './compression.js'
+import { checkCompression, compressNow } from './compressor.js'
+import { encodePcapHeader, PRECISIONS, type Precision } from './encode-pcap.js'
+import { encodeInterface, encodeSection, type InterfaceDescription, MAX_OPTION_BYTES, type Section } from './encode-pcapng.js'
+
+const DEFAULT_SNAP_LENGTH = 262144
+const MAX_SNAP_LENGTH = 0x7fff_ffff
+
+export interface FilePlan {
+  format: CaptureFileFormat
+  precision: Precision
+  linkType: number
+  snapLengthBytes: number
+  compression: Compression | undefined
+  compressionLevel: number | undefined
+  unbuffered: boolean
+  section: Section
+  interfaces: InterfaceDescription[]
+}
+
+export function planFile(path: string, options: CaptureFileOptions): FilePlan {
+  const endings = /(?:\.(pcapng|ntar|pcap|cap|dmp))?(?:\.(gz|zst))?$/i.exec(path)
+  const [, kind, packed] = [...(endings ?? [])].map((ending) => ending?.toLowerCase())
+  const format = options.format ?? (kind === undefined || kind === 'pcapng' || kind === 'ntar' ? 'pcapng' : 'pcap')
+  if (!CAPTURE_FILE_FORMATS.includes(format))
+    throw new CaptureError('INVALID_OPTION', `expected format to be one of ${CAPTURE_FILE_FORMATS.join(', ')}, got ${String(format)}`)
+  const precision = options.precision ?? 'ns'
+  if (!PRECISIONS.includes(precision))
+    throw new CaptureError('INVALID_OPTION', `expected precision to be one of ${PRECISIONS.join(', ')}, got ${String(precision)}`)
+  const asked = options.compression ?? (packed === 'gz' ? 'gzip' : packed === 'zst' ? 'zstd' : 'none')
+  const compression = asked === 'none' ? undefined : asked
+  if (compression !== undefined) checkCompression(compression, options.compressionLevel)
+  const plan: FilePlan = {
+    format,
+    precision,
+    linkType: linkTypeOf(options.linkType ?? 'EN10MB'),
+    snapLengthBytes: snapLengthOf(options.snapLengthBytes ?? DEFAULT_SNAP_LENGTH),
+    compression,
+    compressionLevel: options.compressionLevel,
+    unbuffered: options.unbuffered ?? false,
+    section: { application: 'ringtap', ...options.section },
+    interfaces: [],
+  }
+  for (const description of options.interfaces ?? [{}]) plan.interfaces.push(describeInterface(plan, description))
+  return plan
+}
+
+function linkTypeOf(value: LinkType | number): number {
+  if (typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= 0xffff) return value
+  const row: { dlt: number; linktype?: number } | undefined = typeof value === 'string' ? LINK_TYPES[value] : undefined
+  if (row === undefined) {
+    throw new CaptureError('INVALID_OPTION', `expected linkType to be a LINKTYPE_ number or one of ${Object.keys(LINK_TYPES).join(', ')}, got ${String(value)}`)
+  }
+  return row.linktype ?? row.dlt
+}
+
+function snapLengthOf(value: number): number {
+  if (Number.isInteger(value) && value >= 1 && value <= MAX_SNAP_LENGTH) return value
+  throw new CaptureError('INVALID_OPTION', `expected snapLengthBytes to be 1 to ${MAX_SNAP_LENGTH}, got ${String(value)}`)
+}
+
+export function describeInterface(plan: FilePlan, description: FileInterface): InterfaceDescription {
+  const linkType = description.linkType === undefined ? plan.linkType : linkTypeOf(description.linkType)
+  if (plan.format === 'pcap' && linkType !== plan.linkType) {
+    throw new CaptureError('INVALID_OPTION', `a pcap file has one link type: it is ${plan.linkType}, and interface ${description.name ?? ''} has ${linkType}`, {
+      hint: 'write pcapng',
+    })
+  }
+  const { macAddress } = description
+  if (macAddress !== undefined && macAddress.byteLength !== 6) {
+    throw new CaptureError('INVALID_OPTION', `expected macAddress to be 6 bytes, got ${macAddress.byteLength}`)
+  }
+  return { ...description, linkType, snapLengthBytes: snapLengthOf(description.snapLengthBytes ?? plan.snapLengthBytes), precision: plan.precision }
+}
+
+/** What a file begins with, and each file of a series. */
+function header(plan: FilePlan, interfaces: readonly InterfaceDescription[]): Uint8Array {
+  if (plan.format === 'pcap') return encodePcapHeader(plan)
+  return withinOptionLength(() => Buffer.concat([encodeSection(plan.section), ...interfaces.map(encodeInterface)]))
+}
+
+export function compressedHeader(plan: FilePlan, interfaces: readonly InterfaceDescription[]): Uint8Array {
+  const bytes = header(plan, interfaces)
+  return plan.compression === undefined ? bytes : compressNow(plan.compression, bytes, plan.compressionLevel)
+}
+
+/** The encoders answer what is too long for an option with a RangeError. */
+export function withinOptionLength<T>(encode: () => T): T {
+  try {
+    return encode()
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error
+    throw new CaptureError('INVALID_OPTION', `a text is too long for pcapng, whose options have at most ${MAX_OPTION_BYTES} bytes: ${error.message}`)
+  }
+}

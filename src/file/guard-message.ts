@@ -1,0 +1,19 @@
+/** What is said to the guard process, a line of JSON each. */
+
+/** The shared memory with the lengths, a Float64 for each slot. */
+export const GUARD_MEMORY_FD = 3
+
+export interface GuardedFile {
+  /** Where it is now; absolute. */
+  path: string
+  /** Where it belongs; undefined when it is there. */
+  finalPath?: string | undefined
+  device: number
+  inode: number
+}
+
+export interface GuardMessage {
+  slot: number
+  /** Undefined: it is finished, there is nothing more to guard. */
+  file?: GuardedFile
+}

@@ -1,0 +1,244 @@
+/**
+ * The file behind the name that was given for writing.
+ *
+ * A regular file is written as `.NAME.PID.part` beside its final name, which it takes when it is complete, in one step (rename(2)); a
+ * file that had the name is there until then, its permissions are taken over, and a symbolic link goes on pointing where it did.
+ * Everything else (`-`, a FIFO, a device, what is below /dev and /proc, a file in a folder where none can be made) is opened and
+ * written as it is. Nothing is fsync(2)ed: after a crash of the machine the file may be shorter, as with tcpdump.
+ */
+import {
+  accessSync,
+  closeSync,
+  constants,
+  fchmodSync,
+  fchownSync,
+  fstatSync,
+  lstatSync,
+  openSync,
+  readFileSync,
+  readlinkSync,
+  realpathSync,
+  renameSync,
+  type Stats,
+  statSync,
+  unlinkSync,
+} from 'node:fs'
+import { basename, dirname, join, resolve } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { O_APPEND, SEEK_CUR, SEEK_END } from '../kernel/abi/process.js'
+import { EACCES, EISDIR, ENXIO, EPERM, EROFS } from '../kernel/errno.js'
+import type { Kernel } from '../kernel/system.js'
+import { fileFailed, fsFailed } from './file-failed.js'
+
+const STDOUT = 1
+
+const { O_CREAT, O_EXCL, O_NONBLOCK, O_TRUNC, O_WRONLY } = constants
+
+/** NAME_MAX is 255 bytes; the hidden name has room for its own part. */
+const MAX_NAME_BYTES = 200
+
+/** How often a FIFO is asked whether somebody reads it. */
+const FIFO_POLL_MS = 20
+
+export class OutputFile {
+  readonly fd: number
+  /** As it was given. */
+  readonly path: string
+  /** Under what name it is being written, undefined when that is its own. */
+  readonly partPath: string | undefined
+  /** Whether it can be cut back and has a length. */
+  readonly isRegular: boolean
+  /** Where the first byte goes: 0, but for a stdout that somebody has written to before. */
+  readonly position: number
+  #open = true
+
+  private constructor(path: string, fd: number, partPath: string | undefined, position = 0) {
+    this.path = path
+    this.fd = fd
+    this.partPath = partPath
+    this.isRegular = fstatSync(fd).isFile()
+    this.position = position
+  }
+
+  /**
+   * Opens whatever the path names. A FIFO is waited for until somebody reads it, or `signal` is aborted.
+   * @throws CaptureError FILE_FAILED with the errno.
+   */
+  static async open(kernel: Kernel, path: string, signal?: AbortSignal): Promise<OutputFile> {
+    if (path === '-') return OutputFile.#stdout(kernel)
+    const there = statusOf(path)
+    if (there?.isFIFO() === true) return new OutputFile(path, await openFifo(path, signal), undefined)
+    return OutputFile.openNow(path, there)
+  }
+
+  /**
+   * Opens a path that nobody has to be waited for at.
+   * @throws CaptureError FILE_FAILED with the errno.
+   */
+  static openNow(path: string, there = statusOf(path)): OutputFile {
+    if (there?.isDirectory() === true) throw fileFailed(path, 'open', EISDIR)
+    const target = targetOf(path)
+    if ((there !== undefined && !there.isFile()) || /^\/(dev|proc)\//.test(resolve(path))) return new OutputFile(path, openAsIs(path), undefined)
+    if (there !== undefined) checkWritable(path)
+    const [fd, partPath] = openPart(path, target, there !== undefined)
+    try {
+      if (there !== undefined && partPath !== undefined) takeOver(fd, there)
+      return new OutputFile(path, fd, partPath)
+    } catch (error) {
+      closeSync(fd)
+      throw fsFailed(path, 'fstat', error)
+    }
+  }
+
+  static #stdout(kernel: Kernel): OutputFile {
+    const status = fstatSync(STDOUT)
+    // Through a description of its own the pipe can be written without blocking, and nobody else's flags change.
+    if (status.isFIFO()) {
+      try {
+        return new OutputFile('-', openSync(`/proc/self/fd/${STDOUT}`, O_WRONLY | O_NONBLOCK), undefined)
+      } catch {
+        // No /proc, or a pipe of another user: then as it is.
+      }
+    }
+    if (!status.isFile()) return new OutputFile('-', STDOUT, undefined)
+    const position = kernel.lseek(STDOUT, 0, appends(STDOUT) ? SEEK_END : SEEK_CUR)
+    return new OutputFile('-', STDOUT, undefined, Math.max(0, position))
+  }
+
+  /** What the guard opens when this process is dead; undefined for what it could not cut. */
+  get guardedPath(): string | undefined {
+    if (!this.isRegular) return undefined
+    try {
+      return realpathSync(this.partPath ?? (this.path === '-' ? `/proc/self/fd/${STDOUT}` : this.path))
+    } catch {
+      return undefined
+    }
+  }
+
+  /**
+   * Closes the file and gives it this name, by default the one that it was opened for. Idempotent.
+   * @throws CaptureError FILE_FAILED when it cannot have the name: it is complete, under its hidden one.
+   */
+  finish(path = this.path): void {
+    if (!this.#release()) return
+    if (this.partPath === undefined) return
+    try {
+      renameSync(this.partPath, targetOf(path))
+    } catch (error) {
+      throw fsFailed(path, `rename from ${this.partPath}`, error)
+    }
+  }
+
+  /** Closes the file and removes what was written under the hidden name. Idempotent. */
+  discard(): void {
+    if (!this.#release() || this.partPath === undefined) return
+    try {
+      unlinkSync(this.partPath)
+    } catch {
+      // Somebody else has removed it.
+    }
+  }
+
+  #release(): boolean {
+    if (!this.#open) return false
+    this.#open = false
+    if (this.fd !== STDOUT) closeSync(this.fd)
+    return true
+  }
+}
+
+function statusOf(path: string): Stats | undefined {
+  try {
+    return statSync(path)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw fsFailed(path, 'stat', error)
+  }
+}
+
+/** The path behind symbolic links, which need not be there yet; of the last component alone, as rename(2) follows the others. */
+export function targetOf(path: string): string {
+  let target = path
+  for (let depth = 0; depth < 40; depth++) {
+    try {
+      if (!lstatSync(target).isSymbolicLink()) return target
+    } catch {
+      return target
+    }
+    target = resolve(dirname(target), readlinkSync(target))
+  }
+  return target
+}
+
+async function openFifo(path: string, signal: AbortSignal | undefined): Promise<number> {
+  for (;;) {
+    signal?.throwIfAborted()
+    try {
+      return openSync(path, O_WRONLY | O_NONBLOCK)
+    } catch (error) {
+      // Nobody reads it yet.
+      if ((error as NodeJS.ErrnoException).errno !== -ENXIO) throw fsFailed(path, 'open', error)
+    }
+    await sleep(FIFO_POLL_MS)
+  }
+}
+
+function openAsIs(path: string): number {
+  try {
+    // NB: a FIFO that has come in place of what was there must not hold this thread up.
+    return openSync(path, O_WRONLY | O_TRUNC | O_NONBLOCK)
+  } catch (error) {
+    throw fsFailed(path, 'open', error)
+  }
+}
+
+/** rename(2) asks for no permission on the file that it replaces; whoever made it read-only meant it. */
+function checkWritable(path: string): void {
+  try {
+    accessSync(path, constants.W_OK)
+  } catch (error) {
+    throw fsFailed(path, 'open', error)
+  }
+}
+
+function openPart(path: string, target: string, exists: boolean): [fd: number, partPath: string | undefined] {
+  for (let attempt = 1; ; attempt++) {
+    const partPath = join(dirname(target), partName(basename(target), attempt))
+    try {
+      return [openSync(partPath, O_WRONLY | O_CREAT | O_EXCL, 0o666), partPath]
+    } catch (error) {
+      const { code, errno } = error as NodeJS.ErrnoException
+      if (code === 'EEXIST') continue
+      if (exists && [-EACCES, -EPERM, -EROFS].includes(errno ?? 0)) return [openAsIs(path), undefined]
+      throw fsFailed(path, 'open', error)
+    }
+  }
+}
+
+function partName(name: string, attempt: number): string {
+  let kept = name
+  while (Buffer.byteLength(kept) > MAX_NAME_BYTES) kept = [...kept].slice(0, -1).join('')
+  return `.${kept}.${process.pid}${attempt === 1 ? '' : `-${attempt}`}.part`
+}
+
+/** Permissions and owner of the file that will be replaced, as far as we may. */
+function takeOver(fd: number, { mode, uid, gid }: Stats): void {
+  const own = fstatSync(fd)
+  if (own.uid !== uid || own.gid !== gid) {
+    try {
+      fchownSync(fd, uid, gid)
+    } catch {
+      // Not ours to give away.
+    }
+  }
+  fchmodSync(fd, mode & 0o777)
+}
+
+function appends(fd: number): boolean {
+  try {
+    const flags = /^flags:\s+(\d+)/m.exec(readFileSync(`/proc/self/fdinfo/${fd}`, 'latin1'))?.[1]
+    return flags !== undefined && (Number.parseInt(flags, 8) & O_APPEND) !== 0
+  } catch {
+    return false
+  }
+}

@@ -1,0 +1,394 @@
+/** RecordSink and openSink: whole appends or none, in turn, whatever the kernel answers and whoever dies. */
+import assert from 'node:assert/strict'
+import { execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { closeSync, constants, existsSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { CaptureError } from '#src/errors.js'
+import type { FileEvent } from '#src/file/capture-file.js'
+import { openSink } from '#src/file/open-sink.js'
+import { createSinkShared, RecordSink } from '#src/file/sink.js'
+import { EAGAIN, ECANCELED, EINTR, EIO, ENOSPC, EPIPE } from '#src/kernel/errno.js'
+import { openKernel } from '#src/kernel/system.js'
+import { type FakeKernel, fakeKernel } from '../../support/fake-kernel.js'
+import { openDescriptors } from '../../support/live.js'
+import { seededRandom } from '../../support/random.js'
+import { readStrictly, type StrictPacket } from '../../support/strict-capture.js'
+import { appendAll, fillRecords, HEADER, recordsBuffer, startWriter, type WriterOptions } from './sink-writer.js'
+
+const folder = mkdtempSync(join(tmpdir(), 'ringtap-sink-'))
+after(() => rmSync(folder, { recursive: true, force: true }))
+
+const WRITER: WriterOptions = { writer: 0, appends: 1, recordsPerAppend: 10, packetBytes: 60 }
+
+let files = 0
+const freshPath = () => join(folder, `f${files++}.pcap`)
+
+function packetsOf(path: string): StrictPacket[] {
+  return readStrictly(readFileSync(path)).packets
+}
+
+/** What writers wrote, by writer, in the order of the file. */
+function numbersByWriter(packets: readonly StrictPacket[]): Map<number, number[]> {
+  const found = new Map<number, number[]>()
+  for (const { bytes } of packets) {
+    const view = new DataView(bytes.buffer, bytes.byteOffset)
+    const numbers = found.get(view.getUint32(0)) ?? []
+    found.set(view.getUint32(0), numbers)
+    numbers.push(view.getUint32(4))
+  }
+  return found
+}
+
+const counting = (count: number) => Array.from({ length: count }, (_, index) => index)
+
+function hidden(): string[] {
+  return readdirSync(folder).filter((name) => name.startsWith('.'))
+}
+
+test('several threads append at once: every record is whole and each keeps its order', async (t) => {
+  const random = seededRandom(t)
+  const path = freshPath()
+  const sink = await openSink(path, { header: () => HEADER, guard: false })
+  const writers = counting(4).map((writer) => ({ writer, appends: 60, recordsPerAppend: random.between(1, 400), packetBytes: random.between(8, 1500) }))
+  const threads = writers.map((options) => startWriter(sink.shared, options))
+  appendAll(sink.shared, { ...WRITER, writer: 99, appends: 20 })
+  await Promise.all(threads.map((thread) => once(thread, 'exit')))
+  assert.ok(!existsSync(path))
+  const { size } = sink
+  await sink.close()
+  assert.equal(statSync(path).size, size)
+  const found = numbersByWriter(packetsOf(path))
+  for (const { writer, appends, recordsPerAppend } of writers) assert.deepEqual(found.get(writer), counting(appends * recordsPerAppend))
+  assert.deepEqual(found.get(99), counting(200))
+  assert.deepEqual(hidden(), [])
+})
+
+function fakeSink(isRegular: boolean): { kernel: FakeKernel; sink: RecordSink } {
+  const kernel = fakeKernel()
+  return { kernel, sink: new RecordSink(kernel, createSinkShared({ fd: 1000, isRegular, size: 24 })) }
+}
+
+test('a short write is completed, one that a signal interrupts is begun again', () => {
+  const { kernel, sink } = fakeSink(true)
+  const written: number[] = []
+  const answers = [3, -EINTR, 4, 93]
+  kernel.answer('write', (_fd, from) => {
+    written.push(...from.subarray(0, Math.max(0, answers[0] as number)))
+    return answers.shift() as number
+  })
+  const bytes = Uint8Array.from({ length: 200 }, (_, index) => index)
+  assert.equal(sink.append(bytes, 100), 0)
+  assert.deepEqual(written, counting(100))
+  assert.equal(sink.size, 124)
+  assert.ok(!kernel.names().includes('ftruncate'))
+})
+
+test('a write that fails half way is cut away, and a later one may succeed', () => {
+  const { kernel, sink } = fakeSink(true)
+  const answers = [60, -ENOSPC]
+  kernel.answer('write', (_fd, from) => answers.shift() ?? from.byteLength)
+  assert.equal(sink.append(new Uint8Array(100), 100), -ENOSPC)
+  assert.equal(sink.size, 24)
+  const undone = kernel.calls.filter(({ name }) => name === 'ftruncate' || name === 'lseek').map(({ name, arguments: values }) => [name, ...values])
+  assert.deepEqual(undone, [
+    ['ftruncate', 1000, 24],
+    ['lseek', 1000, 24, 0],
+  ])
+  assert.equal(sink.append(new Uint8Array(100), 100), 0)
+  assert.equal(sink.size, 124)
+})
+
+test('a write that answers 0 is a failure, not an endless loop', () => {
+  const { kernel, sink } = fakeSink(true)
+  kernel.answer('write', () => 0)
+  assert.equal(sink.append(new Uint8Array(1), 1), -EIO)
+})
+
+test('nothing may follow half a record that cannot be cut away', () => {
+  const { kernel, sink } = fakeSink(true)
+  kernel.answer('write', (_fd, from) => (from.byteLength === 100 ? 60 : -ENOSPC))
+  kernel.fail('ftruncate', EIO)
+  assert.equal(sink.append(new Uint8Array(100), 100), -ENOSPC)
+  kernel.answer('write', (_fd, from) => from.byteLength)
+  assert.equal(sink.append(new Uint8Array(100), 100), -EIO)
+})
+
+test('a pipe is waited for; half a buffer in it is the end, none is not', () => {
+  const { kernel, sink } = fakeSink(false)
+  const answers = [-EAGAIN, 50, -EAGAIN, 50]
+  kernel.answer('write', () => answers.shift() as number)
+  kernel.answer('poll', () => 1)
+  assert.equal(sink.append(new Uint8Array(100), 100), 0)
+  assert.equal(kernel.names().filter((name) => name === 'poll').length, 2)
+  kernel.answer('write', () => -EPIPE)
+  assert.equal(sink.append(new Uint8Array(100), 100), -EPIPE)
+  assert.equal(sink.append(new Uint8Array(100), 100), -EPIPE)
+  kernel.answer('write', (_fd, from) => (from.byteLength === 100 ? 1 : -EPIPE))
+  assert.equal(sink.append(new Uint8Array(100), 100), -EPIPE)
+  kernel.answer('write', (_fd, from) => from.byteLength)
+  assert.equal(sink.append(new Uint8Array(100), 100), -EIO)
+  assert.ok(!kernel.names().includes('ftruncate'))
+})
+
+test('a thread that dies inside an append stops nobody, and what it left is cut away', async () => {
+  const path = freshPath()
+  const sink = await openSink(path, { header: () => HEADER, guard: false })
+  const dying = startWriter(sink.shared, { ...WRITER, writer: 1, appends: 3, dieIn: { append: 2, afterBytes: 100, how: 'thread' } })
+  const [status] = (await once(dying, 'exit')) as [number]
+  assert.equal(status, 7)
+  assert.equal(readFileSync(join(folder, hidden()[0] as string)).byteLength, sink.size + 100)
+  const began = performance.now()
+  assert.deepEqual(appendAll(sink.shared, { ...WRITER, writer: 2 }), { failed: 0, lastErrno: 0 })
+  assert.ok(performance.now() - began < 1000)
+  await sink.close()
+  const found = numbersByWriter(packetsOf(path))
+  assert.deepEqual([found.get(1), found.get(2)], [counting(20), counting(10)])
+})
+
+test('a terminated thread that waits for its turn stops nobody', async () => {
+  const path = freshPath()
+  const sink = await openSink(path, { header: () => HEADER, guard: false })
+  const threads = counting(3).map((writer) => startWriter(sink.shared, { writer, appends: 0, recordsPerAppend: 100, packetBytes: 1000 }))
+  await Promise.all(threads.map((thread) => once(thread, 'message')))
+  await sleep(100)
+  await Promise.all(threads.slice(0, 2).map((thread) => thread.terminate()))
+  const { size } = sink
+  await sleep(300)
+  assert.ok(sink.size > size, 'the third one goes on')
+  await threads[2]?.terminate()
+  appendAll(sink.shared, { ...WRITER, writer: 9 })
+  await sink.close()
+  for (const numbers of numbersByWriter(packetsOf(path)).values()) assert.deepEqual(numbers, counting(numbers.length))
+})
+
+test('who waits for room in a pipe gives up when the sink is cancelled', async () => {
+  const path = join(folder, 'fifo')
+  execFileSync('mkfifo', [path])
+  // Somebody who opens it and never reads.
+  const reader = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
+  const sink = await openSink(path)
+  assert.equal(sink.guardPid, undefined)
+  const thread = startWriter(sink.shared, { writer: 0, appends: 3, recordsPerAppend: 1000, packetBytes: 100 })
+  await once(thread, 'message')
+  const answer = once(thread, 'message') as Promise<[{ failed: number; lastErrno: number }]>
+  await sleep(200)
+  sink.cancel()
+  const [{ failed, lastErrno }] = await answer
+  assert.equal(failed, 3)
+  assert.ok([-ECANCELED, -EIO].includes(lastErrno), String(lastErrno))
+  await sink.close()
+  closeSync(reader)
+})
+
+test('a header that cannot be written leaves nothing behind', async () => {
+  const ours = () => openDescriptors().filter((target) => target.startsWith(folder) || target === '/dev/full')
+  await assert.rejects(
+    openSink('/dev/full', { header: () => HEADER }),
+    (error) => error instanceof CaptureError && error.code === 'FILE_FAILED' && error.errnoName === 'ENOSPC',
+  )
+  const kernel = { ...openKernel(), write: () => -ENOSPC }
+  await assert.rejects(openSink(freshPath(), { header: () => HEADER, kernel }), /ENOSPC/)
+  assert.deepEqual(hidden(), [])
+  assert.deepEqual(ours(), [])
+})
+
+async function rotated(options: Parameters<typeof openSink>[1], appends: number, threads = 2): Promise<{ events: FileEvent[]; path: string; paths: string[] }> {
+  const path = freshPath()
+  const events: FileEvent[] = []
+  const sink = await openSink(path, { header: () => HEADER, guard: false, onEvent: (event) => events.push(event), ...options })
+  const writers = counting(threads).map((writer) => startWriter(sink.shared, { writer, appends, recordsPerAppend: 100, packetBytes: 100, pauseMs: 2 }))
+  await Promise.all(writers.map((thread) => once(thread, 'exit')))
+  await sink.close()
+  const paths = events.flatMap((event) => (event.type === 'file-finished' ? [event.path] : []))
+  return { events, path, paths }
+}
+
+test('files are rotated by size while threads append: each is complete and nothing is lost', async () => {
+  const trailer = new Uint8Array(16)
+  const { events, path, paths } = await rotated({ rotation: { sizeBytes: 500_000 }, trailer: () => trailer }, 300)
+  assert.equal(paths[0], path)
+  assert.deepEqual(paths, [path, ...counting(paths.length - 1).map((index) => `${path}${index + 1}`)])
+  assert.ok(paths.length >= 2, String(paths.length))
+  const all = paths.flatMap((name) => {
+    const packets = packetsOf(name)
+    // The trailer is a record of no bytes.
+    assert.equal(packets.at(-1)?.capturedLength, 0)
+    return packets.slice(0, -1)
+  })
+  const found = numbersByWriter(all)
+  assert.deepEqual([found.get(0), found.get(1)], [counting(30_000), counting(30_000)])
+  assert.deepEqual(
+    events.filter(({ type }) => type === 'file-warning'),
+    [],
+  )
+  for (const event of events) if (event.type === 'file-finished') assert.equal(event.bytes, statSync(event.path).size)
+  assert.deepEqual(hidden(), [])
+})
+
+test('a ring of files by size: the oldest is written over', async () => {
+  const { path, paths } = await rotated({ rotation: { sizeBytes: 30_000, files: 3 } }, 1, 0)
+  assert.deepEqual(paths, [`${path}0`])
+  const sink = await openSink(path, { header: () => HEADER, guard: false, rotation: { sizeBytes: 30_000, files: 3 } })
+  const bytes = recordsBuffer({ ...WRITER, recordsPerAppend: 100, packetBytes: 100 })
+  for (let append = 0; append < 10; append++) {
+    fillRecords(bytes, { ...WRITER, recordsPerAppend: 100, packetBytes: 100 }, append * 100)
+    assert.equal(sink.append(bytes, bytes.byteLength), 0)
+    // The next file must be there before it is due again.
+    await sleep(20)
+  }
+  await sink.close()
+  const numbers = ['0', '1', '2'].map((ending) =>
+    packetsOf(path + ending).map(({ bytes: packet }) => new DataView(packet.buffer, packet.byteOffset).getUint32(4)),
+  )
+  // Two appends a file: files 0, 1, 2, 0, 1.
+  assert.deepEqual(
+    numbers.map(([first]) => first),
+    [600, 800, 400],
+  )
+  assert.ok(!existsSync(path))
+})
+
+test('files by time: of those that are ordered none is begun in vain, and the sink then says that it is full', async () => {
+  const path = freshPath()
+  const events: FileEvent[] = []
+  const sink = await openSink(`${path}-%s`, { header: () => HEADER, guard: false, rotation: { seconds: 1, files: 2 }, onEvent: (event) => events.push(event) })
+  let errno = 0
+  const bytes = recordsBuffer(WRITER)
+  let appended = 0
+  const deadline = performance.now() + 5000
+  for (; performance.now() < deadline && errno === 0; appended++) {
+    fillRecords(bytes, WRITER, appended * 10)
+    errno = sink.append(bytes, bytes.byteLength)
+    await sleep(10)
+  }
+  assert.equal(errno, -ECANCELED)
+  assert.ok(sink.isFull)
+  await sleep(20)
+  await sink.close()
+  assert.deepEqual(
+    events.map(({ type }) => type),
+    ['file-finished', 'files-full', 'file-finished'],
+  )
+  const paths = readdirSync(folder)
+    .filter((name) => join(folder, name).startsWith(`${path}-`))
+    .sort()
+  assert.equal(paths.length, 2)
+  const numbers = paths.flatMap((name) => numbersByWriter(packetsOf(join(folder, name))).get(0) ?? [])
+  assert.deepEqual(numbers, counting((appended - 1) * 10))
+})
+
+test('a file whose time is over is finished though nothing comes, and one in which nothing came is none', async () => {
+  const path = freshPath()
+  const sink = await openSink(`${path}-%s`, { header: () => HEADER, guard: false, rotation: { seconds: 1 } })
+  sink.append(recordsBuffer(WRITER), recordsBuffer(WRITER).byteLength)
+  await sleep(2500)
+  const paths = () => readdirSync(folder).filter((name) => join(folder, name).startsWith(`${path}-`))
+  assert.equal(paths().length, 1)
+  await sink.close()
+  assert.equal(paths().length, 1)
+  assert.deepEqual(hidden(), [])
+})
+
+test('--keep bounds all files together; the oldest go', async () => {
+  const path = freshPath()
+  const events: FileEvent[] = []
+  const sink = await openSink(path, {
+    header: () => HEADER,
+    guard: false,
+    rotation: { sizeBytes: 10_000, keepBytes: 35_000 },
+    onEvent: (event) => events.push(event),
+  })
+  const writer = { ...WRITER, recordsPerAppend: 80, packetBytes: 100 }
+  const bytes = recordsBuffer(writer)
+  for (let append = 0; append < 12; append++) {
+    assert.equal(sink.append(bytes, bytes.byteLength), 0)
+    await sleep(20)
+    const sizes = readdirSync(folder)
+      .filter((name) => name.includes(path.split('/').pop() as string))
+      .map((name) => statSync(join(folder, name)).size)
+    assert.ok(sizes.reduce((sum, size) => sum + size, 0) <= 35_000, sizes.join())
+  }
+  await sink.close()
+  const removed = events.flatMap((event) => (event.type === 'file-removed' ? [event.path] : []))
+  assert.deepEqual(removed, [path, ...counting(removed.length - 1).map((index) => `${path}${index + 1}`)])
+  assert.ok(removed.length >= 8)
+})
+
+test('a next file that cannot be made is told once, and the current one goes on', async () => {
+  const inner = join(folder, 'goes-away')
+  execFileSync('mkdir', [inner])
+  const events: FileEvent[] = []
+  const sink = await openSink(join(inner, 'f.pcap'), {
+    header: () => HEADER,
+    guard: false,
+    rotateBy: 'hand',
+    rotation: { sizeBytes: 100 },
+    onEvent: (event) => events.push(event),
+  })
+  rmSync(inner, { recursive: true })
+  const bytes = recordsBuffer(WRITER)
+  assert.equal(sink.append(bytes, bytes.byteLength), 0)
+  assert.deepEqual([sink.rotate('size'), sink.rotate('size')], [false, false])
+  assert.equal(sink.append(bytes, bytes.byteLength), 0)
+  assert.deepEqual(
+    events.map(({ type }) => type),
+    ['file-warning'],
+  )
+  await assert.rejects(sink.close(), /rename.*ENOENT/)
+})
+
+test('a command is run for each file, two at a time, and its failure is told', async () => {
+  const log = join(folder, 'commands.log')
+  const command = join(folder, 'command.sh')
+  writeFileSync(command, `#!/bin/sh\necho "begin $# $1" >> ${log}\nsleep 0.1\nps -o ni= -p $$ >> ${log}\ncase $1 in *2) exit 3;; esac\n`, { mode: 0o755 })
+  const { events, paths } = await rotated({ rotation: { sizeBytes: 200_000 }, command }, 60, 1)
+  assert.ok(paths.length >= 3, paths.join())
+  const lines = readFileSync(log, 'utf8').trim().split('\n')
+  assert.deepEqual(lines.filter((line) => line.startsWith('begin')).sort(), paths.map((path) => `begin 1 ${path}`).sort())
+  assert.ok(lines.filter((line) => !line.startsWith('begin')).every((line) => line.trim() === '19'))
+  const warnings = events.flatMap((event) => (event.type === 'file-warning' ? [event.message] : []))
+  assert.deepEqual(warnings, [`${command} ${paths.find((path) => path.endsWith('2'))}: status 3`])
+})
+
+test('a command that is not there is a warning', async () => {
+  const { events, paths } = await rotated({ command: '/nonexistent/command' }, 1, 1)
+  assert.equal(paths.length, 1)
+  assert.match(events.map((event) => (event.type === 'file-warning' ? event.message : '')).join(), /nonexistent.*ENOENT/)
+})
+
+test('stdout that is a file is written from where it stands, and cut back there', async () => {
+  const path = freshPath()
+  const program = `
+    import { openSink } from ${JSON.stringify(import.meta.resolve('#src/file/open-sink.js'))}
+    import { openKernel } from ${JSON.stringify(import.meta.resolve('#src/kernel/system.js'))}
+    const real = openKernel()
+    let calls = 0
+    const kernel = { ...real, write: (fd, from) => { calls++; return calls === 2 ? real.write(fd, from.subarray(0, 3)) : calls === 3 ? -28 : real.write(fd, from) } }
+    const sink = await openSink('-', { kernel, guard: false })
+    const results = [sink.append(Buffer.from('hello'), 5), sink.append(Buffer.from('lost one'), 8), sink.append(Buffer.from(' world'), 6)]
+    await sink.close()
+    console.error(results.join())`
+  for (const [redirect, expected] of [
+    ['>', 'first hello world last\n'],
+    ['>>', 'before first hello world last\n'],
+  ]) {
+    writeFileSync(path, 'before ')
+    const child = spawn(
+      'bash',
+      ['-c', `{ printf 'first '; ${JSON.stringify(process.execPath)} --input-type=module -e "$PROGRAM"; echo ' last'; } ${redirect} ${path}`],
+      {
+        env: { ...process.env, PROGRAM: program },
+        stdio: ['ignore', 'ignore', 'pipe'],
+      },
+    )
+    const chunks: Buffer[] = []
+    child.stderr.on('data', (chunk: Buffer) => chunks.push(chunk))
+    await once(child, 'close')
+    assert.equal(Buffer.concat(chunks).toString().trim(), '0,-28,0')
+    assert.equal(readFileSync(path, 'utf8'), expected)
+  }
+})
