@@ -43,9 +43,23 @@ export {
   type KernelInterfaceCounters,
 } from './capture/kernel-count.js'
 export { machineFacts, openCapture } from './capture/open.js'
+export { openCaptureFile } from './capture/open-file.js'
 export { type Packet, type Packets, type PacketsOptions, packets } from './capture/packets.js'
 export { type MachineFacts, planCapture } from './capture/plan.js'
+export { type ReplayOptions, type ReplaySummary, replay } from './capture/replay-file.js'
 export { CAPTURE_ERROR_CODES, CaptureError, type CaptureErrorCode, type CaptureErrorOptions } from './errors.js'
+export type {
+  CaptureFileInterface,
+  CaptureFileSection,
+  FileBlock,
+  FileTime,
+  InterfaceStatistics,
+  NameRecord,
+  PacketCursor,
+  PacketDetails,
+} from './file/decode/cursor.js'
+export { type CaptureFileInfo, type CaptureFileInfoOptions, captureFileInfo } from './file/info.js'
+export type { CaptureFile, CaptureFileInput, CaptureFileOptions, FilePacket } from './file/open.js'
 export { type CompiledFilter, compileFilter, type FilterOptions } from './filter/compile.js'
 export { FilterError, underlineError } from './filter/filter-error.js'
 export type { LinkType } from './filter/link-type.js'
