@@ -102,7 +102,8 @@ test('sections, interfaces, resolutions, offsets and kinds of packets, in one pi
 test('cut after every byte: all packets before, then where the block begins', (t) => {
   const { blocks } = randomFile(seededRandom(t))
   const file = Buffer.concat(blocks)
-  const ends = blocks.reduce<number[]>((sums, { length }) => [...sums, (sums.at(-1) as number) + length], [0])
+  const ends = [0]
+  for (const { length } of blocks) ends.push((ends.at(-1) as number) + length)
   const whole = decodeBytes(file).packets
   for (let length = 12; length < file.length; length++) {
     const { packets, decoder } = decodeBytes(file.subarray(0, length))
