@@ -164,7 +164,12 @@ async function openInput(input: CaptureFileInput, signal: AbortSignal | undefine
   if (typeof input?.[Symbol.asyncIterator] !== 'function') {
     throw new CaptureError('INVALID_OPTION', `Expected a path, '-', a file: URL or a stream of bytes, got ${input === null ? 'null' : typeof input}`)
   }
-  return { name: 'stream', path: undefined, sizeBytes: undefined, input: new StreamInput('stream', input, signal) }
+  return { name: 'stream', path: undefined, sizeBytes: undefined, input: new StreamInput('stream', input, signal, () => destroy(input)) }
+}
+
+/** A Readable that waits for its next piece would not hear its iterator's return(). */
+function destroy(input: AsyncIterable<Uint8Array> & { destroy?: () => void }): void {
+  if (typeof input.destroy === 'function') input.destroy()
 }
 
 const openDescriptor = promisify(open)
