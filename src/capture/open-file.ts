@@ -1,6 +1,5 @@
 /** `openCaptureFile()`: a capture file, with the names of a filter looked up as those of a live capture are. */
 import { type CaptureFile, type CaptureFileInput, type CaptureFileOptions, openFile } from '../file/open.js'
-import { resolveFilterNames } from '../host/name-tables.js'
 
 /**
  * Opens a capture file: pcap or pcapng, plain or compressed by gzip or zstd, told by what it begins with.
@@ -9,5 +8,5 @@ import { resolveFilterNames } from '../host/name-tables.js'
  * UNSUPPORTED_PLATFORM for zstd before Node.js 22.15. Then nothing is left open.
  */
 export function openCaptureFile(input: CaptureFileInput, options: CaptureFileOptions = {}): Promise<CaptureFile> {
-  return openFile(input, options, resolveFilterNames)
+  return openFile(input, options, async (filter) => (await import('../host/name-tables.js')).resolveFilterNames(filter))
 }

@@ -2,8 +2,8 @@
  * Where the bytes of a capture file come from: a regular file, read in large pieces one ahead of the decoder, or anything that yields
  * pieces. Puts them into a window; knows no format.
  *
- * Two buffers take turns: the thread pool reads into one while the other is decoded, so that on two cores reading costs no time of its own. The
- * place before each piece is for the rest of the record that the piece before it ends in.
+ * Buffers take turns: the thread pool reads into some while one is decoded, so that reading costs the decoder no time. The place before
+ * each piece is for the rest of the record that the piece before it ends in.
  */
 import { close, read } from 'node:fs'
 import { promisify } from 'node:util'
@@ -11,9 +11,16 @@ import { CaptureError } from '../errors.js'
 import { callFailed } from '../kernel/errno.js'
 import type { ByteWindow } from './decode/window.js'
 
-/** A piece: 256 KiB took twice the time in calls, more than 1 MiB leaves the CPU's cache. */
+/** A piece: small ones cost calls, larger ones leave the CPU's cache. */
 const PIECE_BYTES = 2 ** 20
-const HEADROOM_BYTES = 64 * 1024
+/** Pieces that are being read: two threads copy faster than one. */
+const READS = 2
+/**
+ * NB: 16 bytes less than a page's multiple. A buffer of this size is mapped by malloc, which keeps 16 bytes before it; the kernel copies to
+ * the beginning of a page a third faster than beside it.
+ */
+const HEADROOM_BYTES = 64 * 1024 - 16
+const BUFFER_BYTES = HEADROOM_BYTES + PIECE_BYTES
 
 export interface ByteInput {
   /** Puts what comes next into the window; at the end sets `ended`. */
@@ -31,14 +38,19 @@ export function fileFailed(subject: string, call: string, error: unknown): Captu
 const readInto = promisify(read)
 const closeDescriptor = promisify(close)
 
+interface Reading {
+  buffer: Uint8Array<ArrayBuffer>
+  count: Promise<number>
+}
+
 export class FileInput implements ByteInput {
   readonly #name: string
   readonly #fd: number
   readonly #isOwn: boolean
   /** null reads on from where the descriptor stands, as a shell left it. */
   #position: number | null
-  #spare: Uint8Array<ArrayBuffer> = new Uint8Array(HEADROOM_BYTES + PIECE_BYTES)
-  #pending: Promise<number>
+  /** In the order of the file. */
+  #readings: Reading[] = []
 
   /** `isOwn`: closes the descriptor. */
   constructor(name: string, fd: number, position: number | null, isOwn: boolean) {
@@ -46,41 +58,56 @@ export class FileInput implements ByteInput {
     this.#fd = fd
     this.#isOwn = isOwn
     this.#position = position
-    this.#pending = this.#read()
+    this.#read(newBuffer())
   }
 
   async fill(window: ByteWindow): Promise<void> {
+    const { buffer, count: counting } = this.#readings[0] as Reading
     let count: number
     try {
-      count = await this.#pending
+      count = await counting
     } catch (error) {
       throw fileFailed(this.#name, 'read', error)
     }
+    this.#readings.shift()
     if (count === 0) {
       window.ended = true
+      this.#readings.unshift({ buffer, count: counting })
       return
     }
+    if (count < PIECE_BYTES) await this.#goBack(PIECE_BYTES - count)
     const before = window.bytes
-    if (window.adopt(this.#spare, HEADROOM_BYTES, HEADROOM_BYTES + count)) {
-      this.#spare = before.length >= HEADROOM_BYTES + PIECE_BYTES ? before : new Uint8Array(HEADROOM_BYTES + PIECE_BYTES)
-    }
-    this.#pending = this.#read()
+    const free = window.adopt(buffer, HEADROOM_BYTES, HEADROOM_BYTES + count) ? before : buffer
+    this.#read(free.length >= BUFFER_BYTES ? (free as Uint8Array<ArrayBuffer>) : newBuffer())
+    // NB: no sooner: a short file needs one read, and a descriptor without positions gives one after another.
+    while (this.#position !== null && this.#readings.length < READS) this.#read(newBuffer())
   }
 
-  #read(): Promise<number> {
-    const reading = readInto(this.#fd, this.#spare, HEADROOM_BYTES, PIECE_BYTES, this.#position).then(({ bytesRead }) => {
-      if (this.#position !== null) this.#position += bytesRead
-      return bytesRead
-    })
+  #read(buffer: Uint8Array<ArrayBuffer>): void {
+    const count = readInto(this.#fd, buffer, HEADROOM_BYTES, PIECE_BYTES, this.#position).then(({ bytesRead }) => bytesRead)
     // Whoever fills next is told; nobody may.
-    reading.catch(() => {})
-    return reading
+    count.catch(() => {})
+    this.#readings.push({ buffer, count })
+    if (this.#position !== null) this.#position += PIECE_BYTES
+  }
+
+  /** A read was shorter than asked for, at the end or not: those behind it are not where they should be. */
+  async #goBack(bytes: number): Promise<void> {
+    if (this.#position === null) return
+    const wrong = this.#readings
+    this.#readings = []
+    await Promise.allSettled(wrong.map(({ count }) => count))
+    this.#position -= bytes + wrong.length * PIECE_BYTES
   }
 
   async close(): Promise<void> {
-    await this.#pending.catch(() => {})
+    await Promise.allSettled(this.#readings.map(({ count }) => count))
     if (this.#isOwn) await closeDescriptor(this.#fd).catch(() => {})
   }
+}
+
+function newBuffer(): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(BUFFER_BYTES)
 }
 
 /** From anything that yields bytes. An abort ends the wait for the next piece, and with it the input. */

@@ -1,21 +1,19 @@
 /**
  * Opens a capture file: from a path, standard input or a stream; plain, gzip or zstd; pcap or pcapng, told by what it begins with. Memory is
- * bounded whatever the file says and however long it is.
+ * bounded whatever the file says and however long it is. What few files need (filters, decompression, pipes) is loaded when it is: it would double
+ * the time that a program needs to start.
  */
 import { close, fstat, open } from 'node:fs'
-import { Socket } from 'node:net'
 import { endianness } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { compileMatcher, type Matcher } from '../bpf/matcher.js'
+import type { Matcher } from '../bpf/matcher.js'
 import { CaptureError } from '../errors.js'
-import { compileFilter } from '../filter/compile.js'
 import { LINK_TYPES, linkTypeNumbered } from '../filter/link-type.js'
 import type { NameTables } from '../filter/names.js'
 import type { CaptureFileInterface, CaptureFileSection, Decoder, FileBlock, Format, MatcherFor, NameRecord, PacketCursor } from './decode/cursor.js'
 import { type Compression, createDecoder, detectCompression, MAGIC_BYTES } from './decode/detect.js'
 import { ByteWindow } from './decode/window.js'
-import { decompress } from './decompress.js'
 import { type ByteInput, FileInput, fileFailed, StreamInput } from './input.js'
 
 /** A path, `-` for standard input, a file: URL, a Readable, or whatever else yields the bytes. */
@@ -97,7 +95,7 @@ export async function openFile(input: CaptureFileInput, options: CaptureFileOpti
   checkOptions(options)
   const { filter, netmask, signal } = options
   signal?.throwIfAborted()
-  const matcherFor = filter === undefined ? undefined : matchers(filter, netmask, await resolveNames(filter))
+  const matcherFor = filter === undefined ? undefined : await matchers(filter, netmask, await resolveNames(filter))
   const opened = await openInput(input, signal)
   const file = new OpenFile(opened, options, matcherFor)
   try {
@@ -126,7 +124,8 @@ function checkOptions(options: CaptureFileOptions): void {
 }
 
 /** One program for each link type and byte order that the file has. */
-function matchers(filter: string, netmask: number | undefined, names: NameTables): MatcherFor {
+async function matchers(filter: string, netmask: number | undefined, names: NameTables): Promise<MatcherFor> {
+  const [{ compileFilter }, { compileMatcher }] = await Promise.all([import('../filter/compile.js'), import('../bpf/matcher.js')])
   const made = new Map<string, Matcher>()
   const isLittleEndian = endianness() === 'LE'
   return ({ id, linkType, linkTypeName }, littleEndian) => {
@@ -191,6 +190,7 @@ async function openPath(name: string, path: string, signal: AbortSignal | undefi
   }
   if (!stat.isFIFO()) return { name, path: undefined, sizeBytes: undefined, input: new FileInput(name, fd, null, true) }
   // A read of the thread pool could not be called off while the pipe is silent; a socket can be destroyed, and takes the descriptor with it.
+  const { Socket } = await import('node:net')
   const stream = new Socket({ fd, readable: true, writable: false })
   return { name, path: undefined, sizeBytes: undefined, input: new StreamInput(name, stream, signal, () => stream.destroy()) }
 }
@@ -281,6 +281,7 @@ class OpenFile implements CaptureFile {
 
   /** What has been read becomes the first piece of what is decompressed into the same window. */
   async #decompress(compression: Exclude<Compression, 'none'>): Promise<void> {
+    const { decompress } = await import('./decompress.js')
     const window = this.#window
     const compressed = this.#input
     const pieces = piecesOf(compressed, window.bytes.slice(window.start, window.end), window.ended)
