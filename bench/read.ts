@@ -7,12 +7,16 @@
  *   npm run bench:read -- --bytes 200000000 --rounds 3
  */
 import { spawnSync } from 'node:child_process'
-import { closeSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs'
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { openCaptureFile } from '#src/capture/open-file.js'
+import type { Decoder } from '#src/file/decode/cursor.js'
+import { createDecoder } from '#src/file/decode/detect.js'
+import { ByteWindow } from '#src/file/decode/window.js'
 import { captureFileInfo } from '#src/file/info.js'
+import { FileBlocks } from '#src/source/file.js'
 import { block, enhancedPacket, interfaceBlock, MICROSECONDS, pcapHeader, pcapRecord, sectionHeader } from '../test/support/capture-writer.js'
 import { randomOf } from '../test/support/random.js'
 
@@ -23,9 +27,12 @@ const { values, positionals } = parseArgs({
 
 const SHAPE = { littleEndian: true, magic: MICROSECONDS }
 const PATTERN_PACKETS = 10_000
+/** What is measured of a decoder alone: `next()`, with the getters that every reader needs, and blocks for a handler made of it. */
+const DECODED = { count: true, 'lengths, time': true, blocks: true }
 const LENGTHS: Record<string, readonly number[]> = {
   'pcap, 60 bytes': [60],
   'pcap, mixed': [60, 60, 60, 64, 90, 150, 576, 1500, 1500, 1514],
+  'pcapng, 60 bytes': [60],
   'pcapng, mixed': [60, 60, 60, 64, 90, 150, 576, 1500, 1500, 1514],
 }
 
@@ -77,8 +84,51 @@ async function info(path: string): Promise<number> {
   return (await captureFileInfo(file)).packets
 }
 
-const [mode, target] = positionals
-if (mode !== undefined && target !== undefined) {
+/** Nanoseconds a packet of a decoder over a window that is in memory, the best of many times. */
+function decode(name: string, what: string): number {
+  const path = join(target as string, 'decode')
+  writeFile(path, name, 1_000_000)
+  const bytes = readFileSync(path)
+  const blocks = new FileBlocks()
+  let best = Number.POSITIVE_INFINITY
+  for (let round = 0; round < 300; round++) {
+    const window = new ByteWindow()
+    window.push(bytes)
+    window.ended = true
+    const decoder = createDecoder(window, { tolerant: false, matcherFor: undefined, onBlock: undefined }) as Decoder
+    const started = process.hrtime.bigint()
+    const packets = what === 'count' ? countAll(decoder) : what === 'lengths, time' ? sumAll(decoder) : fillAll(decoder, blocks)
+    best = Math.min(best, Number(process.hrtime.bigint() - started) / packets)
+  }
+  return best
+}
+
+function countAll(decoder: Decoder): number {
+  let packets = 0
+  while (decoder.next()) packets++
+  return packets
+}
+
+let sum = 0
+
+function sumAll(decoder: Decoder): number {
+  let packets = 0
+  let sums = 0
+  for (; decoder.next(); packets++) sums += decoder.wireLength + decoder.capturedLength + decoder.seconds + decoder.nanoseconds
+  sum = sums
+  return packets
+}
+
+function fillAll(decoder: Decoder, blocks: FileBlocks): number {
+  let packets = 0
+  blocks.begin(decoder)
+  for (let block = blocks.fill(decoder); block !== undefined; block = blocks.fill(decoder)) packets += block.packetCount
+  return packets
+}
+
+const [mode, target, name = ''] = positionals
+if (mode !== undefined && mode in DECODED && name !== '') console.log(decode(name, mode), sum === -1 ? 'never' : '')
+else if (mode !== undefined && target !== undefined) {
   const started = performance.now()
   const packets = mode === 'count' ? await count(target) : await info(target)
   console.log(`${packets} packets`)
@@ -93,6 +143,10 @@ if (mode !== undefined && target !== undefined) {
       // Into the page cache.
       spawnSync('cat', [path], { stdio: ['ignore', 'ignore', 'ignore'] })
       const self = process.argv[1] as string
+      const decoded = Object.keys(DECODED).map((what) => {
+        const { stdout } = spawnSync(process.execPath, [self, what, folder, name], { encoding: 'utf8' })
+        return `${what} ${Number.parseFloat(stdout).toFixed(1)}`
+      })
       const commands: [what: string, command: string, argv: string[]][] = [
         ['ringtap count', process.execPath, [self, 'count', path]],
         ['tcpdump --count', 'tcpdump', ['--count', '-r', path]],
@@ -109,7 +163,7 @@ if (mode !== undefined && target !== undefined) {
         }
       }
       const packets = best.get('tcpdump --count')?.packets ?? 0
-      console.log(`\n${name}: ${packets} packets`)
+      console.log(`\n${name}: ${packets} packets; the decoder alone, ns a packet: ${decoded.join('; ')}`)
       for (const [what, run] of best) {
         if (run.packets !== packets) throw new Error(`${what} counts ${run.packets}, tcpdump ${packets}`)
         const loop = run.loop === undefined ? '' : `   loop ${run.loop.toFixed(2)}, ${((run.loop * 1e9) / packets).toFixed(1)} ns a packet`

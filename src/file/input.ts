@@ -23,8 +23,8 @@ const HEADROOM_BYTES = 64 * 1024 - 16
 const BUFFER_BYTES = HEADROOM_BYTES + PIECE_BYTES
 
 export interface ByteInput {
-  /** Puts what comes next into the window; at the end sets `ended`. */
-  fill(window: ByteWindow): Promise<void>
+  /** Puts what comes next into the window. False: nothing more comes, for it is over, then `ended` is set, or was aborted. */
+  fill(window: ByteWindow): Promise<boolean>
   close(): Promise<void>
 }
 
@@ -61,7 +61,7 @@ export class FileInput implements ByteInput {
     this.#read(newBuffer())
   }
 
-  async fill(window: ByteWindow): Promise<void> {
+  async fill(window: ByteWindow): Promise<boolean> {
     const { buffer, count: counting } = this.#readings[0] as Reading
     let count: number
     try {
@@ -73,7 +73,7 @@ export class FileInput implements ByteInput {
     if (count === 0) {
       window.ended = true
       this.#readings.unshift({ buffer, count: counting })
-      return
+      return false
     }
     if (count < PIECE_BYTES) await this.#goBack(PIECE_BYTES - count)
     const before = window.bytes
@@ -81,6 +81,7 @@ export class FileInput implements ByteInput {
     this.#read(free.length >= BUFFER_BYTES ? (free as Uint8Array<ArrayBuffer>) : newBuffer())
     // NB: no sooner: a short file needs one read, and a descriptor without positions gives one after another.
     while (this.#position !== null && this.#readings.length < READS) this.#read(newBuffer())
+    return true
   }
 
   #read(buffer: Uint8Array<ArrayBuffer>): void {
@@ -125,7 +126,7 @@ export class StreamInput implements ByteInput {
     this.#onClose = onClose
   }
 
-  async fill(window: ByteWindow): Promise<void> {
+  async fill(window: ByteWindow): Promise<boolean> {
     let result: IteratorResult<unknown> | undefined
     try {
       result = await this.#nextOrAbort()
@@ -134,12 +135,16 @@ export class StreamInput implements ByteInput {
       if (error instanceof CaptureError) throw error
       throw fileFailed(this.#name, 'read', error)
     }
-    if (result === undefined) return
+    if (result === undefined) return false
     if (result.done === true) {
       this.#isOver = true
       window.ended = true
-    } else if (result.value instanceof Uint8Array) window.push(result.value)
-    else throw new CaptureError('INVALID_OPTION', `${this.#name}: expected a stream of Uint8Array, got ${typeof result.value}`)
+      return false
+    }
+    if (!(result.value instanceof Uint8Array))
+      throw new CaptureError('INVALID_OPTION', `${this.#name}: expected a stream of Uint8Array, got ${typeof result.value}`)
+    window.push(result.value)
+    return true
   }
 
   /** NB: not Promise.race with one promise for the abort: that one would keep every loser. */

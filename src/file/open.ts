@@ -123,12 +123,17 @@ function checkOptions(options: CaptureFileOptions): void {
   expect('onBlock', 'a function', typeof options.onBlock === 'function')
 }
 
+/** Raw IP, as files have it now, and as some had it: by the number that the kernel has for it. */
+const RAW = 101
+const OLD_RAW = 12
+
 /** One program for each link type and byte order that the file has. */
 async function matchers(filter: string, netmask: number | undefined, names: NameTables): Promise<MatcherFor> {
   const [{ compileFilter }, { compileMatcher }] = await Promise.all([import('../filter/compile.js'), import('../bpf/matcher.js')])
   const made = new Map<string, Matcher>()
   const isLittleEndian = endianness() === 'LE'
-  return ({ id, linkType, linkTypeName }, littleEndian) => {
+  return ({ id, linkType: number, linkTypeName }, littleEndian) => {
+    const linkType = number === OLD_RAW ? RAW : number
     const key = `${linkType} ${littleEndian}`
     const known = made.get(key)
     if (known !== undefined) return known
@@ -273,10 +278,8 @@ class OpenFile implements CaptureFile {
 
   /** Until it is, or nothing more comes. */
   async #fillUntil(isEnough: () => boolean): Promise<void> {
-    while (!isEnough() && !this.#window.ended) {
-      await this.#input.fill(this.#window)
-      this.#options.signal?.throwIfAborted()
-    }
+    while (!isEnough() && (await this.#input.fill(this.#window)));
+    this.#options.signal?.throwIfAborted()
   }
 
   /** What has been read becomes the first piece of what is decompressed into the same window. */
@@ -315,11 +318,10 @@ class OpenFile implements CaptureFile {
     } finally {
       this.#isReading = false
     }
-    if (error !== undefined) {
-      await this.close()
-      throw error
-    }
-    if (!this.#isClosed) await this.close()
+    // A stream that is closed while it is read may say so by an error.
+    const isWanted = error !== undefined && !this.#isClosed
+    await this.close()
+    if (isWanted) throw error
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<FilePacket, void, undefined> {
@@ -351,11 +353,9 @@ async function* piecesOf(input: ByteInput, first: Uint8Array, ended: boolean): A
   yield first
   if (ended) return
   const window = new ByteWindow()
-  for (;;) {
-    await input.fill(window)
-    if (window.end > window.start) yield window.bytes.slice(window.start, window.end)
+  while (await input.fill(window)) {
+    yield window.bytes.slice(window.start, window.end)
     window.start = window.end
-    if (window.ended) return
   }
 }
 

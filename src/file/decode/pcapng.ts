@@ -448,8 +448,9 @@ export class PcapngDecoder implements Decoder {
   }
 
   #keep(bytes: number): boolean {
+    if (this.#keptBytes + bytes > MAX_KEPT_BYTES) return false
     this.#keptBytes += bytes
-    return this.#keptBytes <= MAX_KEPT_BYTES
+    return true
   }
 
   /** Less than a block is left: more may come, or the file is over. Answers whether to go on. */

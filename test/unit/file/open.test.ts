@@ -261,9 +261,11 @@ describe('damage', () => {
   })
 
   test('zstd that is cut', { skip: 'createZstdDecompress' in zlib ? false : 'this Node.js has no zstd' }, async () => {
-    const whole = execFileSync('zstd', ['-q', '-c'], { input: bytes })
+    const many = Buffer.concat([bytes, ...Array.from({ length: 19 }, () => bytes.subarray(24))])
+    const whole = execFileSync('zstd', ['-q', '-c', '-1'], { input: many })
     await using file = await openCaptureFile(pieces(whole.subarray(0, whole.length - 5)))
-    const [, error] = await failure(file)
+    const [found, error] = await failure(file)
+    assert.ok(found >= 500 && found <= 500 * 20, `${found}`)
     assert.deepEqual([error.code, error.message.startsWith('stream: zstd: ')], ['INVALID_FILE', true])
   })
 
@@ -353,6 +355,25 @@ describe('ends', () => {
     setTimeout(() => later.abort(), 20)
     await assert.rejects(openCaptureFile(silent, { signal: later.signal }), { name: 'AbortError' })
     assert.ok(silent.destroyed)
+  })
+
+  test('an abort and a close while a compressed stream is silent', async () => {
+    const half = gzipSync(bytes)
+    for (const how of ['abort', 'close']) {
+      const stream = new Readable({ read() {} })
+      stream.push(half.subarray(0, half.length / 2))
+      const end = new AbortController()
+      await using file = await openCaptureFile(stream, { signal: end.signal })
+      setTimeout(() => (how === 'abort' ? end.abort() : void file.close()), 50)
+      const before = process.cpuUsage()
+      let found = 0
+      for await (const batch of file.batches()) while (batch.next()) found++
+      assert.ok(found > 100 && found < 500)
+      await new Promise((resolve) => setTimeout(resolve, 100))
+      assert.ok(stream.destroyed)
+      // Nothing goes round and round.
+      assert.ok(process.cpuUsage(before).user < 100_000, how)
+    }
   })
 
   test('close at any time, and twice', async () => {
