@@ -43,14 +43,16 @@ export {
   type KernelInterfaceCounters,
 } from './capture/kernel-count.js'
 export { machineFacts, openCapture } from './capture/open.js'
+export { openCaptureFile } from './capture/open-file.js'
 export { type Packet, type Packets, type PacketsOptions, packets } from './capture/packets.js'
 export { type MachineFacts, planCapture } from './capture/plan.js'
+export { type ReplayOptions, type ReplaySummary, replay } from './capture/replay-file.js'
 export { CAPTURE_ERROR_CODES, CaptureError, type CaptureErrorCode, type CaptureErrorOptions } from './errors.js'
 export {
   CAPTURE_FILE_FORMATS,
   type CaptureFileFormat,
-  type CaptureFileOptions,
   type CaptureFileWriter,
+  type CreateCaptureFileOptions,
   type FileEvent,
   type FileInterface,
   type PacketToWrite,
@@ -58,8 +60,20 @@ export {
 } from './file/capture-file.js'
 export { COMPRESSIONS, type Compression } from './file/compression.js'
 export { createCaptureFile } from './file/create.js'
+export type {
+  CaptureFileInterface,
+  CaptureFileSection,
+  FileBlock,
+  FileTime,
+  InterfaceStatistics,
+  NameRecord,
+  PacketCursor,
+  PacketDetails,
+} from './file/decode/cursor.js'
 export type { Precision } from './file/encode-pcap.js'
-export { type Instant, type InterfaceStatistics, PACKET_FLAGS, type Section } from './file/encode-pcapng.js'
+export { type Instant, PACKET_FLAGS, type Section, type StatisticsToWrite } from './file/encode-pcapng.js'
+export { type CaptureFileInfo, type CaptureFileInfoOptions, captureFileInfo } from './file/info.js'
+export type { CaptureFile, CaptureFileInput, CaptureFileOptions, FilePacket } from './file/open.js'
 export type { RotationOptions } from './file/rotation.js'
 export { type CompiledFilter, compileFilter, type FilterOptions } from './filter/compile.js'
 export { FilterError, underlineError } from './filter/filter-error.js'

@@ -25,7 +25,8 @@ export async function loadHandler(url: string): Promise<Handler> {
   return handler as Handler
 }
 
-function complaint(handler: unknown): string | undefined {
+/** What keeps a value from being a handler; undefined: it is one. */
+export function complaint(handler: unknown): string | undefined {
   if (typeof handler !== 'object' || handler === null) return `expected a default export that is an object, got ${handler === null ? 'null' : typeof handler}`
   const fields = handler as Record<string, unknown>
   for (const name of FUNCTIONS) {

@@ -3,7 +3,7 @@ import type { CaptureError } from '../errors.js'
 import type { LinkType } from '../filter/link-type.js'
 import type { Compression } from './compression.js'
 import type { Precision } from './encode-pcap.js'
-import type { InterfaceDescription, InterfaceStatistics, Section } from './encode-pcapng.js'
+import type { InterfaceDescription, Section, StatisticsToWrite } from './encode-pcapng.js'
 import type { RotationOptions } from './rotation.js'
 
 export const CAPTURE_FILE_FORMATS = ['pcap', 'pcapng'] as const
@@ -18,7 +18,7 @@ export interface FileInterface extends Omit<InterfaceDescription, 'linkType' | '
   snapLengthBytes?: number | undefined
 }
 
-export interface CaptureFileOptions {
+export interface CreateCaptureFileOptions {
   /** Default: by the ending of the name, `.pcap` and `.cap` or `.pcapng`, also with `.gz` or `.zst` behind it; else pcapng. */
   format?: CaptureFileFormat | undefined
   /** Of the time stamps. Default: 'ns'. */
@@ -101,7 +101,7 @@ export interface CaptureFileWriter extends AsyncDisposable {
   /** A comment for the next packet that is written, before its own. pcap has none. */
   comment(text: string): void
   /** What became of the packets of an interface so far. pcap has no place for it. */
-  statistics(interfaceId: number, statistics: InterfaceStatistics): void
+  statistics(interfaceId: number, statistics: StatisticsToWrite): void
   /** A block of pcapng as it is: name resolution, secrets, custom ones, unknown ones. Its body is padded; pcap takes none. */
   block(type: number, body: Uint8Array): void
   /**

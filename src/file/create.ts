@@ -1,6 +1,6 @@
 /** Capture files for writing: pcap and pcapng, compressed or not, one or a series, to a file, a pipe or a stream. */
 import { CaptureError } from '../errors.js'
-import type { CaptureFileOptions, CaptureFileWriter, WritableTarget } from './capture-file.js'
+import type { CaptureFileWriter, CreateCaptureFileOptions, WritableTarget } from './capture-file.js'
 import { compressedHeader, planFile } from './file-plan.js'
 import { FileWriter } from './file-writer.js'
 import { openSink } from './open-sink.js'
@@ -12,7 +12,7 @@ import { openSink } from './open-sink.js'
  * stays. FIFOs, devices and stdout are written as they are. Without compression a file or pipe is written synchronously.
  * @throws CaptureError INVALID_OPTION, UNSUPPORTED_PLATFORM (zstd), or FILE_FAILED with the errno: then nothing is left behind.
  */
-export async function createCaptureFile(target: string | WritableTarget, options: CaptureFileOptions = {}): Promise<CaptureFileWriter> {
+export async function createCaptureFile(target: string | WritableTarget, options: CreateCaptureFileOptions = {}): Promise<CaptureFileWriter> {
   const plan = planFile(typeof target === 'string' ? target : '', options)
   if (typeof target !== 'string') {
     if (options.rotation !== undefined) throw new CaptureError('INVALID_OPTION', 'rotation needs a path, and this is a stream')

@@ -161,7 +161,7 @@ export interface Instant {
   nanoseconds: number
 }
 
-export interface InterfaceStatistics {
+export interface StatisticsToWrite {
   /** When the statistics were taken. */
   at: Instant
   start?: Instant | undefined
@@ -180,7 +180,7 @@ export interface InterfaceStatistics {
 }
 
 /** Interface Statistics Block; its times are in the precision of that interface. */
-export function encodeStatistics(interfaceId: number, statistics: InterfaceStatistics, precision: Precision = 'ns'): Uint8Array<ArrayBuffer> {
+export function encodeStatistics(interfaceId: number, statistics: StatisticsToWrite, precision: Precision = 'ns'): Uint8Array<ArrayBuffer> {
   const fixed = new Uint8Array(12)
   const view = new DataView(fixed.buffer)
   view.setUint32(0, interfaceId, true)

@@ -1,7 +1,7 @@
 /** What a capture file is to be, from its name and options, checked; and the bytes that it begins with. Nothing is opened. */
 import { CaptureError } from '../errors.js'
 import { LINK_TYPES, type LinkType } from '../filter/link-type.js'
-import { CAPTURE_FILE_FORMATS, type CaptureFileFormat, type CaptureFileOptions, type FileInterface } from './capture-file.js'
+import { CAPTURE_FILE_FORMATS, type CaptureFileFormat, type CreateCaptureFileOptions, type FileInterface } from './capture-file.js'
 import type { Compression } from './compression.js'
 import { checkCompression, compressNow } from './compressor.js'
 import { encodePcapHeader, PRECISIONS, type Precision } from './encode-pcap.js'
@@ -22,7 +22,7 @@ export interface FilePlan {
   interfaces: InterfaceDescription[]
 }
 
-export function planFile(path: string, options: CaptureFileOptions): FilePlan {
+export function planFile(path: string, options: CreateCaptureFileOptions): FilePlan {
   const endings = /(?:\.(pcapng|ntar|pcap|cap|dmp))?(?:\.(gz|zst))?$/i.exec(path)
   const [, kind, packed] = [...(endings ?? [])].map((ending) => ending?.toLowerCase())
   const format = options.format ?? (kind === undefined || kind === 'pcapng' || kind === 'ntar' ? 'pcapng' : 'pcap')

@@ -10,11 +10,11 @@ import {
   encodeInterface,
   encodePacketOptions,
   encodeStatistics,
-  type InterfaceStatistics,
   MAX_OPTION_BYTES,
   PACKET_HEAD_BYTES,
   packetBlockBytes,
   putPacketBlock,
+  type StatisticsToWrite,
 } from './encode-pcapng.js'
 import { fileFailed, fsFailed } from './file-failed.js'
 import { compressedHeader, describeInterface, type FilePlan, withinOptionLength } from './file-plan.js'
@@ -180,7 +180,7 @@ export class FileWriter implements CaptureFileWriter {
   }
 
   /** What became of the packets of an interface so far. pcap has no place for it. */
-  statistics(interfaceId: number, statistics: InterfaceStatistics): void {
+  statistics(interfaceId: number, statistics: StatisticsToWrite): void {
     if (this.#plan.interfaces[interfaceId] === undefined) throw this.#invalid(`interfaceId ${interfaceId} of ${this.#plan.interfaces.length} interfaces`)
     if (!this.#isPcap) this.#putBytes(withinOptionLength(() => encodeStatistics(interfaceId, statistics, this.#plan.precision)))
     this.#tell()

@@ -10,7 +10,7 @@ import { after, type TestContext, test } from 'node:test'
 import { promisify } from 'node:util'
 import zlib from 'node:zlib'
 import { CaptureError } from '#src/errors.js'
-import type { CaptureFileOptions, CaptureFileWriter, PacketToWrite } from '#src/file/capture-file.js'
+import type { CreateCaptureFileOptions, CaptureFileWriter, PacketToWrite } from '#src/file/capture-file.js'
 import { createCaptureFile } from '#src/file/create.js'
 import { encodeCustom, encodeNames, encodeSecrets } from '#src/file/encode-pcapng.js'
 import { strftime } from '#src/file/strftime.js'
@@ -59,7 +59,7 @@ function contentOf(path: string): Uint8Array {
   return path.endsWith('.zst') ? (zlib as unknown as { zstdDecompressSync: (bytes: Uint8Array) => Buffer }).zstdDecompressSync(file) : file
 }
 
-const SHAPES: [name: string, options: CaptureFileOptions][] = [
+const SHAPES: [name: string, options: CreateCaptureFileOptions][] = [
   ['ns.pcap', {}],
   ['us.pcap', { precision: 'us' }],
   ['ns.pcapng', {}],
@@ -74,7 +74,7 @@ const SHAPES: [name: string, options: CaptureFileOptions][] = [
     ? ([
         ['z.pcap.zst', {}],
         ['z.pcapng.zst', {}],
-      ] as [string, CaptureFileOptions][])
+      ] as [string, CreateCaptureFileOptions][])
     : []),
 ]
 
@@ -420,7 +420,7 @@ test('stdout through a pipe is what tshark reads', async (t) => {
 test('options and packets that cannot be are refused, and leave nothing behind', async () => {
   const path = join(folder, 'refused.pcap')
   const invalid = (message: RegExp) => (error: unknown) => error instanceof CaptureError && error.code === 'INVALID_OPTION' && message.test(error.message)
-  const cases: [CaptureFileOptions, RegExp][] = [
+  const cases: [CreateCaptureFileOptions, RegExp][] = [
     [{ format: 'erf' as 'pcap' }, /format to be one of pcap, pcapng, got erf/],
     [{ precision: 'ms' as 'us' }, /precision/],
     [{ linkType: 'NOPE' as 'RAW' }, /linkType/],
