@@ -106,7 +106,7 @@ function printPayload(
     at += TAG_BYTES
     length -= TAG_BYTES
   }
-  if (type === LLC_8022) return at - start + printLlc(p, at, length, -1)
+  if (type === LLC_8022) return at - start + Math.max(0, printLlc(p, at, length, -1))
   if (type === NOVELL_8023) {
     p.text('IPX, length ')
     p.decimal(length)

@@ -49,11 +49,11 @@ export function printEthernet(p: PacketPrinter, start: number, wireLength: numbe
       p.text('802.3')
       if (!lengthPrinted) printLength(p, length)
     }
-    at += printLlc(p, at, length, start)
+    at += Math.abs(printLlc(p, at, length, start))
     p.end = end
     return at - start
   }
-  if (type === ETHERTYPE.JUMBO) return at - start + printLlc(p, at, length, start)
+  if (type === ETHERTYPE.JUMBO) return at - start + Math.abs(printLlc(p, at, length, start))
   if (p.link) {
     printType(p, type)
     if (lengthPrinted) p.text(', ')

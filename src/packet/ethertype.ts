@@ -23,6 +23,7 @@ export const ETHERTYPE = {
 export const LONGEST_8023 = 1500
 
 export const ETHERTYPE_NAMES: Readonly<Record<number, string>> = {
+  254: 'GRE-OSI',
   512: 'PUP',
   1536: 'NS',
   1280: 'Sprite',

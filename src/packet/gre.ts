@@ -34,29 +34,16 @@ export function printGre(p: PacketPrinter, start: number, length: number): void 
     p.flags(FLAG_NAMES, p.u16(start), ', ')
     p.text(']')
   }
-  if (length < 4) {
-    p.ends('gre')
-    return
-  }
-  if (!p.has(start, 4)) {
-    p.cut('gre')
-    return
-  }
+  if (!has(p, start, length, 4)) return
   if (version === 0) printVersion0(p, start, length)
   else printVersion1(p, start, length)
 }
 
 /** False when the next `count` bytes are not there. */
 function has(p: PacketPrinter, at: number, left: number, count: number): boolean {
-  if (left < count) {
-    p.ends('gre')
-    return false
-  }
-  if (!p.has(at, count)) {
-    p.cut('gre')
-    return false
-  }
-  return true
+  if (left >= count && p.has(at, count)) return true
+  p.ends('gre')
+  return false
 }
 
 function printVersion0(p: PacketPrinter, start: number, wireLength: number): void {
@@ -111,9 +98,6 @@ function printVersion0(p: PacketPrinter, start: number, wireLength: number): voi
   printProtocol(p, protocol, wireLength)
   printDivider(p)
   switch (protocol) {
-    case 0:
-      p.text('keep-alive')
-      return
     case ETHERTYPE.IP:
       printIpv4(p, at, left)
       return
@@ -121,7 +105,6 @@ function printVersion0(p: PacketPrinter, start: number, wireLength: number): voi
       printIpv6(p, at, left)
       return
     case ETHERTYPE.MPLS:
-    case ETHERTYPE.MPLS_MULTICAST:
       printMpls(p, at, left)
       return
     case ETHERTYPE.TEB:
@@ -168,7 +151,7 @@ function printRoute(p: PacketPrinter, family: number, offset: number, length: nu
       return false
     }
     if (!p.has(start + i, unit)) {
-      p.cut('gre')
+      p.ends('gre')
       return false
     }
     p.text(i === offset ? ' *' : ' ')

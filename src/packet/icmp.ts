@@ -59,8 +59,7 @@ const INNER_DESTINATION = INNER + 16
 
 export function printIcmp(p: PacketPrinter, start: number, wireLength: number, fragmented: boolean): void {
   if (!p.has(start, 2) || !p.has(start, neededBytes(p, start))) {
-    // Of these two tcpdump still knows where the link-layer header ends.
-    if (p.has(start, 2) && (p.u8(start) === TYPE.TIME_EXCEEDED || (p.u8(start) === TYPE.UNREACHABLE && p.u8(start + 1) === 3 && !p.has(start, INNER_PROTOCOL + 1)))) p.ends('icmp')
+    if (p.has(start, 2) && isKnownCut(p, start)) p.ends('icmp')
     else p.cut('icmp')
     return
   }
@@ -73,6 +72,10 @@ export function printIcmp(p: PacketPrinter, start: number, wireLength: number, f
   if (!fragmented && p.has(start, wireLength)) {
     const wrong = complement(addWords(p.packet, start, wireLength, 0))
     if (wrong !== 0) {
+      if (!p.has(start, 4)) {
+        p.cut('icmp')
+        return
+      }
       const found = p.u16(start + 2)
       p.text(' (wrong icmp cksum ')
       p.hex(found)
@@ -88,10 +91,21 @@ export function printIcmp(p: PacketPrinter, start: number, wireLength: number, f
     return
   }
   const inner = p.u16(start + INNER + 2)
+  if (inner < 4) {
+    p.cut('icmp')
+    return
+  }
   const end = p.end
   p.end = Math.min(end, start + INNER + inner)
   printIpv4(p, start + INNER, inner)
   p.end = end
+}
+
+/** Of these, cut off, tcpdump still knows where the link-layer header ends. */
+function isKnownCut(p: PacketPrinter, start: number): boolean {
+  const type = p.u8(start)
+  if (type === TYPE.TIME_EXCEEDED || type === TYPE.ROUTER_ADVERTISEMENT || type === TYPE.TIMESTAMP_REPLY) return true
+  return type === TYPE.UNREACHABLE && p.u8(start + 1) === 3 && !p.has(start, INNER_PROTOCOL + 1)
 }
 
 /** What must be there of the message before anything is printed of it. */

@@ -168,7 +168,7 @@ function printMessage(p: PacketPrinter, start: number, type: number, code: numbe
       return true
     case TYPE.PARAMETER_PROBLEM:
       if (!p.has(start + INNER_DESTINATION, 16)) {
-        p.cut('icmp6')
+        p.ends('icmp6')
         return false
       }
       if (code > 3) {
@@ -223,8 +223,9 @@ function printMessage(p: PacketPrinter, start: number, type: number, code: numbe
     case TYPE.PREFIX_SOLICITATION:
       return printIdentifier(p, start)
     case TYPE.HOME_AGENT_REPLY:
+      return p.verbosity === 0 || (printIdentifier(p, start) && printAgents(p, start, length))
     case TYPE.PREFIX_ADVERTISEMENT:
-      return p.verbosity === 0 || printIdentifier(p, start)
+      return p.verbosity === 0 || (printIdentifier(p, start) && printPrefixes(p, start, length))
     case TYPE.INVERSE_SOLICITATION:
     case TYPE.INVERSE_ADVERTISEMENT:
       return true
@@ -266,6 +267,22 @@ function printIdentifier(p: PacketPrinter, start: number): boolean {
   p.text(', id 0x')
   p.hex(p.u16(start + 4), 4)
   return true
+}
+
+function printAgents(p: PacketPrinter, start: number, length: number): boolean {
+  const end = Math.min(start + length, p.end)
+  for (let at = start + 8; at < end; at += 16) if (!printAddress(p, ', ', at)) return false
+  return true
+}
+
+function printPrefixes(p: PacketPrinter, start: number, length: number): boolean {
+  if (!p.has(start, 8)) {
+    p.cut('icmp6')
+    return false
+  }
+  const flags = p.u8(start + 6) >>> 6
+  p.text(flags === 0 ? '' : flags === 1 ? ' O' : flags === 2 ? ' M' : ' MO')
+  return printOptions(p, start + 8, length - 8)
 }
 
 function printUnreachable(p: PacketPrinter, start: number, code: number): boolean {

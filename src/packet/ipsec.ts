@@ -60,12 +60,11 @@ export function printEncapsulated(p: PacketPrinter, at: number, length: number):
 }
 
 export function printIpcomp(p: PacketPrinter, at: number): void {
-  p.text('IPComp(')
   if (!p.has(at, 4)) {
-    p.ends('ipcomp')
+    p.cut('ipcomp')
     return
   }
-  p.text('cpi=0x')
+  p.text('IPComp(cpi=0x')
   p.hex(p.u16(at + 2), 4)
   p.text(')')
 }

@@ -104,7 +104,7 @@ function printChain(p: PacketPrinter, start: number, wireLength: number, total: 
         }
         jumbo = payloadLength === 0 ? jumboLength(p, at) : 0
         advance = printOptionHeader(p, at, 'hbhopt', 'HBH ', payloadLength)
-        if (p.stopped) return
+        if (p.lost) return
         if (payloadLength === 0 && jumbo === 0) {
           p.text('[No valid Jumbo Payload Hop-by-Hop option found]')
           p.invalid()
@@ -196,19 +196,19 @@ function printOptions(p: PacketPrinter, start: number, bytes: number, protocol: 
         if (verbose) p.text('(padn)')
         break
       case OPTION.ROUTER_ALERT:
-        if (length !== 4) return printBadOption(p, 'rtalert', length, protocol)
+        if (length !== 4) return printBadOption(p, 'rtalert', length, left < 4, protocol)
         if (!verbose) break
         p.text('(rtalert: 0x')
         p.hex(p.u16(at + 2), 4)
         p.text(') ')
         break
       case OPTION.JUMBO:
-        if (length !== 6) return printBadOption(p, 'jumbo', length, protocol)
+        if (length !== 6) return printBadOption(p, 'jumbo', length, left < 6, protocol)
         if (verbose) printJumbo(p, p.u32(at + 2), jumboSeen, payloadLength)
         jumboSeen = true
         break
       case OPTION.HOME_ADDRESS:
-        if (length < HOME_ADDRESS_BYTES) return printBadOption(p, 'homeaddr', length, protocol)
+        if (length < HOME_ADDRESS_BYTES) return printBadOption(p, 'homeaddr', length, left < HOME_ADDRESS_BYTES, protocol)
         if (!verbose) break
         p.text('(homeaddr: ')
         p.ip6(at + 2)
@@ -231,12 +231,17 @@ function printOptions(p: PacketPrinter, start: number, bytes: number, protocol: 
   return true
 }
 
-function printBadOption(p: PacketPrinter, name: string, length: number, protocol: string): boolean {
+/** `cut` says that the header ends before the option could. */
+function printBadOption(p: PacketPrinter, name: string, length: number, cut: boolean, protocol: string): boolean {
   p.text('(')
   p.text(name)
-  p.text(': invalid len ')
-  p.decimal(length - 2)
-  p.text(')')
+  if (cut) {
+    p.text(': trunc)')
+  } else {
+    p.text(': invalid len ')
+    p.decimal(length - 2)
+    p.text(')')
+  }
   p.ends(protocol)
   return false
 }
@@ -276,11 +281,14 @@ function jumboLength(p: PacketPrinter, at: number): number {
   if (!p.has(at, 2)) return 0
   const bytes = (p.u8(at + 1) + 1) * 8
   if (!p.has(at, bytes)) return 0
-  for (let option = at + 2; option + 1 < at + bytes; ) {
+  const end = at + bytes
+  for (let option = at + 2; option + 1 < end; ) {
     const type = p.u8(option)
     const length = type === OPTION.PAD1 ? 1 : p.u8(option + 1) + 2
-    if (type === OPTION.JUMBO && length === 6 && option + 6 <= at + bytes) {
-      const jumbo = p.u32(option + 2)
+    // Nothing behind an option that contradicts itself counts.
+    if (option + length > end || (type === OPTION.ROUTER_ALERT && length !== 4) || (type === OPTION.HOME_ADDRESS && length < HOME_ADDRESS_BYTES)) return 0
+    if (type === OPTION.JUMBO) {
+      const jumbo = length === 6 ? p.u32(option + 2) : 0
       return jumbo > LARGEST_NOT_JUMBO ? jumbo : 0
     }
     option += length
@@ -361,15 +369,23 @@ function printRouting(p: PacketPrinter, at: number): number {
     }
     if (!printSegments(p, at + 8, units >>> 1)) return 0
   } else if (type === 4) {
-    if (!p.has(at, 8)) {
+    if (!p.has(at, 5)) {
       p.cut('rt6')
       return 0
     }
     p.text(', last-entry=')
     p.decimal(p.u8(at + 4))
+    if (!p.has(at, 6)) {
+      p.cut('rt6')
+      return 0
+    }
     if (p.u8(at + 5) !== 0 || p.verbosity > 0) {
       p.text(', flags=0x')
       p.hex(p.u8(at + 5))
+    }
+    if (!p.has(at, 8)) {
+      p.cut('rt6')
+      return 0
     }
     p.text(', tag=')
     p.hex(p.u16(at + 6))

@@ -40,16 +40,25 @@ const OUI = { ETHERNET: 0x000000, CISCO: 0x00000c, CISCO_90: 0x0000f8, BRIDGED: 
 const OUI_NAMES: Readonly<Record<number, string>> = {
   0: 'Ethernet',
   12: 'Cisco',
-  322: 'Cisco',
+  94: 'IANA',
+  129: 'Nortel Networks SONMP',
   248: 'Cisco bridged',
-  32962: 'RFC 2684',
-  41022: 'ATM Forum',
-  16395: 'Cable Broadband Forum',
-  524295: 'Appletalk',
-  2409: 'Juniper',
+  1183: 'Freescale',
+  1258: 'HP-Labs',
+  4120: 'Broadcom',
   4623: 'IEEE 802.3 Private',
   4795: 'ANSI/TIA',
-  46381: 'Hewlett-Packard',
+  5549: 'Netronome',
+  6945: 'DCBX',
+  8992: 'Nicira Networks',
+  9345: 'HP',
+  32962: 'Ethernet bridged',
+  36969: 'Juniper',
+  41022: 'ATM Forum',
+  57348: 'PMC-Sierra',
+  57391: 'DOCSIS Spanning Tree',
+  524295: 'Appletalk',
+  524297: 'Hewlett-Packard',
 }
 const CISCO_NAMES: Readonly<Record<number, string>> = { 258: 'UDLD', 267: 'PVST', 268: 'VLAN Bridge', 8192: 'CDP', 8195: 'VTP', 8196: 'DTP' }
 /** What they carry, for those that are told by name. */
@@ -59,6 +68,7 @@ const BRIDGED_NAMES: Readonly<Record<number, string>> = {
   2: '802.4 + FCS',
   3: 'Token Ring + FCS',
   4: 'FDDI + FCS',
+  5: '802.6 + FCS',
   7: 'Ethernet w/o FCS',
   8: '802.4 w/o FCS',
   9: 'Token Ring w/o FCS',
@@ -70,7 +80,7 @@ const NO_NAMES: Readonly<Record<number, string>> = {}
 const SNAP_BYTES = 5
 const BRIDGE_PADDING = 2
 
-/** Answers the bytes of the LLC and SNAP headers. `mac` is where the Ethernet header is, -1 without one. */
+/** Answers the bytes of the LLC and SNAP headers, negative when nobody prints what follows. `mac` is where the Ethernet header is, -1 without one. */
 export function printLlc(p: PacketPrinter, start: number, wireLength: number, mac: number): number {
   const captured = p.end - start
   if (captured < 3 || wireLength < 3) {
@@ -102,8 +112,7 @@ export function printLlc(p: PacketPrinter, start: number, wireLength: number, ma
   if (ssap === dsap && control === UI) {
     switch (dsap) {
       case SAP.SNAP:
-        printSnap(p, at, length, mac)
-        return header + SNAP_BYTES
+        return printSnap(p, at, length, mac) ? header + SNAP_BYTES : -(header + SNAP_BYTES)
       case SAP.STP:
         printName(p, 'STP', length)
         return header
@@ -121,8 +130,8 @@ export function printLlc(p: PacketPrinter, start: number, wireLength: number, ma
   }
   if (!p.link) printAccessPoints(p, ssap, dsap, mac)
   printControl(p, source, control, unnumbered, wireLength)
-  if (unnumbered && (control & ~POLL) === 0xaf) printIdentification(p, at, length)
-  return header
+  if (unnumbered && (control & ~POLL) === 0xaf && printIdentification(p, at, length)) return header
+  return (control & 3) === 1 ? header : -header
 }
 
 function printName(p: PacketPrinter, name: string, length: number): void {
@@ -191,27 +200,26 @@ function printControl(p: PacketPrinter, source: number, control: number, unnumbe
   p.decimal(length)
 }
 
-function printIdentification(p: PacketPrinter, at: number, length: number): void {
-  if (length === 0) return
-  if (!p.has(at, 1)) {
-    p.ends('llc')
-    return
-  }
-  if (p.u8(at) !== 0x81) return
+/** False when something else than an identification follows. */
+function printIdentification(p: PacketPrinter, at: number, length: number): boolean {
+  if (length === 0) return true
+  if (p.has(at, 1) && p.u8(at) !== 0x81) return false
   if (!p.has(at, 3) || length < 3) {
     p.ends('llc')
-    return
+    return true
   }
   p.text(': ')
   p.hex(p.u8(at + 1), 2)
   p.text(' ')
   p.hex(p.u8(at + 2), 2)
+  return true
 }
 
-function printSnap(p: PacketPrinter, start: number, wireLength: number, mac: number): void {
+/** False when nobody prints what follows. */
+function printSnap(p: PacketPrinter, start: number, wireLength: number, mac: number): boolean {
   if (!p.has(start, SNAP_BYTES) || wireLength < SNAP_BYTES) {
     p.ends('snap')
-    return
+    return true
   }
   const organisation = (p.u16(start) << 8) | p.u8(start + 2)
   const type = p.u16(start + 3)
@@ -226,7 +234,8 @@ function printSnap(p: PacketPrinter, start: number, wireLength: number, mac: num
     p.decimal(length)
     p.text(': ')
   }
-  if (printSnapPayload(p, organisation, type, at, length, mac) || p.link) return
+  if (printSnapPayload(p, organisation, type, at, length, mac)) return true
+  if (p.link) return false
   if (mac >= 0) {
     p.mac(mac + 6)
     p.text(' > ')
@@ -245,6 +254,7 @@ function printSnap(p: PacketPrinter, start: number, wireLength: number, mac: num
   p.text(', length ')
   p.decimal(length)
   p.text(': ')
+  return false
 }
 
 function printSnapPayload(p: PacketPrinter, organisation: number, type: number, at: number, length: number, mac: number): boolean {
@@ -266,7 +276,7 @@ function printSnapPayload(p: PacketPrinter, organisation: number, type: number, 
         return true
       }
       if (type === 14) printName(p, 'STP', length)
-      else if (BRIDGED_NAMES[type] !== undefined && type !== 2 && type !== 8 && type !== 11) printName(p, BRIDGED_NAMES[type] as string, length)
+      else if (BRIDGED_NAMES[type] !== undefined && type !== 2 && type !== 5 && type !== 8 && type !== 11) printName(p, BRIDGED_NAMES[type] as string, length)
       else return false
       return true
   }

@@ -4,7 +4,7 @@ import { printIpv6 } from './ipv6.js'
 import type { PacketPrinter } from './packet-printer.js'
 
 export const LOOPBACK_BYTES = 4
-const FAMILIES: Readonly<Record<number, string>> = { 2: 'IPv4', 7: 'ISO', 16: 'Appletalk', 23: 'IPX', 24: 'IPv6', 28: 'IPv6', 30: 'IPv6' }
+const FAMILIES: Readonly<Record<number, string>> = { 2: 'IPv4', 6: 'NS', 7: 'ISO', 16: 'Appletalk', 23: 'IPX', 24: 'IPv6', 28: 'IPv6', 30: 'IPv6' }
 
 /** The address family, of a host of either byte order: it is a small number. */
 export function loopbackFamily(bytes: Uint8Array, at: number): number {

@@ -208,7 +208,7 @@ export function printPpp(p: PacketPrinter, start: number, wireLength: number): v
     p.text(' (0x')
     p.hex(protocol, 4)
     p.text('), length ')
-    p.decimal(left + (short ? 1 : 2))
+    p.decimal(wireLength)
     // Nothing more is known of it.
     if (PPP_NAMES[protocol] === undefined) return
     p.text(': ')

@@ -64,7 +64,7 @@ export function printPim(p: PacketPrinter, at: number, length: number): void {
     return
   }
   p.text('PIMv2, ')
-  p.text(PIM_NAMES[p.u8(at) & 15] ?? 'Unknown-Type')
+  p.text(PIM_NAMES[p.u8(at) & 15] ?? 'Unknown Type')
   p.text(', length ')
   p.decimal(length)
 }

@@ -18,10 +18,11 @@ const CHUNK_NAMES: Readonly<Record<number, string>> = {
   10: 'COOKIE ECHO',
   11: 'COOKIE ACK',
   12: 'ECN ECHO',
-  13: 'CWR',
+  13: 'ECN CWR',
   14: 'SHUTDOWN COMPLETE',
-  162: 'REL REQ',
-  163: 'REL ACK',
+  192: 'FOR CUM TSN',
+  193: 'REL CTRL',
+  194: 'REL CTRL ACK',
 }
 const PAYLOAD_NAMES: Readonly<Record<number, string>> = {
   1: 'ISDN Q.921',

@@ -217,7 +217,8 @@ function printOptions(p: PacketPrinter, start: number, header: number, payload: 
     const data = length === 1 ? 0 : printOption(p, kind, at, length - 2, left, start + header, payload)
     if (data === BAD) return printBad(p, first)
     if (data === CUT) {
-      p.cut('tcp')
+      p.ends('tcp')
+      if (!first) p.text('>')
       return false
     }
     at += data

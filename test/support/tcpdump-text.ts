@@ -72,10 +72,13 @@ const UDP_APPLICATIONS: ReadonlySet<number> = new Set([
 
 /** Told by us by name and length. */
 const NAMED =
-  /(?:^|[ :(]|\n\t)(?:STP|CDP|DTP|UDLD|VTP|IPX|OSI|DN|Appletalk(?: ARP)?|EAPOL|802\.1AE MACsec|Realtek protocols|PPP|MPCP|Slow Protocols|CFM(?: \(old\))?|NSH|Loopback|TIPC|MS NLB heartbeat|GeoNet(?: \(old\))?|CALM FAST|AoE|PTP|Jumbo|LLDP|Token Ring(?: w\/o FCS| \+ FCS)|FDDI(?: w\/o FCS| \+ FCS)|EGP|IGRP|DCCP|RSVP|Mobile IP|EIGRP|PGM|mobility|ISO|(?:NS|DECNET|APPLE|VJC IP|VJNC IP|BRPDU|STII|VINES|MLPPP|Compressed|HELLO|LUXCOM|SNS|IPCP|OSICP|NSCP|DECNETCP|APPLECP|IPXCP|STIICP|VINESCP|IP6CP|CCP|MPLSCP|LCP|PAP|LQM|SPAP|BACP|BAP|MLPPP-CP|CHAP|EAP)|unknown PPP protocol \(0x[0-9a-f]{4}\)|PIMv[0-9]+(?:, [^,]*)?|ICMP6, (?:router renumbering|node information query|node information reply|RPL)|(?:\[[^\]]*\] )?ICMP6, (?:router renumbering|node information query|node information reply|RPL)|ATM \(len \d+\), .*), length \d+$/
+  /(?:^|[ :(!]|\n\t)(?:STP|CDP|DTP|UDLD|VTP|IPX|OSI|DN|Appletalk(?: ARP)?|EAPOL|802\.1AE MACsec|Realtek protocols|PPP|MPCP|Slow Protocols|CFM(?: \(old\))?|NSH|Loopback|TIPC|MS NLB heartbeat|GeoNet(?: \(old\))?|CALM FAST|AoE|PTP|Jumbo|LLDP|Token Ring(?: w\/o FCS| \+ FCS)|FDDI(?: w\/o FCS| \+ FCS)|EGP|IGRP|DCCP|RSVP|Mobile IP|EIGRP|PGM|mobility|ISO|(?:NS|DECNET|APPLE|VJC IP|VJNC IP|BRPDU|STII|VINES|MLPPP|Compressed|HELLO|LUXCOM|SNS|IPCP|OSICP|NSCP|DECNETCP|APPLECP|IPXCP|STIICP|VINESCP|IP6CP|CCP|MPLSCP|LCP|PAP|LQM|SPAP|BACP|BAP|MLPPP-CP|CHAP|EAP)|unknown PPP protocol \(0x[0-9a-f]{4}\)|PIMv[0-9]+(?:, [^,]*)?|ICMP6, (?:router renumbering|node information query|node information reply|RPL)|(?:\[[^\]]*\] )?ICMP6, (?:router renumbering|node information query|node information reply|RPL)|ATM \(len \d+\), .*), length \d+$/
+
+/** With -vv, what an SCTP chunk carries. */
+const PAYLOAD_BYTES = /\[Payload:(?:\n\t0x[0-9a-f]{4}: [^\n]*)+/g
 
 /** What tcpdump adds to a packet that it does not understand. */
-const UNKNOWN_BYTES = /(?:\n\t *0x[0-9a-f]{4}: [^\n]*)+/g
+const UNKNOWN_BYTES = /\n\t *0x[0-9a-f]{4}: (?: [0-9a-f]{2,4}){1,8}(?: {2,}[!-~]{1,16})?/g
 
 /**
  * Undefined when our text is tcpdump's but for what is meant to differ, else what was compared, both sides. What is left out is
@@ -96,7 +99,7 @@ export function difference(ours: string, theirs: string, dump: 'none' | 'hex' | 
   // Frame relay addresses are told byte by byte.
   if (theirs.includes('DLCI>') && /\([0-9a-f:]+\) tell|is-at|who-is/.test(ours)) return undefined
   // Bytes of unknown protocols.
-  const text = theirs.replace(UNKNOWN_BYTES, '')
+  const text = theirs.replace(PAYLOAD_BYTES, (bytes) => `[Payload]${/ \[\|sctp\]$/.exec(bytes)?.[0] ?? ''}`).replace(UNKNOWN_BYTES, '')
   if (ours === text) return undefined
   const named = NAMED.exec(ours)
   if (named !== null) {
@@ -117,6 +120,11 @@ export function difference(ours: string, theirs: string, dump: 'none' | 'hex' | 
   if (inner !== null && text.startsWith(ours.slice(0, inner.index + inner[0].length))) return undefined
   // 4.99 prints a negative length as an unsigned one.
   if (ours.replace('[length < 0] (invalid))', '') === text.replace(/\b1844674407\d+\)/, '')) return undefined
+  // Its dump of unknown bytes came to the end of what was captured; extensions of ICMP errors stand behind all else.
+  if (text.startsWith(ours) && /^(?: \[\|[a-z0-9]+\]$|\n\tICMP Multi-Part extension)/.test(text.slice(ours.length))) return undefined
+  // Domain names that go beyond their option.
+  const domains = ours.indexOf('domain(s):')
+  if (domains >= 0 && ours.endsWith('[|icmp6]') && text.startsWith(ours.slice(0, domains))) return undefined
   const multipath = ours.indexOf('mptcp')
   if (multipath >= 0 && ours.slice(0, multipath) === text.slice(0, multipath)) return undefined
   return [ours, text]
