@@ -31,6 +31,7 @@ export const IP_PROTOCOL = {
   PGM: 113,
   SCTP: 132,
   MOBILITY: 135,
+  UDPLITE: 136,
   ETHERNET: 143,
 } as const
 

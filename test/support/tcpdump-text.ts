@@ -96,10 +96,16 @@ export function difference(ours: string, theirs: string, dump: 'none' | 'hex' | 
     const cut = / \[\|[^\]]*\]/.exec(theirs)
     return cut !== null && !ourText.includes(cut[0]) ? undefined : [ours, theirs]
   }
+  // ATM addresses are not printed.
+  if (ours.includes('ATM (len ')) return undefined
   // Frame relay addresses are told byte by byte.
   if (theirs.includes('DLCI>') && /\([0-9a-f:]+\) tell|is-at|who-is/.test(ours)) return undefined
   // Bytes of unknown protocols.
-  const text = theirs.replace(PAYLOAD_BYTES, (bytes) => `[Payload]${/ \[\|sctp\]$/.exec(bytes)?.[0] ?? ''}`).replace(UNKNOWN_BYTES, '')
+  const text = theirs
+    .replace(PAYLOAD_BYTES, (bytes) => `[Payload]${/ \[\|sctp\]$/.exec(bytes)?.[0] ?? ''}`)
+    .replace(UNKNOWN_BYTES, '')
+    // 4.99 prints a negative length as an unsigned one.
+    .replace(/\b1844674407\d+\)/g, '[length < 0] (invalid))')
   if (ours === text) return undefined
   const named = NAMED.exec(ours)
   if (named !== null) {
@@ -118,8 +124,6 @@ export function difference(ours: string, theirs: string, dump: 'none' | 'hex' | 
   if (/(?:OSPFv\d+, .*|VRRPv.*), length \d+$/.test(ours) && text.startsWith(ours)) return undefined
   const inner = /igmp (?:pimv1|dvmrp)/.exec(ours)
   if (inner !== null && text.startsWith(ours.slice(0, inner.index + inner[0].length))) return undefined
-  // 4.99 prints a negative length as an unsigned one.
-  if (ours.replace('[length < 0] (invalid))', '') === text.replace(/\b1844674407\d+\)/, '')) return undefined
   // Its dump of unknown bytes came to the end of what was captured; extensions of ICMP errors stand behind all else.
   if (text.startsWith(ours) && /^(?: \[\|[a-z0-9]+\]$|\n\tICMP Multi-Part extension)/.test(text.slice(ours.length))) return undefined
   // Domain names that go beyond their option.
