@@ -1,0 +1,20 @@
+/** The link types that packets are decoded and printed of, by the names of `tcpdump -y`. */
+
+/** The numbers in the header of a pcap or pcapng file (https://www.tcpdump.org/linktypes.html). */
+export const LINKTYPE = {
+  NULL: 0,
+  EN10MB: 1,
+  RAW: 101,
+  LOOP: 108,
+  LINUX_SLL: 113,
+  IPV4: 228,
+  IPV6: 229,
+  LINUX_SLL2: 276,
+} as const
+
+export type PacketLinkType = keyof typeof LINKTYPE
+
+/** Undefined for a link type that is not decoded. */
+export function packetLinkType(linktype: number): PacketLinkType | undefined {
+  return (Object.keys(LINKTYPE) as PacketLinkType[]).find((name) => LINKTYPE[name] === linktype)
+}
