@@ -15,6 +15,7 @@ export const MAP_HUGETLB = 0x40000
 export const MAP_FIXED_NOREPLACE = 0x100000
 
 export const POLLIN = 0x001
+export const POLLOUT = 0x004
 export const POLLERR = 0x008
 export const POLLHUP = 0x010
 export const POLLNVAL = 0x020
