@@ -7,7 +7,8 @@
 import { execFileSync } from 'node:child_process'
 import { openInterfaceCounters } from '#src/index.js'
 import { createTestbed } from '#src/testbed/index.js'
-import { openTransmitter, type TransmitterOptions } from '#src/transmit/transmitter.js'
+import { openTransmitter } from '#src/transmit/open.js'
+import type { TransmitterOptions } from '#src/transmit/transmitter.js'
 import { MemoryPackets } from '../test/support/memory-packets.js'
 
 const ROUNDS = 3
@@ -41,7 +42,11 @@ async function measure(options: Omit<TransmitterOptions, 'interface'>, frameByte
   await transmitter.transmit(() => packets.again(), { timing: 'top', loop: 10 })
   const before = counters.read()[0]?.rxPackets ?? 0
   const cpu = process.cpuUsage()
-  const result = await transmitter.transmit(() => packets.again(), { timing: 'top', loop: Number.POSITIVE_INFINITY, signal: AbortSignal.timeout(seconds * 1000) })
+  const result = await transmitter.transmit(() => packets.again(), {
+    timing: 'top',
+    loop: Number.POSITIVE_INFINITY,
+    signal: AbortSignal.timeout(seconds * 1000),
+  })
   const { user, system } = process.cpuUsage(cpu)
   const received = (counters.read()[0]?.rxPackets ?? 0) - before
   return { sent: result.sent, received, refused: result.refused, waits: result.waits, seconds: result.seconds, userMs: user / 1000, systemMs: system / 1000 }

@@ -4,7 +4,7 @@ import { IFF_RUNNING } from '../kernel/abi/if.js'
 import type { Descriptor } from '../kernel/descriptor.js'
 import { type InterfaceIdentity, identifyInterface, interfaceFlags, interfaceName } from '../kernel/interface.js'
 import { openNamespace, withNamespace } from '../kernel/namespace.js'
-import { type Kernel, openKernel } from '../kernel/system.js'
+import type { Kernel } from '../kernel/system.js'
 import { sleepThread } from '../kernel/thread.js'
 import { transmitHeaderBytes } from '../ring/transmit-ring.js'
 import { checkInterface, openPacketSocket } from '../source/packet-socket.js'
@@ -18,9 +18,9 @@ import { FINISHED, NEXT_BATCH, Transmission, type TransmitBatch, type TransmitCo
 import { XdpSender } from './xdp-sender.js'
 import { openXdpTransmitSocket } from './xdp-socket.js'
 
-export type { Refusals, TransmitBatch, TransmitCounters, TransmitTiming } from './transmission.js'
 export type { TransmitBackend } from './sender.js'
 export { TRANSMIT_BACKENDS } from './sender.js'
+export type { Refusals, TransmitBatch, TransmitCounters, TransmitTiming } from './transmission.js'
 
 export interface TransmitterOptions {
   /** Ethernet or loopback, up. */
@@ -108,12 +108,8 @@ const CARRIER_STEP_MS = 10
 const DRAIN_MS = 1000
 const DRAIN_STEP_MS = 1
 
-/**
- * Opens a transmitter. Needs CAP_NET_RAW, with `netns` CAP_SYS_ADMIN.
- * @throws CaptureError INVALID_OPTION, NO_SUCH_INTERFACE, INTERFACE_DOWN (no carrier, too), UNSUPPORTED_LINK_TYPE, INTERFACE_IN_USE (it
- * leads to a network, and `yesThisNetwork` is not given), NO_SUCH_NAMESPACE, PERMISSION, RING_REFUSED, XDP_REFUSED
- */
-export function openTransmitter(options: TransmitterOptions, kernel: Kernel = openKernel()): Transmitter {
+/** See open.ts, where it is public. */
+export function openTransmitter(kernel: Kernel, options: TransmitterOptions): Transmitter {
   const plan = checkOpening(options)
   using namespace = options.netns === undefined ? undefined : openNamespace(kernel, options.netns)
   return withNamespace(kernel, namespace, () => open(kernel, plan))
@@ -172,7 +168,7 @@ function refuseNetwork(kernel: Kernel, name: string, index: number): void {
   const reason = leadsToNetwork(kernel, name, index)
   if (reason === undefined) return
   throw new CaptureError('INTERFACE_IN_USE', `${name}: ${reason}: packets sent there reach a network`, {
-    hint: '--yes-this-network (yesThisNetwork) says that this is meant; a veth pair or ringtap/testbed is a network of its own',
+    hint: 'yesThisNetwork says that this is meant; a veth pair in namespaces is a network of its own',
   })
 }
 
