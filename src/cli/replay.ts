@@ -53,7 +53,8 @@ export async function runReplay(values: ValuesOf<'replay'>, words: readonly stri
       else for (const line of replayTotals(summary, options.timing !== 'top')) io.err(line)
     } catch (error) {
       // What was sent until then is no less true.
-      if (!json) for (const line of replayAccount(transmitter.counters())) io.err(line)
+      const counters = transmitter.counters()
+      if (!json && counters.packets > 0) for (const line of replayAccount(counters)) io.err(line)
       throw error
     }
   } finally {

@@ -128,10 +128,10 @@ function open(kernel: Kernel, plan: OpeningPlan): Transmitter {
   const control = openPacketSocket(kernel, name)
   try {
     const identity = checkInterface(kernel, control.fd, name)
+    if (!plan.yesThisNetwork) refuseNetwork(kernel, name, identity.index)
     if (!waitForCarrier(kernel, control.fd, identity)) {
       throw new CaptureError('INTERFACE_DOWN', `${name}: no carrier: what is sent now would be lost`, { hint: 'is the other end up?' })
     }
-    if (!plan.yesThisNetwork) refuseNetwork(kernel, name, identity.index)
     const { sender, ringVersion } = openSender(kernel, plan, identity)
     const of: TransmitInterface = {
       name,
