@@ -2,9 +2,10 @@
  * Frames out of an AF_XDP socket in copy mode: chunks of UMEM that go to the kernel through the TX ring and come back through the
  * COMPLETION ring. The kernel looks at the TX ring within sendto(2), and at no other time. Knows memory only, no file descriptor.
  *
- * NB: a driver that has no room drops the frame, sendto(2) answers EBUSY and stops, and the chunk is completed as if it had been sent
- * (__xsk_generic_xmit). Which one it was the kernel tells since Linux 6.17, where the consumer index is stored each time; there the
- * frame goes back to the front of the ring and nothing is lost. Before, it counts as `dropped`.
+ * NB: a driver that has no room drops the frame, sendto(2) answers EBUSY and stops there, and the chunk is completed as if it had been
+ * sent (__xsk_generic_xmit). The frame goes back to the front of the ring, so nothing is lost; but which one it was must be known.
+ * Since Linux 6.17 the kernel stores the consumer index whenever a call has sent something; before, only when it has come to the end of
+ * what it knew of. So it is given one frame a call until a call that stopped in the middle has shown that it tells.
  *
  * Cost: about 20 ns a frame beside the copy of its bytes (bench/replay.ts).
  */
@@ -17,6 +18,8 @@ const LEN_WORD = XDP_DESC.len / 4
 const OPTIONS_WORD = XDP_DESC.options / 4
 /** No chunk is there: the kernel passes by such a descriptor. */
 const NO_ADDRESS = -4096
+/** More than the kernel sends in a call (TX_BATCH_SIZE, XDP_MAX_TX_SKB_BUDGET). */
+const PROBE = 40
 
 export interface UmemSenderGeometry {
   /** A power of two. */
@@ -29,7 +32,7 @@ export class UmemSender {
   /** Taken since the beginning. */
   packets = 0
   bytes = 0
-  /** Dropped by the driver, and nobody knows which; not among `packets`, but their bytes are among `bytes`. */
+  /** Dropped by the driver, and nobody knows which: not among `packets`, but their bytes are among `bytes`. Seldom more than none. */
   dropped = 0
   readonly #tx: XskProducer
   readonly #completion: XskConsumer
@@ -47,10 +50,10 @@ export class UmemSender {
   #first: number
   /** Entries from `#first` on whose frames were taken back; the kernel passes by them. */
   #void = 0
-  /** The kernel stores the consumer index whenever sendto(2) ends: it has been seen to. */
-  #tells = false
-  /** When it was looked at last, all had been consumed. */
-  #isClean = true
+  /** The kernel stores the consumer index whenever sendto(2) has sent something: undefined until it has been seen to or not to. */
+  #tells: boolean | undefined
+  /** The last frame that was offered was taken. */
+  #hadRoom = false
 
   constructor(umem: ArrayBuffer, tx: XskProducer, completion: XskConsumer, geometry: UmemSenderGeometry) {
     this.#tx = tx
@@ -66,7 +69,12 @@ export class UmemSender {
 
   /** Frames that the kernel has not taken. */
   get pending(): number {
-    return ((this.#tx.index - this.#first) | 0) + this.#written - this.#void
+    return this.entries - this.#void
+  }
+
+  /** Entries that the kernel is to consume, those of no frame as well. */
+  get entries(): number {
+    return ((this.#tx.index - this.#first) | 0) + this.#written
   }
 
   /** Frames that have been taken and have not left yet. */
@@ -97,27 +105,29 @@ export class UmemSender {
     return true
   }
 
-  /** Shows the kernel what was put. */
+  /** Shows the kernel what was put; only one where it could not be told otherwise which the kernel took. */
   submit(): void {
     if (this.#written === 0) return
-    const count = this.#written
-    this.#written = 0
+    let count = this.#written
+    if (this.#tells !== true) {
+      if (this.#tx.index !== this.#first) return
+      if (this.#tells === false || !this.#hadRoom || count < PROBE) count = 1
+    }
+    this.#written -= count
     this.#tx.submit(count)
   }
 
-  /** Counts what the kernel consumed in a sendto(2), whose answer was EBUSY when the driver `refused` the last. */
-  collect(refused: boolean): void {
+  /** Counts what the kernel consumed in a sendto(2): one that answered EBUSY (`isRefused`), that answered no error (`isDone`), or another. */
+  collect(isRefused: boolean, isDone: boolean): void {
     const tx = this.#tx
     const before = this.#first
-    const consumed = tx.consumed()
-    let count = Math.max(0, (consumed - before) | 0)
-    const left = (tx.index - consumed) | 0
-    // It told in the middle of the ring: older kernels tell at its end, or when the next call begins.
-    if (this.#isClean && left > 0 && count > 0) this.#tells = true
-    this.#isClean = left === 0
-    const isKnown = refused && this.#tells && this.#void === 0
-    // Nothing but the one that was refused: then even newer kernels do not tell.
-    if (isKnown && count === 0) count = 1
+    const shown = (tx.index - before) | 0
+    let count = Math.max(0, (tx.consumed() - before) | 0)
+    // It stopped in the middle. At the first of all nothing has been sent, and nobody tells.
+    if (this.#tells === undefined && count < shown && (count > 0 || (shown > 1 && !isRefused))) this.#tells = count > 0
+    const isKnown = this.#tells === true || shown === 1
+    // A call passes by one entry without a frame, or ends at the frame that was refused: if it sent nothing, it stores nothing.
+    if (count === 0 && ((isDone && this.#void > 0) || (isRefused && isKnown))) count = 1
     for (let i = 0; i < count; i++) {
       if (this.#void > 0) {
         this.#void--
@@ -127,7 +137,8 @@ export class UmemSender {
       this.bytes += tx.words[((before + i) & tx.mask) * DESC_WORDS + LEN_WORD] as number
     }
     this.#first = (before + count) | 0
-    if (!refused) return
+    if (isRefused || count > 0) this.#hadRoom = !isRefused
+    if (!isRefused) return
     if (isKnown) {
       this.#repeat()
     } else {
@@ -140,28 +151,29 @@ export class UmemSender {
   withdraw(): number {
     const tx = this.#tx
     const count = this.pending
-    this.submit()
-    for (let index = (this.#first + this.#void) | 0; index !== tx.index; index = (index + 1) | 0) this.#withdrawAt(index)
+    // In the middle of a call's worth of frames of a kernel that does not tell, some of them may have gone: their chunks come back, or not.
+    const isKnown = this.#tells === true || ((tx.index - this.#first) | 0) <= 1
+    for (let index = (this.#first + this.#void) | 0; index !== tx.index; index = (index + 1) | 0) this.#withdrawAt(index, isKnown)
     this.#void = (tx.index - this.#first) | 0
+    for (let i = 0; i < this.#written; i++) this.#withdrawAt((tx.index + i) | 0, true)
+    this.#written = 0
     return count
   }
 
   /** Takes back the first frame that the kernel has not consumed. */
   withdrawFirst(): void {
-    this.submit()
-    this.#withdrawAt((this.#first + this.#void) | 0)
+    const tx = this.#tx
+    const shown = (tx.index - this.#first) | 0
+    if (shown === this.#void) tx.submit(1)
+    if (shown === this.#void) this.#written--
+    this.#withdrawAt((this.#first + this.#void) | 0, this.#tells === true || shown <= 1)
     this.#void++
   }
 
-  #withdrawAt(index: number): void {
+  #withdrawAt(index: number, isKnown: boolean): void {
     const entry = (index & this.#tx.mask) * DESC_WORDS
-    this.#return((this.#tx.words[entry] as number) >>> this.#chunkShift)
+    if (isKnown) this.#return((this.#tx.words[entry] as number) >>> this.#chunkShift)
     this.#tx.words[entry] = NO_ADDRESS
-  }
-
-  /** Whether the kernel has entries to consume, those of no frame as well. */
-  hasEntries(): boolean {
-    return this.#first !== this.#tx.index || this.#written > 0
   }
 
   /** The frame that was consumed last goes to the front again, and those behind it back by one. */

@@ -61,16 +61,14 @@ export class XdpSender implements Sender {
 
   flush(): number {
     const umem = this.#umem
-    umem.submit()
-    while (umem.hasEntries()) {
-      const before = umem.pending
+    while (umem.pending > 0) {
+      umem.submit()
+      const before = umem.entries
       // Always needed in copy mode: the kernel sends within this call. It takes some 32 frames at once, and says EAGAIN then.
       const result = this.#kernel.sendto(this.#socket.descriptor.fd, NOTHING, MSG_DONTWAIT)
-      umem.collect(result === -EBUSY)
-      if (umem.pending === 0) return 0
+      umem.collect(result === -EBUSY, result >= 0)
       if (result === -EBUSY) return -ENOBUFS
-      if (umem.pending < before) continue
-      return result < 0 ? result : -EAGAIN
+      if (umem.entries === before) return result < 0 ? result : -EAGAIN
     }
     return 0
   }
