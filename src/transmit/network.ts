@@ -4,7 +4,7 @@
  * said that this is meant.
  */
 import { IFF_LOOPBACK } from '../kernel/abi/if.js'
-import { interfaceUse } from '../kernel/interface-use.js'
+import { defaultRoute } from '../kernel/interface-use.js'
 import { type Link, listLinks, RouteSocket } from '../kernel/netlink.js'
 import type { Kernel } from '../kernel/system.js'
 
@@ -24,7 +24,7 @@ export function leadsToNetwork(kernel: Kernel, name: string, index: number): str
   if (link !== undefined && (link.flags & IFF_LOOPBACK) === 0 && !INSIDE.has(link.kind ?? '')) {
     return link.kind === undefined ? 'it is a physical interface' : `a ${link.kind} leads to one`
   }
-  const route = interfaceUse(kernel, name, index).find((reason) => /^route (default|0\.0\.0\.0\/0|::\/0)\b/.test(reason))
+  const route = defaultRoute(kernel, name, index)
   return route === undefined ? undefined : `it has the ${route.replace('route default', 'default route')}`
 }
 

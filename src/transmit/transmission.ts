@@ -90,6 +90,14 @@ export interface TransmitInterface {
   tellsCarrier: boolean
 }
 
+/** Milliseconds, and how this thread lets them pass. */
+export interface TransmitClock {
+  now(): number
+  sleep(milliseconds: number): void
+}
+
+const CLOCK: TransmitClock = { now: () => performance.now(), sleep: sleepThread }
+
 export const LINKTYPE_ETHERNET = 1
 
 /** `advance` is to be called again with the next batch. */
@@ -127,7 +135,7 @@ export class Transmission {
   readonly #options: TransmissionOptions
   readonly #schedule: Schedule
   readonly #paced: boolean
-  readonly #clock: () => number
+  readonly #clock: TransmitClock
   readonly #originMs: number
   readonly #sentBefore: number
   readonly #bytesBefore: number
@@ -155,15 +163,15 @@ export class Transmission {
   #errorNs = 0
   #maxErrorNs = 0
 
-  /** `clock` answers milliseconds; the schedule begins now. */
-  constructor(sender: Sender, of: TransmitInterface, options: TransmissionOptions, clock: () => number = () => performance.now()) {
+  /** The schedule begins now. */
+  constructor(sender: Sender, of: TransmitInterface, options: TransmissionOptions, clock = CLOCK) {
     this.#sender = sender
     this.#interface = of
     this.#options = options
     this.#schedule = new Schedule(options.pace)
     this.#paced = options.pace.kind !== 'top'
     this.#clock = clock
-    this.#originMs = clock()
+    this.#originMs = clock.now()
     this.#sentBefore = sender.packets
     this.#bytesBefore = sender.bytes
     this.#droppedBefore = sender.dropped
@@ -191,7 +199,7 @@ export class Transmission {
 
   /** Milliseconds since the start. */
   get elapsedMs(): number {
-    return this.#clock() - this.#originMs
+    return this.#clock.now() - this.#originMs
   }
 
   /** It has been at it for so long that the event loop is to have its turn. */
@@ -268,7 +276,7 @@ export class Transmission {
   }
 
   #look(): number {
-    this.#nowNs = (this.#clock() - this.#originMs) * 1e6
+    this.#nowNs = (this.#clock.now() - this.#originMs) * 1e6
     return this.#nowNs
   }
 
@@ -278,7 +286,7 @@ export class Transmission {
     while (this.#dueNs > this.#look()) {
       const left = this.#dueNs - this.#nowNs
       if (left > LONG_WAIT_NS) return left - TIMER_NS
-      if (left > WAKE_NS) sleepThread((left - WAKE_NS) / 1e6)
+      if (left > WAKE_NS) this.#clock.sleep((left - WAKE_NS) / 1e6)
     }
     return 0
   }
@@ -369,7 +377,7 @@ export class Transmission {
       this.refusals.noRoom += sender.withdrawRefused(Number.POSITIVE_INFINITY)
       this.#stuckNs = undefined
     } else {
-      sleepThread(ROOM_STEP_MS)
+      this.#clock.sleep(ROOM_STEP_MS)
       this.#look()
     }
   }

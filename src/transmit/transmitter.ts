@@ -290,10 +290,12 @@ class OpenTransmitter implements Transmitter {
 
   async close(): Promise<void> {
     this.#closing.abort()
-    try {
-      await this.#running
-    } catch {
-      // Whoever called transmit() has it.
+    if (this.#running !== undefined) {
+      try {
+        await this.#running
+      } catch {
+        // Whoever called transmit() has it.
+      }
     }
     this.#sender.close()
     this.#control.close()
@@ -385,7 +387,9 @@ function checkTransmitting(options: TransmitOptions): TransmittingPlan {
 
 function paceOf({ timing, multiplier, ratePps, rateBps }: TransmitOptions): Pace {
   if (timing !== undefined && timing !== 'original' && timing !== 'top') throw invalid('timing', 'one of original, top', timing)
-  const given = Object.entries({ 'timing top': timing === 'top' || undefined, multiplier, ratePps, rateBps }).filter(([, value]) => value !== undefined)
+  // Only `original` goes with something else, with what it is multiplied by.
+  const named = timing === 'original' && multiplier !== undefined ? undefined : timing
+  const given = Object.entries({ timing: named, multiplier, ratePps, rateBps }).filter(([, value]) => value !== undefined)
   if (given.length > 1) throw new CaptureError('INVALID_OPTION', `Expected at most one of the options ${given.map(([name]) => name).join(' and ')}`)
   for (const [name, value] of Object.entries({ multiplier, ratePps, rateBps })) {
     if (value !== undefined && !(typeof value === 'number' && value > 0 && value < Number.POSITIVE_INFINITY)) throw invalid(name, 'a number above 0', value)

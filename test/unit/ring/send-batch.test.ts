@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { SendBatch, sendBatchBytes } from '#src/ring/send-batch.js'
 import { alignUp } from '#src/bytes/align.js'
+import { SendBatch, sendBatchBytes } from '#src/ring/send-batch.js'
 import { seededRandom } from '../../support/random.js'
 
 const ADDRESS = 0x7f00_0000_0000n

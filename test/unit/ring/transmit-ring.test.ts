@@ -108,7 +108,10 @@ describe('TX ring', () => {
         assert.deepEqual([ring.pending, ring.packets, ring.inFlight()], [waiting.length, expected.length, kernel.sending])
       }
       assert.deepEqual(kernel.sent, expected)
-      assert.equal(ring.bytes, expected.reduce((sum, frame) => sum + frame.length, 0))
+      assert.equal(
+        ring.bytes,
+        expected.reduce((sum, frame) => sum + frame.length, 0),
+      )
       assert.ok(full > 10 && expected.length > 500)
     })
   }
@@ -121,6 +124,9 @@ describe('TX ring', () => {
     assert.equal(ring.withdrawRefused(Number.POSITIVE_INFINITY), 1)
     kernel.send(9)
     ring.collect()
-    assert.deepEqual(kernel.sent.map(([byte]) => byte), [2, 3])
+    assert.deepEqual(
+      kernel.sent.map(([byte]) => byte),
+      [2, 3],
+    )
   })
 })

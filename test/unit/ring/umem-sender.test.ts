@@ -151,7 +151,11 @@ describe('UMEM sender', () => {
         if (Buffer.compare(Buffer.from(kernel.sent[put.indexOf(frame) - lost] ?? []), Buffer.from(frame)) !== 0) lost++
       }
       assert.equal(lost, sender.dropped)
-      if (lost === 0) assert.equal(sender.bytes, put.reduce((sum, frame) => sum + frame.length, 0))
+      if (lost === 0)
+        assert.equal(
+          sender.bytes,
+          put.reduce((sum, frame) => sum + frame.length, 0),
+        )
     })
 
     test(`frames that are taken back are not sent, and the sums stay right: ${linux}`, (t) => {
