@@ -2,10 +2,10 @@
  * A batch for sendmmsg(2): frames, their iovecs and their mmsghdrs in memory whose address the kernel is given. Frames are put in
  * behind each other, and taken from the front, as the kernel does. Takes memory and its address, knows no file descriptor.
  *
- * Cost: about 15 ns a frame beside the copy of its bytes (bench/replay.ts).
+ * Cost (bench/replay.ts): 30 ns a frame of 60 bytes, its copy included.
  */
 import { alignUp } from '../bytes/align.js'
-import { copyBytes } from '../bytes/copy.js'
+import { ByteCopier } from '../bytes/copy.js'
 import { IOVEC, MMSGHDR, MSGHDR } from '../kernel/abi/socket.js'
 
 export interface SendBatchGeometry {
@@ -38,7 +38,7 @@ export class SendBatch {
   packets = 0
   bytes = 0
   readonly frameBytes: number
-  readonly #memory: Uint8Array
+  readonly #copier: ByteCopier
   readonly #words: Int32Array
   readonly #batch: number
   readonly #slot: number
@@ -55,7 +55,7 @@ export class SendBatch {
     const iovecs = batch * MMSGHDR.sizeof
     this.#iovecs = iovecs >>> 2
     this.#slots = iovecs + batch * IOVEC.sizeof
-    this.#memory = new Uint8Array(memory)
+    this.#copier = new ByteCopier(new Uint8Array(memory))
     this.#words = new Int32Array(memory)
     const words = new BigUint64Array(memory)
     for (let i = 0; i < batch; i++) {
@@ -69,7 +69,7 @@ export class SendBatch {
   put(bytes: Uint8Array, offset: number, length: number): boolean {
     const index = this.#first + this.pending
     if (index === this.#batch) return false
-    copyBytes(bytes, offset, this.#memory, this.#slots + index * this.#slot, length)
+    this.#copier.copy(bytes, offset, this.#slots + index * this.#slot, length)
     this.#words[this.#iovecs + index * IOVEC_WORDS + IOV_LEN] = length
     this.pending++
     return true

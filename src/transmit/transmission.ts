@@ -6,7 +6,7 @@
  * turn, so that a signal or an abort is seen. Distances of more than a few milliseconds are waited for asynchronously, shorter ones by
  * blocking this thread, and the last tenth of a millisecond by looking at the clock again and again.
  *
- * Cost: 25 ns a packet beside the sender and the kernel (bench/replay.ts).
+ * Cost (bench/replay.ts): 35 to 50 ns a packet beside the sender and the kernel.
  */
 import { CaptureError } from '../errors.js'
 import { IFF_RUNNING, IFF_UP } from '../kernel/abi/if.js'
