@@ -20,7 +20,7 @@ export const CAPTURE_ERROR_CODES = [
   'PERMISSION',
   /** The network namespace does not exist. */
   'NO_SUCH_NAMESPACE',
-  /** AF_XDP would take away the packets of an interface that this host uses itself. */
+  /** AF_XDP would take away the packets of an interface that this host uses itself, or a replay would reach the network behind it. */
   'INTERFACE_IN_USE',
   /** The kernel could not or would not make the ring. */
   'RING_REFUSED',

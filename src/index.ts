@@ -83,3 +83,17 @@ export { type BlockView, defineHandler, type Handler, type HandlerContext, type 
 export type { InterfaceCounters, InterfaceCountersReader, InterfaceScope, NetworkInterface } from './host/interfaces.js'
 export { resolveFilterNames } from './host/name-tables.js'
 export { listInterfaces, openInterfaceCounters } from './host/this-host.js'
+export { openTransmitter } from './transmit/open.js'
+export {
+  type Refusals,
+  TRANSMIT_BACKENDS,
+  type TransmitBackend,
+  type TransmitBatch,
+  type TransmitCounters,
+  type TransmitOptions,
+  type TransmitPackets,
+  type TransmitSummary,
+  type TransmitTiming,
+  type Transmitter,
+  type TransmitterOptions,
+} from './transmit/transmitter.js'

@@ -23,6 +23,8 @@ const REFERENCE = `## Values
 | KIB | \`4096\`, \`4M\` | as SIZE, but a number without a unit is KiB, as with tcpdump's \`-B\` |
 | TIME | \`500us\`, \`60ms\`, \`2s\`, \`1.5s\`, \`5min\`, \`1h\` | where the options speak of seconds, minutes or hours (\`--duration\`, \`--interval\`, \`--seconds\`, \`--warmup\`) a number without a unit is seconds; elsewhere the unit is needed |
 | PPS | \`1000\`, \`500k\`, \`2M\`, \`2Mpps\` | packets a second; k, M and G are powers of 1000 |
+| BITS | \`64bit\`, \`100Mbit\`, \`1Gbps\`, \`1.5Gbit/s\` | bits a second; k, M and G are powers of 1000 |
+| FACTOR | \`2\`, \`0.5\` | so many times as much |
 | N | \`1000\`, \`10k\`, \`10M\` | a count; k, M and G are powers of 1000 |
 | TIME@RATE | \`500ms@2Mpps\` | a ring that holds this much time of minimum-size packets at this rate |
 | CPUS | \`0,1\`, \`0-3,6\` | CPU numbers |
@@ -104,6 +106,15 @@ lists of lines.
 
 \`start\` (\`interface\`, \`kind\`, \`frameBytes\`, \`ratePps\`, null for as many as go), \`interval\` (\`seconds\`, \`packets\`, \`packetsPerSecond\`, \`total\`: \`seconds\`, \`packets\`) and
 at the end \`summary\` (\`seconds\`, \`packets\`, \`bytes\`, \`packetsPerSecond\`, \`cpus\`: \`cpu\`, \`packets\`). \`packets\` of the summary is exact.
+
+### ringtap replay --json
+
+\`start\` (\`file\`, \`interface\`, \`backend\`, \`ringVersion\`: 3 or 2, null without a ring, \`qdiscBypass\`), \`interval\` each second, not with \`-q\` (of this interval
+\`seconds\`, \`sent\`, \`sentBytes\`, \`refused\`, \`packetsPerSecond\`, \`bitsPerSecond\`; \`total\`: \`seconds\` and the counters since the start) and at the end \`summary\`: the
+counters, \`seconds\`, \`packetsPerSecond\`, \`bitsPerSecond\`, \`rounds\`, \`reason\` (\`end\`, \`limit\`, \`aborted\`), \`maxErrorNs\` and \`meanErrorNs\` (how late packets were handed
+over), \`slips\` and \`slippedNs\` (delays that were given up). Counters: \`packets\` taken from the file = \`sent\` + \`refused\`; \`sentBytes\`, \`sentTruncated\`, \`waits\`
+(times that the interface had no room); \`refusals\`: \`tooLong\`, \`tooShort\`, \`truncated\`, \`linkType\`, \`down\`, \`noRoom\`, \`invalid\`. While it runs, what is on
+its way to the kernel is neither sent nor refused yet.
 
 ### ringtap bench --json
 

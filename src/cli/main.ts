@@ -62,6 +62,10 @@ async function run(invocation: Invocation, io: ProcessIo): Promise<number> {
       const { runFlood } = await import('./flood.js')
       return runFlood(invocation.values, io)
     }
+    case 'replay': {
+      const { runReplay } = await import('./replay.js')
+      return runReplay(invocation.values, invocation.words, io)
+    }
     case 'bench': {
       const { runBench } = await import('./bench/command.js')
       return runBench(invocation.values, io)

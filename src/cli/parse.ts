@@ -79,10 +79,10 @@ export function parseOptions(command: CommandRow, argv: readonly string[]): Pars
     }
   }
 
-  if (words.length > 0 && command.takesFilter !== true) {
+  if (words.length > 0 && command.takesFilter !== true && command.takesFile !== true) {
     throw new UsageError(`ringtap ${command.name} takes options only, got '${words.join(' ')}'`, interfaceHint(command, values, words) ?? helpHint(command))
   }
-  if (words.length > 0) {
+  if (words.length > 0 && command.takesFilter === true) {
     const hint = interfaceHint(command, values, words)
     if (hint !== undefined) throw new UsageError(`which interface? got only '${words[0]}'`, hint)
   }

@@ -62,6 +62,14 @@ export function parseRate(text: string): number | undefined {
   return tidy(Number(match[1]) * (DECIMAL[match[2] ?? ''] ?? Number.NaN))
 }
 
+/** Packets a second as `rate`, or bits a second: `1Gbit`, `100Mbps`, `2.5Gbit/s`; k, M and G are powers of 1000. */
+export function parseSendingRate(text: string): { packetsPerSecond: number } | { bitsPerSecond: number } | undefined {
+  const bits = /^(\d+(?:\.\d+)?)([kMG]?)(?:bit|bps|bit\/s)$/.exec(text)
+  if (bits !== null) return { bitsPerSecond: tidy(Number(bits[1]) * (DECIMAL[bits[2] ?? ''] ?? Number.NaN)) }
+  const packetsPerSecond = parseRate(text)
+  return packetsPerSecond === undefined ? undefined : { packetsPerSecond }
+}
+
 /** A count may be large, so it takes k, M and G as rates do. */
 export function parseInteger(text: string): number | undefined {
   const match = /^(\d+(?:\.\d+)?)([kMG]?)$/.exec(text)
@@ -122,6 +130,8 @@ export const KINDS = {
   seconds: kind('TIME', 'a duration such as 10s or 500ms, or a number of seconds', parseSeconds),
   rate: kind('PPS', 'packets a second such as 2Mpps or 500k', parseRate),
   'rate-or-max': kind('PPS|max', "packets a second such as 2Mpps or 500k, or 'max'", (text) => (text === 'max' ? ('max' as const) : parseRate(text))),
+  'sending-rate': kind('PPS|BITS', 'packets a second such as 10kpps, or bits a second such as 1Gbit', parseSendingRate),
+  factor: kind('FACTOR', 'a number such as 2 or 0.5', (text) => (/^\d+(\.\d+)?$/.test(text) ? Number(text) : undefined)),
   ring: kind('SIZE|TIME@RATE', 'a size such as 256M, or a time at a rate such as 500ms@2Mpps', (text): { bytes: number } | { hold: Hold } | undefined => {
     const bytes = parseSize(text)
     if (bytes !== undefined) return { bytes }

@@ -25,6 +25,7 @@ export const ENOSPC = 28
 export const EROFS = 30
 export const EPIPE = 32
 export const ERANGE = 34
+export const EMSGSIZE = 90
 export const EPROTONOSUPPORT = 93
 export const EOPNOTSUPP = 95
 export const ENETDOWN = 100

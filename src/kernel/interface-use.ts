@@ -65,6 +65,17 @@ export function interfaceUse(kernel: Kernel, name: string, index: number): strin
   return more === 0 ? shown : [...shown, `and ${more} more`]
 }
 
+/** The default route through an interface of the calling thread's network namespace, in the words of `interfaceUse`; undefined without. */
+export function defaultRoute(kernel: Kernel, name: string, index: number): string | undefined {
+  using socket = RouteSocket.open(kernel)
+  socket.filterDumps()
+  const take = (found: string[], message: NetlinkMessage) => {
+    const text = routeText(message, index)
+    if (text?.startsWith('route default') && found.length === 0) found.push(text)
+  }
+  return socket.dump(name, 'RTM_GETROUTE dump', RTM_GETROUTE, routeRequest(index), (): string[] => [], take)[0]
+}
+
 function linkUse(links: readonly Link[], name: string, index: number): Reasons {
   const reasons = new Reasons()
   const own = links.find((link) => link.index === index)
@@ -95,8 +106,12 @@ function addresses(socket: RouteSocket, name: string, index: number): Reasons {
   )
 }
 
+function routeRequest(index: number): Uint8Array {
+  return encodeAttributes([[RTA_OIF, u32(index)]], new Uint8Array(RTMSG.sizeof))
+}
+
 function routes(socket: RouteSocket, name: string, index: number): Reasons {
-  const request = encodeAttributes([[RTA_OIF, u32(index)]], new Uint8Array(RTMSG.sizeof))
+  const request = routeRequest(index)
   return socket.dump(
     name,
     'RTM_GETROUTE dump',

@@ -37,6 +37,8 @@ export interface Kernel {
   poll(pollfds: Uint8Array, count: number, timeoutMs: number): number
   /** `vector` is the address of an array of struct mmsghdr. The timeout argument, which is broken, is not offered. */
   recvmmsg(fd: number, vector: bigint, count: number, flags: number): number
+  /** `vector` is the address of an array of struct mmsghdr. Answers how many were sent; -errno is that of the first. */
+  sendmmsg(fd: number, vector: bigint, count: number, flags: number): number
   eventfd(initial: number, flags: number): number
   /** Memory that has a descriptor, so that any thread can map it. */
   memfdCreate(name: string, flags: number): number
@@ -105,6 +107,12 @@ function load(): Kernel {
     n: number,
     flags: number,
     timeout: null,
+  ) => number
+  const nativeSendmmsg = libc.func('int sendmmsg(int fd, void *vector, unsigned int n, int flags)') as (
+    fd: number,
+    vector: bigint,
+    n: number,
+    flags: number,
   ) => number
   const nativeMmap = libc.func('void *mmap(void *address, size_t length, int protection, int flags, int fd, int64_t offset)') as (
     address: bigint,
@@ -182,6 +190,10 @@ function load(): Kernel {
     },
     recvmmsg(fd, vector, count, flags) {
       const result = nativeRecvmmsg(fd, vector, count, flags, null)
+      return result === -1 ? -errno() : result
+    },
+    sendmmsg(fd, vector, count, flags) {
+      const result = nativeSendmmsg(fd, vector, count, flags)
       return result === -1 ? -errno() : result
     },
     eventfd,

@@ -101,6 +101,12 @@ export class XskProducer extends XskRing {
     return Math.min(free, wanted)
   }
 
+  /** Free-running index of the first entry that the kernel has not told of having consumed. */
+  consumed(): number {
+    this.#consumed = Atomics.load(this.shared, this.consumer)
+    return this.#consumed
+  }
+
   /** Hands the next `count` entries, written before, to the kernel. */
   submit(count: number): void {
     this.index = (this.index + count) | 0

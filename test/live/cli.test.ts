@@ -1,7 +1,7 @@
 /** The command as its users run it: a process of its own, on a wire of our own. */
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -10,6 +10,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import type { CaptureSummary } from '#src/index.js'
 import { createTestbed, type FloodOptions, startFlood, type Testbed } from '#src/testbed/index.js'
+import { numberedFrame } from '../support/live.js'
+import { pcapFile } from '../support/pcap-file.js'
 import { requireRoot } from '../support/privilege.js'
 
 const MAIN = fileURLToPath(new URL('../../../dist/cli/main.js', import.meta.url))
@@ -72,6 +74,17 @@ function summaryOf(stdout: string): CaptureSummary {
   const last = documents(stdout).at(-1)
   assert.equal(last?.type, 'summary')
   return last as unknown as CaptureSummary
+}
+
+/** The bytes of all packets of a little-endian pcap file. */
+function packetsOf(file: Buffer): Buffer {
+  const packets: Buffer[] = []
+  for (let at = 24; at < file.length; ) {
+    const length = file.readUInt32LE(at + 8)
+    packets.push(file.subarray(at + 16, at + 16 + length))
+    at += 16 + length
+  }
+  return Buffer.concat(packets)
 }
 
 /** offered = packets + drops, in all and in each worker, and the workers make up the whole. */
@@ -289,6 +302,40 @@ describe('ringtap on a wire', () => {
     const { status, stdout, stderr } = spawnSync('setpriv', argv, { encoding: 'utf8' })
     assert.deepEqual([status, stdout], [3, ''])
     assert.match(stderr, /^ringtap: .*CAP_NET_RAW.*\n {2}.*setcap/)
+  })
+
+  live('ringtap replay: what tcpdump captured is sent again, every packet accounted for; SIGINT ends it', async () => {
+    using wire = createTestbed({ queues: 1 })
+    const on = ['-i', wire.sender.interface, '--netns', wire.sender.netns]
+    const folder = mkdtempSync(join(tmpdir(), 'ringtap-replay-'))
+    try {
+      const first = join(folder, 'first.pcap')
+      const second = join(folder, 'second.pcap')
+      const frames = Array.from({ length: 200 }, (_, number) => numberedFrame(number, number % 50 === 0 ? 1600 : 60 + number))
+      writeFileSync(first, pcapFile(1, frames))
+      const tcpdump = spawn('nsenter', [`--net=${wire.receiver.netns}`, 'tcpdump', '-i', wire.receiver.interface, '-w', second, '-U', '-c', '196'], {
+        stdio: ['ignore', 'ignore', 'pipe'],
+      })
+      await new Promise<void>((resolve) => tcpdump.stderr.on('data', (text) => `${text}`.includes('listening') && resolve()))
+      const ended = new Promise((resolve) => tcpdump.on('exit', resolve))
+      const { status, stdout } = run('replay', first, ...on, '--rate', '2kpps', '--json')
+      assert.equal(status, 0)
+      const summary = documents(stdout).at(-1) as unknown as { type: string; packets: number; sent: number; refusals: { tooLong: number } }
+      assert.deepEqual([summary.type, summary.packets, summary.sent, summary.refusals.tooLong], ['summary', 200, 196, 4])
+      await ended
+      const sent = Buffer.concat(frames.filter(({ length }) => length <= 1514))
+      assert.deepEqual(packetsOf(readFileSync(second)), sent)
+
+      // The packets of the file are a second apart.
+      const running = new Running(['replay', first, ...on])
+      await running.says(/1\.0s/)
+      running.child.kill('SIGINT')
+      const end = await running.ended
+      assert.equal(end.status, 0)
+      assert.match(end.stderr, /^\d packets?, \d+ bytes sent in .*\n\d packets? = \d sent \+ \d refused\n/)
+    } finally {
+      rmSync(folder, { recursive: true, force: true })
+    }
   })
 
   live('ringtap flood: the count is exact, SIGINT ends it', async () => {

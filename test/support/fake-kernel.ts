@@ -59,6 +59,7 @@ export function fakeKernel(): FakeKernel {
     bpf: (command) => (BPF_MAKES_DESCRIPTOR.has(command) ? give() : 0),
     write: (_fd, from) => from.byteLength,
     sendto: (_fd, bytes) => bytes.byteLength,
+    sendmmsg: (_fd, _vector, count) => count,
     getsockopt(_fd, _level, _option, value) {
       value.fill(0)
       return value.byteLength

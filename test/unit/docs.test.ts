@@ -24,6 +24,9 @@ import {
   type PacketsOptions,
   type PacketView,
   planCapture,
+  type Refusals,
+  type TransmitOptions,
+  type TransmitterOptions,
   type WorkerCounters,
 } from '#src/index.js'
 
@@ -102,6 +105,25 @@ test('every block of code compiles against the library, and tests among them pas
   const run = spawnSync(process.execPath, ['--test', '--test-reporter=tap', ...tests], { encoding: 'utf8', env })
   assert.equal(run.status, 0, run.stdout + run.stderr)
   assert.match(run.stdout, /^# pass [1-9]/m)
+})
+
+test('docs/library.md has every option and every refusal of transmitting', () => {
+  const names = [
+    ...keys<keyof TransmitterOptions>({ interface: true, netns: true, backend: true, qdiscBypass: true, frames: true, yesThisNetwork: true }),
+    ...keys<keyof TransmitOptions>({
+      timing: true,
+      multiplier: true,
+      ratePps: true,
+      rateBps: true,
+      loop: true,
+      limit: true,
+      truncated: true,
+      roomTimeoutMs: true,
+      signal: true,
+    }),
+    ...keys<keyof Refusals>({ tooLong: true, tooShort: true, truncated: true, linkType: true, down: true, noRoom: true, invalid: true }),
+  ]
+  for (const name of names) assert.ok(row('Transmitting', name).length >= 2, name)
 })
 
 test('docs/library.md has every option, with its default', () => {

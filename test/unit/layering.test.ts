@@ -18,6 +18,7 @@ const ORDER = [
   'ring',
   'file',
   'source',
+  'transmit',
   'flow',
   'host',
   'handlers',

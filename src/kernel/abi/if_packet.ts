@@ -60,6 +60,12 @@ export const TP_STATUS_GSO_TCP = 1 << 8
 export const TP_STATUS_TS_SOFTWARE = 1 << 29
 export const TP_STATUS_TS_RAW_HARDWARE = 0x80000000
 
+/** `tp_status` of a frame in a TX ring: free, to be sent, on its way, and one that the kernel will not send. */
+export const TP_STATUS_AVAILABLE = 0
+export const TP_STATUS_SEND_REQUEST = 1 << 0
+export const TP_STATUS_SENDING = 1 << 1
+export const TP_STATUS_WRONG_FORMAT = 1 << 2
+
 /** tpacket_req3.tp_feature_req_word: ask for skb_get_hash() a packet. */
 export const TP_FT_REQ_FILL_RXHASH = 0x1
 
@@ -77,6 +83,9 @@ export const SOCKADDR_LL = {
 
 /** struct packet_mreq. */
 export const PACKET_MREQ = { mr_ifindex: 0, mr_type: 4, mr_alen: 6, mr_address: 8, sizeof: 16 } as const
+
+/** struct tpacket_req: what TPACKET_V2 takes. */
+export const TPACKET_REQ = { tp_block_size: 0, tp_block_nr: 4, tp_frame_size: 8, tp_frame_nr: 12, sizeof: 16 } as const
 
 /** struct tpacket_req3. */
 export const TPACKET_REQ3 = {
@@ -133,6 +142,20 @@ export const TPACKET3_HDR = {
   hv1_tp_vlan_tci: 32,
   hv1_tp_vlan_tpid: 36,
   sizeof: 48,
+} as const
+
+/** struct tpacket2_hdr. In a TX ring the frame follows at TPACKET_ALIGN(sizeof), which is `sizeof`; behind struct tpacket3_hdr as well. */
+export const TPACKET2_HDR = {
+  tp_status: 0,
+  tp_len: 4,
+  tp_snaplen: 8,
+  tp_mac: 12,
+  tp_net: 14,
+  tp_sec: 16,
+  tp_nsec: 20,
+  tp_vlan_tci: 24,
+  tp_vlan_tpid: 26,
+  sizeof: 32,
 } as const
 
 /** struct tpacket_rollover_stats. */

@@ -15,9 +15,11 @@ export const SOL_SOCKET = 1
 export const SOL_PACKET = 263
 export const SOL_XDP = 283
 export const SO_ERROR = 4
+export const SO_SNDBUF = 7
 export const SO_RCVBUF = 8
 export const SO_ATTACH_FILTER = 26
 export const SO_DETACH_FILTER = 27
+export const SO_SNDBUFFORCE = 32
 export const SO_RCVBUFFORCE = 33
 /** Old-style (`struct timespec` of the platform's long), right on 64-bit. */
 export const SO_TIMESTAMPNS = 35

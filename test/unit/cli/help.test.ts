@@ -23,6 +23,7 @@ Commands:
   count       count packets in the kernel by protocol, at rates that no capture keeps up with
   filter      compile a filter expression and print its program, as tcpdump -d does
   flood       make a flood on a veth interface, in the kernel
+  replay      send the packets of a capture file out of an interface, as they came or at a rate
   bench       the ladder: every way to capture, under a flood, on this machine
 
 ringtap <command> --help says more of each. Letters mean what they mean in tcpdump: ringtap capture -i eth0 -c 1000

@@ -181,3 +181,14 @@ test('a letter means the same in every command', () => {
     }
   }
 })
+
+test('replay takes a file, which is no filter and no interface', () => {
+  const invocation = parseArguments(['replay', 'a file.pcap', '-i', 'veth0', '--rate', '1Gbit'])
+  assert.ok(invocation.run === 'replay')
+  assert.deepEqual(invocation.words, ['a file.pcap'])
+  assert.deepEqual([invocation.values.rate, invocation.values.loop, invocation.values.topSpeed], [{ bitsPerSecond: 1e9 }, 1, false])
+  // That the interface is missing is for the command to say.
+  const without = parseArguments(['replay', 'a.pcap'])
+  assert.ok(without.run === 'replay')
+  assert.deepEqual(without.words, ['a.pcap'])
+})

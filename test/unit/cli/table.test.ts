@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { parseArguments } from '#src/cli/parse.js'
 import { findCommand, type OptionRow } from '#src/cli/table.js'
 import { FANOUT_MODE_NAMES, KINDS } from '#src/cli/units.js'
-import { BACKENDS, COUNT_CLASSES, COUNT_MODES, countInKernel, FANOUT_MODES, planCapture, XDP_MODES } from '#src/index.js'
+import { BACKENDS, COUNT_CLASSES, COUNT_MODES, countInKernel, FANOUT_MODES, planCapture, TRANSMIT_BACKENDS, XDP_MODES } from '#src/index.js'
 
 const MACHINE = { pageSize: 4096, cpus: [0, 1], availableMemoryBytes: 2 ** 40 }
 
@@ -43,6 +43,7 @@ test("the words of an option are the library's", () => {
   assert.deepEqual(row('capture', 'xdp-mode').values, XDP_MODES)
   assert.deepEqual(row('count', 'xdp-mode').values, ['auto', ...COUNT_MODES])
   assert.deepEqual(FANOUT_MODE_NAMES, FANOUT_MODES)
+  assert.deepEqual(row('replay', 'backend').values, TRANSMIT_BACKENDS)
 })
 
 test('every option that the library has a name for is one that the library knows', () => {
@@ -85,6 +86,8 @@ test('a command line with every option of a command is understood', () => {
     seconds: '10',
     rate: '1M',
     'rate-or-max': 'max',
+    'sending-rate': '1Gbit',
+    factor: '2',
     ring: '256M',
     workers: 'auto',
     cpus: '0',
@@ -92,7 +95,7 @@ test('a command line with every option of a command is understood', () => {
     fanout: 'hash',
     json: '1',
   }
-  for (const command of ['capture', 'interfaces', 'rate', 'count', 'filter', 'flood', 'bench']) {
+  for (const command of ['capture', 'interfaces', 'rate', 'count', 'filter', 'flood', 'replay', 'bench']) {
     const argv = (findCommand(command)?.options ?? []).flatMap(({ name, kind, values }) =>
       kind === 'flag' ? [`--${name}`] : [`--${name}`, kind === 'enum' ? (values?.[0] ?? '') : (samples[kind] ?? '')],
     )

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { KINDS, parseCpus, parseDuration, parseInteger, parseKibibytes, parseRate, parseSeconds, parseSize } from '#src/cli/units.js'
+import { KINDS, parseCpus, parseDuration, parseInteger, parseKibibytes, parseRate, parseSeconds, parseSendingRate, parseSize } from '#src/cli/units.js'
 
 function rows<T>(name: string, parse: (text: string) => T | undefined, cases: readonly (readonly [text: string, value: T | undefined])[]): void {
   test(name, () => {
@@ -130,4 +130,27 @@ rows('--handler-data', KINDS.json.parse, [
   ['{"a":1}', { value: { a: 1 } }],
   ['null', { value: null }],
   ['{a:1}', undefined],
+])
+
+rows('packets or bits a second', parseSendingRate, [
+  ['10k', { packetsPerSecond: 10_000 }],
+  ['10kpps', { packetsPerSecond: 10_000 }],
+  ['2.5Mpps', { packetsPerSecond: 2_500_000 }],
+  ['1Gbit', { bitsPerSecond: 1e9 }],
+  ['100Mbps', { bitsPerSecond: 1e8 }],
+  ['1.5Gbit/s', { bitsPerSecond: 1.5e9 }],
+  ['64bit', { bitsPerSecond: 64 }],
+  ['1Gbyte', undefined],
+  ['bit', undefined],
+  ['-1k', undefined],
+  ['', undefined],
+])
+
+rows('factors', KINDS.factor.parse, [
+  ['2', 2],
+  ['0.5', 0.5],
+  ['2x', undefined],
+  ['1e3', undefined],
+  ['-2', undefined],
+  ['.5', undefined],
 ])

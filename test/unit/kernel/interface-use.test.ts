@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { CaptureError } from '#src/errors.js'
-import { interfaceUse } from '#src/kernel/interface-use.js'
+import { defaultRoute, interfaceUse } from '#src/kernel/interface-use.js'
 import { type Attribute, encodeAttributes, u32 } from '#src/kernel/netlink.js'
 import { type Answer, answering, done, join, link, refusal } from '../../support/netlink-answers.js'
 
@@ -202,4 +202,18 @@ test('whatever call fails: an error or the answer, and nothing stays open', () =
   }
   // The socket, and three times sendto and recv.
   assert.equal(failures, 7)
+})
+
+test('the default route, however many others there are', () => {
+  const many = Array.from({ length: 20 }, (_, i) => route({ to: [`198.51.${i}.0`, 24] }))
+  const among = (...routes: Answer[]) => {
+    const { kernel } = answering([[...routes, done]])
+    const found = defaultRoute(kernel, 'eth0', ETH0)
+    assert.deepEqual(kernel.openDescriptors, [])
+    return found
+  }
+  assert.equal(among(...many), undefined)
+  assert.equal(among(...many, route({ gateway: '192.0.2.254' })), 'route default via 192.0.2.254')
+  assert.equal(among(...many, route({ out: 3 })), undefined)
+  assert.equal(among(route({ family: 10, table: 1000 })), 'route default table 1000')
 })

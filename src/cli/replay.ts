@@ -1,0 +1,79 @@
+/** `ringtap replay`. */
+import { openTransmitter, type TransmitOptions } from '../index.js'
+import { EXIT } from './exit-status.js'
+import type { Io } from './io.js'
+import { openReplayFile } from './replay-file.js'
+import { type ReplayReading, replayAccount, replayDocument, replayLine, replaySummaryDocument, replayTotals } from './replay-lines.js'
+import type { ValuesOf } from './table.js'
+import { ticks } from './ticks.js'
+import { UsageError } from './usage-error.js'
+
+const INTERVAL_MS = 1000
+
+export async function runReplay(values: ValuesOf<'replay'>, words: readonly string[], io: Io): Promise<number> {
+  const [file, ...more] = words
+  if (file === undefined) throw new UsageError('which file? FILE is missing', 'ringtap replay FILE -i IFACE')
+  if (more.length > 0) throw new UsageError(`ringtap replay takes one file, got '${words.join(' ')}'`, 'ringtap replay --help lists the options')
+  const { interface: name, netns, json } = values
+  if (name === undefined) throw new UsageError('which interface? -i IFACE is missing', 'ringtap interfaces lists them')
+  const options = timingOf(values)
+  // Before the interface is touched: a file that is not there is told of first.
+  let first: ReturnType<typeof openReplayFile> | undefined = openReplayFile(file)
+  try {
+    await using transmitter = openTransmitter({
+      interface: name,
+      netns,
+      backend: values.backend,
+      frames: values.frames,
+      qdiscBypass: !values.noQdiscBypass,
+      yesThisNetwork: values.yesThisNetwork,
+    })
+    const { backend, ringVersion, qdiscBypass } = transmitter
+    if (json) io.out(JSON.stringify({ type: 'start', file, interface: name, backend, ringVersion: ringVersion ?? null, qdiscBypass }))
+    const open = () => {
+      const packets = first ?? openReplayFile(file)
+      first = undefined
+      return packets
+    }
+    const ended = new AbortController()
+    const finished = transmitter.transmit(open, { ...options, signal: io.signal }).finally(() => ended.abort())
+    // Awaited below; until then a failure is only a reason to end the lines.
+    finished.catch(() => {})
+    if (!values.quiet) {
+      let before: ReplayReading = { seconds: 0, counters: transmitter.counters() }
+      for await (const seconds of ticks({ intervalMs: INTERVAL_MS, signal: ended.signal })) {
+        const now = { seconds, counters: transmitter.counters() }
+        io.out(json ? replayDocument(before, now) : replayLine(before, now))
+        before = now
+      }
+    }
+    try {
+      const summary = await finished
+      if (json) io.out(replaySummaryDocument(summary))
+      else for (const line of replayTotals(summary, options.timing !== 'top')) io.err(line)
+    } catch (error) {
+      // What was sent until then is no less true.
+      const counters = transmitter.counters()
+      if (!json && counters.packets > 0) for (const line of replayAccount(counters)) io.err(line)
+      throw error
+    }
+  } finally {
+    await first?.close?.()
+  }
+  return EXIT.done
+}
+
+function timingOf(values: ValuesOf<'replay'>): TransmitOptions {
+  const { rate, multiplier, topSpeed, loop } = values
+  const given = [rate === undefined ? '' : '--rate', multiplier === undefined ? '' : '--multiplier', topSpeed ? '--top-speed' : ''].filter((it) => it !== '')
+  if (given.length > 1) throw new UsageError(`${given.join(' and ')} do not go together`, 'one of them says when packets are sent')
+  return {
+    timing: topSpeed ? 'top' : undefined,
+    multiplier,
+    ratePps: rate !== undefined && 'packetsPerSecond' in rate ? rate.packetsPerSecond : undefined,
+    rateBps: rate !== undefined && 'bitsPerSecond' in rate ? rate.bitsPerSecond : undefined,
+    loop: loop === 0 ? Number.POSITIVE_INFINITY : loop,
+    limit: values.limit,
+    truncated: values.skipTruncated ? 'skip' : undefined,
+  }
+}
