@@ -5,8 +5,10 @@
  * when no view can be left: `release`, for a thread whose isolate has ended, or reuse by the next mapping of this thread.
  */
 import { alignUp } from '../bytes/align.js'
+import { CaptureError } from '../errors.js'
 import { MAP_ANONYMOUS, MAP_FIXED, MAP_FIXED_NOREPLACE, MAP_NORESERVE, MAP_POPULATE, MAP_PRIVATE, MAP_SHARED, PROT_READ, PROT_WRITE } from './abi/process.js'
 import { callFailed } from './errno.js'
+import type { LinearMemory } from './linear-memory.js'
 import type { Kernel } from './system.js'
 
 /** Covered ranges of this thread, by length in bytes, ready to be mapped again. */
@@ -18,13 +20,19 @@ export class Mapping {
   readonly length: number
   /** The memory; reads zeros once closed. */
   readonly buffer: ArrayBuffer
+  /** Where in `buffer` it begins: 0, but in a linear memory. */
+  readonly offset: number
+  /** The address range is this class's to give back or to use again; that of a linear memory is not. */
+  readonly ownsRange: boolean
   #open = true
 
-  private constructor(kernel: Kernel, address: bigint, length: number) {
+  private constructor(kernel: Kernel, address: bigint, length: number, memory?: { buffer: ArrayBuffer; offset: number }) {
     this.#kernel = kernel
     this.address = address
     this.length = length
-    this.buffer = kernel.view(address, length)
+    this.buffer = memory?.buffer ?? kernel.view(address, length)
+    this.offset = memory?.offset ?? 0
+    this.ownsRange = memory === undefined
   }
 
   /**
@@ -45,11 +53,30 @@ export class Mapping {
     return new Mapping(kernel, address, size)
   }
 
+  /**
+   * The same into a linear memory that has room for it: `buffer` is all of that memory then.
+   * @throws CaptureError with the errno of mmap(2), or RING_REFUSED without room.
+   */
+  static mapInto(memory: LinearMemory, kernel: Kernel, subject: string, fd: number, length: number, offset = 0, pageBytes = kernel.pageSize): Mapping {
+    const size = alignUp(length, pageBytes)
+    const at = memory.take(size, pageBytes)
+    if (at === undefined) throw new CaptureError('RING_REFUSED', `${subject}: no room for ${size} bytes in a linear memory of ${memory.buffer.byteLength}`)
+    const wanted = memory.address + BigInt(at)
+    const flags = (fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED) | MAP_POPULATE | MAP_FIXED
+    const address = kernel.mmap(wanted, size, PROT_READ | PROT_WRITE, flags, fd, offset)
+    if (address < 0n) {
+      // NB: V8 goes on taking the range for its own, and for mapped.
+      refillRange(kernel, wanted, size)
+      throw callFailed({ subject, call: `mmap(${size} bytes)`, errno: Number(address) })
+    }
+    return new Mapping(kernel, address, size, { buffer: memory.buffer, offset: at })
+  }
+
   /** Frees the memory and leaves zero pages in its place. Idempotent. */
   close(): void {
     if (!this.#open) return
     this.#open = false
-    if (coverRange(this.#kernel, this.address, this.length)) keep(this.length, this.address)
+    if (coverRange(this.#kernel, this.address, this.length) && this.ownsRange) keep(this.length, this.address)
   }
 
   [Symbol.dispose](): void {
