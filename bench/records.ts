@@ -32,7 +32,7 @@ function fill(place: Place, frameBytes: number): { memory: LinearMemory; blocks:
   const { bytes, blockBytes } = PLACES[place]
   const memory = LinearMemory.create(openKernel(), bytes + CompiledRecords.memoryBytes(BUFFER_BYTES))
   if (memory === undefined) throw new Error('no WebAssembly here')
-  memory.take(bytes, 4096)
+  memory.take(bytes)
   const blocks = Array.from({ length: bytes / blockBytes }, (_, i) => new Block(memory.buffer, i * blockBytes, blockBytes))
   // One block as the kernel writes it, in all of them.
   const ring = new KernelRing({ blockBytes, blockCount: 2 })

@@ -16,6 +16,7 @@ import { consumedOf, placedOf, storeStatistics } from './account.js'
 import { type Budget, type Control, RUN, STOP } from './control.js'
 import { COUNTER, type CounterWriter } from './counters.js'
 import type { InterfaceWatch } from './interface-watch.js'
+import type { Recorder } from './recorder.js'
 
 const SNAPLEN = TPACKET3_HDR.tp_snaplen / 4
 const LEN = TPACKET3_HDR.tp_len / 4
@@ -39,11 +40,15 @@ export interface LoopContext {
   control: Control
   counters: CounterWriter
   budget: Budget | undefined
-  /** Neither `packet` nor `block`: packets are only counted. */
+  /** Neither `packet` nor `block`: packets are only counted, or recorded. */
   handler: Handler
   state: unknown
   watch: InterfaceWatch
   answerSnapshot: (asked: number) => void
+  /** Gets the packets that the handler has been given, and counts them. */
+  recorder?: Recorder | undefined
+  /** The file that packets go to from now on, as the main thread has asked. */
+  nextSink?: (asked: number) => void
 }
 
 export type LoopEnd = 'stopped' | 'count'
@@ -67,6 +72,8 @@ export class Loop {
   #stalledPolls = 0
   /** Snapshots. NB: from 0, not from what has been asked so far: that may have been after `ready` and before `run`, and wants an answer. */
   #answered = 0
+  /** Changes of file; from 0 for the same reason. */
+  #switched = 0
 
   constructor(context: LoopContext) {
     this.#context = context
@@ -81,13 +88,13 @@ export class Loop {
 
   /** Runs until it is told to stop, or the budget is used up. Throws what the handler throws, with the counters right. */
   run(): LoopEnd {
-    const { source, control, counters, budget, handler } = this.#context
-    const handles = handler.packet !== undefined || handler.block !== undefined
+    const { source, control, counters, budget, handler, recorder } = this.#context
+    const handles = handler.packet !== undefined || handler.block !== undefined || recorder !== undefined
     for (;;) {
       if (control.command() !== RUN) return 'stopped'
       const block = source.peek()
       if (block === undefined) {
-        this.#answerSnapshots()
+        this.#answer()
         if (budget?.exhausted() === true) return 'count'
         this.#wait()
         continue
@@ -101,13 +108,17 @@ export class Loop {
       if (handles) control.markBlockInHand(0)
       if (now - this.#lastStatistics >= STATISTICS_INTERVAL_MS) this.#readStatistics(now)
       counters.publish()
-      this.#answerSnapshots()
+      this.#answer()
     }
   }
 
   /** NB: only while no block is out. A handler may throw here, and a block of chunks that was peeked once is not as it was for who takes over. */
-  #answerSnapshots(): void {
-    const { control, answerSnapshot } = this.#context
+  #answer(): void {
+    const { control, answerSnapshot, nextSink } = this.#context
+    if (nextSink !== undefined && control.switchesAsked() !== this.#switched) {
+      this.#switched = control.switchesAsked()
+      nextSink(this.#switched)
+    }
     if (control.snapshotsAsked() === this.#answered) return
     this.#answered = control.snapshotsAsked()
     answerSnapshot(this.#answered)
@@ -115,7 +126,8 @@ export class Loop {
 
   /** Leaves everything as it is to a worker that takes over, and tells what has been counted. */
   leave(): void {
-    const { control, counters } = this.#context
+    const { control, counters, recorder } = this.#context
+    recorder?.flush()
     control.markCountedOfBlock(this.#consumed - this.#released)
     counters.publish()
   }
@@ -150,6 +162,7 @@ export class Loop {
     const unread = left === undefined ? rest : Math.min(rest, Math.max(0, left - (this.#consumed - this.#released)))
     values[COUNTER.dropUnread] = (values[COUNTER.dropUnread] as number) + unread
     values[COUNTER.dropRedirect] = rest - unread
+    this.#context.recorder?.flush()
     values[COUNTER.handlerSinceMs] = 0
     counters.publish()
   }
@@ -165,7 +178,7 @@ export class Loop {
     const values = counters.values
     values[COUNTER.blocks] = (values[COUNTER.blocks] as number) + 1
     if (handler.packet === undefined && handler.block === undefined) {
-      this.#count(block, limit)
+      this.#took(block, limit)
       return performance.now()
     }
     const before = performance.now()
@@ -177,6 +190,17 @@ export class Loop {
     const took = (after - before) * 1000
     if (took > (values[COUNTER.handlerMaxUs] as number)) values[COUNTER.handlerMaxUs] = took
     return after
+  }
+
+  /** Counts packets that have been delivered; those that are recorded count when they are written. */
+  #took(block: Block, limit: number): void {
+    const { recorder } = this.#context
+    if (recorder === undefined) {
+      this.#count(block, limit)
+      return
+    }
+    recorder.record(block, limit)
+    this.#consumed += limit
   }
 
   #count(block: Block, limit: number): void {
@@ -226,7 +250,8 @@ export class Loop {
         header += words[at] as number
       }
     } finally {
-      this.#add(done, bytes, truncated)
+      if (this.#context.recorder === undefined) this.#add(done, bytes, truncated)
+      else this.#took(block, done)
       if (done < limit) this.#handlerThrew(limit - done)
     }
   }
@@ -240,7 +265,7 @@ export class Loop {
       done = true
     } finally {
       block.packetCount = count
-      if (done) this.#count(block, limit)
+      if (done) this.#took(block, limit)
       else this.#handlerThrew(limit)
     }
   }
@@ -263,8 +288,9 @@ export class Loop {
   }
 
   #wait(): void {
-    const { kernel, source, counters, wakeFd, watch } = this.#context
+    const { kernel, source, counters, wakeFd, watch, recorder } = this.#context
     const now = performance.now()
+    recorder?.tick(now)
     if (now - this.#lastStatistics >= STATISTICS_INTERVAL_MS) this.#readStatistics(now)
     counters.publish()
     const error = source.takeError()

@@ -97,12 +97,13 @@ export class CompiledRecords extends RecordBuffer {
 
   /** NB: after everything else has been mapped: the program reads and writes a few bytes behind what it copies. */
   static create(memory: LinearMemory, bytes: number, format: RecordFormat, hasVectors?: boolean): CompiledRecords | undefined {
-    const argumentsAt = memory.take(ARGUMENTS.sizeof, 64)
-    const at = memory.take(bytes + SLACK_BYTES, 64)
+    const argumentsAt = memory.take(ARGUMENTS.sizeof)
+    const at = memory.take(bytes + SLACK_BYTES)
     return at === undefined || argumentsAt === undefined ? undefined : new CompiledRecords(memory, at, bytes, argumentsAt, format, hasVectors)
   }
 
   add(block: Block, header: number, packets: number): number {
+    if (block.bytes.buffer !== this.bytes.buffer) throw new Error('a block of another memory')
     const base = block.bytes.byteOffset
     const words = this.#arguments
     words[ARGUMENTS.header / 4] = base + header

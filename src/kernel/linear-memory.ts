@@ -11,6 +11,7 @@ import type { Kernel } from './system.js'
 const PAGE_BYTES = 65_536
 /** What 32-bit addresses reach. */
 const MAX_PAGES = 65_536
+const CACHE_LINE_BYTES = 64
 
 /** As much of the JavaScript API of WebAssembly as is used; neither es2023 nor Node's types have it. */
 interface WebAssemblyApi {
@@ -42,25 +43,35 @@ export class LinearMemory {
     this.address = kernel.addressOf(memory.buffer)
   }
 
-  /** Room for so many bytes; undefined where there is no WebAssembly, or no address space for it. */
-  static create(kernel: Kernel, bytes: number): LinearMemory | undefined {
+  /**
+   * Room for so many bytes, that begins at a multiple of `alignment`. undefined where there is no WebAssembly, or no address space for
+   * it, or an alignment that V8 did not happen to take.
+   */
+  static create(kernel: Kernel, bytes: number, alignment = PAGE_BYTES): LinearMemory | undefined {
     const pages = Math.ceil(bytes / PAGE_BYTES)
     const api = webAssembly()
     if (api === undefined || pages > MAX_PAGES) return undefined
     try {
-      return new LinearMemory(kernel, new api.Memory({ initial: pages, maximum: pages }))
+      const memory = new LinearMemory(kernel, new api.Memory({ initial: pages, maximum: pages }))
+      return memory.address % BigInt(alignment) === 0n ? memory : undefined
     } catch {
       // RangeError: a limit on address space (RLIMIT_AS), of which V8 wants 10 GiB for each.
       return undefined
     }
   }
 
-  /** The next free `bytes` whose address is a multiple of `alignment`; their offset in the buffer, undefined without room for them. */
-  take(bytes: number, alignment: number): number | undefined {
-    const misalignment = Number((this.address + BigInt(this.#taken)) % BigInt(alignment))
-    const at = this.#taken + (misalignment === 0 ? 0 : alignment - misalignment)
+  /** The first `bytes`; their address. For a mapping. */
+  takeBeginning(bytes: number): bigint {
+    if (this.#taken !== 0 || bytes > this.buffer.byteLength) throw new Error(`no ${bytes} bytes at the beginning of a linear memory`)
+    this.#taken = bytes
+    return this.address
+  }
+
+  /** The next free `bytes`, on a cache line; their offset in the buffer, undefined without room for them. */
+  take(bytes: number): number | undefined {
+    const at = alignUp(this.#taken, CACHE_LINE_BYTES)
     if (at + bytes > this.buffer.byteLength) return undefined
-    this.#taken = alignUp(at + bytes, 64)
+    this.#taken = at + bytes
     return at
   }
 

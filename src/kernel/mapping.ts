@@ -5,7 +5,6 @@
  * when no view can be left: `release`, for a thread whose isolate has ended, or reuse by the next mapping of this thread.
  */
 import { alignUp } from '../bytes/align.js'
-import { CaptureError } from '../errors.js'
 import { MAP_ANONYMOUS, MAP_FIXED, MAP_FIXED_NOREPLACE, MAP_NORESERVE, MAP_POPULATE, MAP_PRIVATE, MAP_SHARED, PROT_READ, PROT_WRITE } from './abi/process.js'
 import { callFailed } from './errno.js'
 import type { LinearMemory } from './linear-memory.js'
@@ -20,56 +19,35 @@ export class Mapping {
   readonly length: number
   /** The memory; reads zeros once closed. */
   readonly buffer: ArrayBuffer
-  /** Where in `buffer` it begins: 0, but in a linear memory. */
-  readonly offset: number
-  /** The address range is this class's to give back or to use again; that of a linear memory is not. */
+  /** The address range is ours to use again or to release; that of a linear memory stays V8's. */
   readonly ownsRange: boolean
   #open = true
 
-  private constructor(kernel: Kernel, address: bigint, length: number, memory?: { buffer: ArrayBuffer; offset: number }) {
+  private constructor(kernel: Kernel, address: bigint, length: number, within: LinearMemory | undefined) {
     this.#kernel = kernel
     this.address = address
     this.length = length
-    this.buffer = memory?.buffer ?? kernel.view(address, length)
-    this.offset = memory?.offset ?? 0
-    this.ownsRange = memory === undefined
+    this.buffer = within?.buffer ?? kernel.view(address, length)
+    this.ownsRange = within === undefined
   }
 
   /**
    * Maps `length` bytes of `fd` from `offset` on shared, read and write, or anonymous private memory when `fd` is -1. Not locked:
    * ring pages are kernel pages that cannot be swapped, and MAP_LOCKED only hits RLIMIT_MEMLOCK. `pageBytes` is the page size of
-   * what is behind `fd`, where that has pages of its own (`SharedMemory.pageBytes`).
+   * what is behind `fd`, where that has pages of its own (`SharedMemory.pageBytes`). Given a linear memory, the mapping is laid over
+   * its beginning, of which nothing must have been taken, and `buffer` is all of that memory.
    * @throws CaptureError with the errno of mmap(2).
    */
-  static map(kernel: Kernel, subject: string, fd: number, length: number, offset = 0, pageBytes = kernel.pageSize): Mapping {
+  static map(kernel: Kernel, subject: string, fd: number, length: number, offset = 0, pageBytes = kernel.pageSize, within?: LinearMemory): Mapping {
     const size = alignUp(length, pageBytes)
-    const reused = takeRange(size, pageBytes)
+    const reused = within === undefined ? takeRange(size, pageBytes) : within.takeBeginning(size)
     const flags = (fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED) | MAP_POPULATE | (reused === 0n ? 0 : MAP_FIXED)
     const address = kernel.mmap(reused, size, PROT_READ | PROT_WRITE, flags, fd, offset)
     if (address < 0n) {
-      if (reused !== 0n && refillRange(kernel, reused, size)) keep(size, reused)
+      if (reused !== 0n && refillRange(kernel, reused, size) && within === undefined) keep(size, reused)
       throw callFailed({ subject, call: `mmap(${size} bytes)`, errno: Number(address) })
     }
-    return new Mapping(kernel, address, size)
-  }
-
-  /**
-   * The same into a linear memory that has room for it: `buffer` is all of that memory then.
-   * @throws CaptureError with the errno of mmap(2), or RING_REFUSED without room.
-   */
-  static mapInto(memory: LinearMemory, kernel: Kernel, subject: string, fd: number, length: number, offset = 0, pageBytes = kernel.pageSize): Mapping {
-    const size = alignUp(length, pageBytes)
-    const at = memory.take(size, pageBytes)
-    if (at === undefined) throw new CaptureError('RING_REFUSED', `${subject}: no room for ${size} bytes in a linear memory of ${memory.buffer.byteLength}`)
-    const wanted = memory.address + BigInt(at)
-    const flags = (fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED) | MAP_POPULATE | MAP_FIXED
-    const address = kernel.mmap(wanted, size, PROT_READ | PROT_WRITE, flags, fd, offset)
-    if (address < 0n) {
-      // NB: V8 goes on taking the range for its own, and for mapped.
-      refillRange(kernel, wanted, size)
-      throw callFailed({ subject, call: `mmap(${size} bytes)`, errno: Number(address) })
-    }
-    return new Mapping(kernel, address, size, { buffer: memory.buffer, offset: at })
+    return new Mapping(kernel, address, size, within)
   }
 
   /** Frees the memory and leaves zero pages in its place. Idempotent. */

@@ -23,7 +23,7 @@ function blockOf(packets: readonly FabricatedPacket[], random: Random, spareByte
   ring.retire()
   const memory = LinearMemory.create(openKernel(), BLOCK_BYTES + CompiledRecords.memoryBytes(spareBytes))
   assert.ok(memory !== undefined)
-  const at = memory.take(BLOCK_BYTES, 4096) as number
+  const at = memory.take(BLOCK_BYTES) as number
   new Uint8Array(memory.buffer, at, BLOCK_BYTES).set(new Uint8Array(ring.memory, 0, BLOCK_BYTES))
   const block = new Block(memory.buffer, at, BLOCK_BYTES)
   block.readHeader()
