@@ -70,6 +70,8 @@ export class Loop {
   #awakeSince = 0
   #consumedBefore = 0
   #stalledPolls = 0
+  /** Packets of the present block that the handler has been given. */
+  #handed = 0
   /** Snapshots. NB: from 0, not from what has been asked so far: that may have been after `ready` and before `run`, and wants an answer. */
   #answered = 0
   /** Changes of file; from 0 for the same reason. */
@@ -174,33 +176,39 @@ export class Loop {
 
   /** Hands `limit` packets of a block over; answers the time after it, in milliseconds of performance.now(). */
   #deliver(block: Block, limit: number): number {
-    const { handler, state, counters } = this.#context
+    const { handler, state, counters, recorder } = this.#context
     const values = counters.values
     values[COUNTER.blocks] = (values[COUNTER.blocks] as number) + 1
     if (handler.packet === undefined && handler.block === undefined) {
-      this.#took(block, limit)
+      if (recorder === undefined) this.#count(block, limit)
+      else this.#record(recorder, block, limit)
       return performance.now()
     }
     const before = performance.now()
     counters.publishHandlerSince(Date.now())
-    if (handler.block !== undefined) this.#deliverBlock(block, limit, handler.block, state)
-    else this.#deliverPackets(block, limit, handler.packet as (packet: BlockPacketView, state: unknown) => void, state)
-    const after = performance.now()
-    values[COUNTER.handlerSinceMs] = 0
-    const took = (after - before) * 1000
-    if (took > (values[COUNTER.handlerMaxUs] as number)) values[COUNTER.handlerMaxUs] = took
+    let after = before
+    this.#handed = 0
+    try {
+      if (handler.block !== undefined) this.#deliverBlock(block, limit, handler.block, state)
+      else this.#deliverPackets(block, limit, handler.packet as (packet: BlockPacketView, state: unknown) => void, state)
+    } finally {
+      after = performance.now()
+      values[COUNTER.handlerSinceMs] = 0
+      const took = (after - before) * 1000
+      if (took > (values[COUNTER.handlerMaxUs] as number)) values[COUNTER.handlerMaxUs] = took
+      if (recorder !== undefined) {
+        // From here on it is the disk that takes time.
+        counters.publishHandlerSince(0)
+        this.#record(recorder, block, this.#handed)
+      }
+    }
     return after
   }
 
-  /** Counts packets that have been delivered; those that are recorded count when they are written. */
-  #took(block: Block, limit: number): void {
-    const { recorder } = this.#context
-    if (recorder === undefined) {
-      this.#count(block, limit)
-      return
-    }
-    recorder.record(block, limit)
-    this.#consumed += limit
+  /** What is recorded counts when it is written. */
+  #record(recorder: Recorder, block: Block, packets: number): void {
+    recorder.record(block, packets)
+    this.#consumed += packets
   }
 
   #count(block: Block, limit: number): void {
@@ -250,8 +258,8 @@ export class Loop {
         header += words[at] as number
       }
     } finally {
+      this.#handed = done
       if (this.#context.recorder === undefined) this.#add(done, bytes, truncated)
-      else this.#took(block, done)
       if (done < limit) this.#handlerThrew(limit - done)
     }
   }
@@ -265,8 +273,9 @@ export class Loop {
       done = true
     } finally {
       block.packetCount = count
-      if (done) this.#took(block, limit)
-      else this.#handlerThrew(limit)
+      if (!done) this.#handlerThrew(limit)
+      else if (this.#context.recorder === undefined) this.#count(block, limit)
+      else this.#handed = limit
     }
   }
 

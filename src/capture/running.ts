@@ -1,5 +1,6 @@
 /** A capture that runs: its counters as seen from the main thread, and every way in which it ends. */
 import { CaptureError } from '../errors.js'
+import type { SinkShared } from '../file/sink.js'
 import type { Handler } from '../handler.js'
 import type { Kernel } from '../kernel/system.js'
 import type { Capture, CaptureCounters, CaptureEvent, CapturePlan, CaptureStats, CaptureSummary, Drops, WorkerCounters, XdpInForce } from './api.js'
@@ -10,6 +11,8 @@ import type { WorkerEnd, WorkerThread } from './worker-thread.js'
 
 /** A handler that does not come back is left to itself after so long, and its thread ended. */
 export const HANDLER_PATIENCE_MS = 5000
+/** The same for a write: a disk may have minutes of work before it. */
+const WRITE_PATIENCE_MS = 120_000
 const LOOK_MS = 1000
 
 export interface RunningParts {
@@ -186,18 +189,32 @@ export class RunningCapture implements Capture {
   }
 
   /** A handler that never returns cannot be asked to stop. */
-  #watchHandlers(): void {
+  #watchHandlers(waitedMs = 0): void {
     this.#patience = setTimeout(() => {
-      for (const thread of this.#parts.threads) {
+      const { threads, counters, recording } = this.#parts
+      const waited = waitedMs + HANDLER_PATIENCE_MS
+      for (const thread of threads) {
         if (thread.end !== undefined) continue
-        const error = new CaptureError('WORKER_FAILED', `worker ${thread.data.worker}: the handler has not returned for ${HANDLER_PATIENCE_MS} ms`, {
+        const isWriting = recording !== undefined && readCounters(counters, thread.data.worker)[COUNTER.handlerSinceMs] === 0
+        if (isWriting && waited < WRITE_PATIENCE_MS) continue
+        const who = isWriting ? `writing ${recording.pathOf(thread.data.worker)}` : 'the handler'
+        const error = new CaptureError('WORKER_FAILED', `worker ${thread.data.worker}: ${who} has not returned for ${waited} ms`, {
           hint: 'its thread was ended; packets that it had not read are lost and not counted',
         })
         this.#error ??= error
         void thread.terminate()
       }
+      if (threads.some(({ end }) => end === undefined)) this.#watchHandlers(waited)
     }, HANDLER_PATIENCE_MS)
     this.#patience.unref()
+  }
+
+  /**
+   * Has every worker record to another file, between two of its buffers; which one is for `sinkOf` to say. Resolves when none of them
+   * writes to the file before any more, so that the caller may close it.
+   */
+  async switchSinks(sinkOf: (worker: number) => SinkShared): Promise<void> {
+    await Promise.all(this.#parts.threads.map((thread) => thread.switchTo(sinkOf(thread.data.worker))))
   }
 
   #look(look: () => CaptureError | undefined): void {
