@@ -44,8 +44,16 @@ export function consumedOf(values: Float64Array): number {
     (values[COUNTER.packets] as number) +
     (values[COUNTER.dropHandler] as number) +
     (values[COUNTER.dropConsumer] as number) +
-    (values[COUNTER.dropUnread] as number)
+    (values[COUNTER.dropUnread] as number) +
+    (values[COUNTER.dropWriter] as number) +
+    (values[COUNTER.pending] as number)
   )
+}
+
+/** Records of a worker that died, in its buffer: nobody writes them any more. */
+export function dropPending(values: Float64Array): void {
+  values[COUNTER.dropWriter] = (values[COUNTER.dropWriter] as number) + (values[COUNTER.pending] as number)
+  values[COUNTER.pending] = 0
 }
 
 /** Settles for a worker that died before it could: all that it had not counted as taken is `unread`. */
@@ -55,6 +63,7 @@ export function settleForDead(kernel: Kernel, spec: AccountSpec, counters: Share
   const account = openAccount(kernel, spec, values)
   account.closeGate()
   storeStatistics(values, account.read())
+  dropPending(values)
   values[COUNTER.dropUnread] = (values[COUNTER.dropUnread] as number) + Math.max(0, placedOf(values) - consumedOf(values))
   values[COUNTER.handlerSinceMs] = 0
   writer.publish()

@@ -40,6 +40,22 @@ export interface FanoutOptions {
 
 export type { Direction, HardwareHint, XdpInForce, XdpMode }
 
+export const RECORD_FORMATS = ['pcap', 'pcapng'] as const
+export type RecordFormatName = (typeof RECORD_FORMATS)[number]
+
+export interface WriteOptions {
+  /** The file; one that is there already is written over. */
+  path: string
+  /** Default: `pcap` for a path that ends in .pcap, .cap or .dmp, else `pcapng`, which also has names, the filter and the drops of interfaces. */
+  format?: RecordFormatName | undefined
+  /** A file for each worker, its number before the ending: `x.0.pcapng`. Default false: one file, in order within a worker. */
+  perWorker?: boolean | undefined
+  /** Write after each block or batch. Default false: when a buffer of 1 MiB is full, or has waited for a tenth of a second. */
+  unbuffered?: boolean | undefined
+  /** Time stamps in microseconds, for readers that know no others. Default false: nanoseconds. */
+  microseconds?: boolean | undefined
+}
+
 export interface CaptureOptions {
   /** Name of an interface, or several: each gets its own workers. */
   interface: string | readonly string[]
@@ -102,6 +118,8 @@ export interface CaptureOptions {
   count?: number | undefined
   /** End after this many milliseconds. */
   durationMs?: number | undefined
+  /** Records every packet to a file, or several, VLAN tags put back where the wire had them. Beside a handler: each packet that it was given. Default: none. */
+  write?: WriteOptions | undefined
   /** Module whose default export is a handler; see `ringtap/handler`. Default: count packets and bytes. */
   handler?: URL | string | undefined
   /**
@@ -127,6 +145,8 @@ export type CaptureEvent =
   | { type: 'worker-replaced'; interface: string; worker: number; error: CaptureError }
   /** How `xdp` captures an interface: the modes that were tried, and what is in force. */
   | ({ type: 'xdp'; interface: string } & XdpInForce)
+  /** A file could not be written: packets are lost as the drop `writer`, the capture goes on, and writing is tried again. Told once for each file and reason. */
+  | { type: 'write-error'; path: string; error: CaptureError }
   /** Something that the kernel granted only in part: a smaller ring, a smaller buffer, queues without a worker. */
   | { type: 'warning'; message: string; hint?: string }
 
@@ -148,12 +168,14 @@ export interface Drops {
   handler: number
   /** Given up by the loss policy of `packets()`. */
   consumer: number
+  /** Could not be written to the file of `write`. */
+  writer: number
   /** In the ring or the socket when the capture ended before they were read: after `count`, or an error. With `workerRestarts` also what a worker that died had in hand and not counted. */
   unread: number
 }
 
 export interface PacketCounters {
-  /** Packets delivered to the handler. */
+  /** Packets delivered: to the handler, and where they are recorded, written to the file. */
   packets: number
   /** Their bytes on the wire. */
   bytes: number
@@ -166,6 +188,9 @@ export interface PacketCounters {
   freezes: number
   /** Delivered packets of which not all bytes were captured. */
   truncated: number
+  /** Packets in the files of `write`, and the bytes that their records take. */
+  writtenPackets: number
+  writtenBytes: number
 }
 
 export interface WorkerCounters extends PacketCounters {
@@ -209,6 +234,8 @@ export interface CaptureSummary extends CaptureCounters {
   fanout: FanoutMode | null
   /** One entry an interface; null but for `xdp`. */
   xdp: ({ interface: string } & XdpInForce)[] | null
+  /** Paths of the files that were written. */
+  files: string[]
   /** CPU time of the whole process since packets flow. */
   cpuUserMs: number
   cpuSystemMs: number
@@ -263,6 +290,7 @@ export interface CapturePlan {
   direction: Direction | undefined
   count: number | undefined
   durationMs: number | undefined
+  write: { path: string; format: RecordFormatName; perWorker: boolean; unbuffered: boolean; microseconds: boolean } | undefined
   workerRestarts: number
 }
 

@@ -28,9 +28,14 @@ export const COUNTER = {
   dropRxRing: 17,
   dropOversize: 18,
   dropRedirect: 19,
+  dropWriter: 20,
+  /** Taken from the source, in a record, and the record not yet written. A handler that gives up packets after they were written takes them from here, so it may be negative. */
+  pending: 21,
+  writtenPackets: 22,
+  writtenBytes: 23,
 } as const
 
-const COUNTERS = 20
+const COUNTERS = 24
 const SEQUENCE = 0
 /** `handlerSinceMs` modulo 2^32, apart from the copies: it must be seen while the handler runs. */
 const HANDLER_SINCE = 1

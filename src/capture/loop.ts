@@ -16,6 +16,7 @@ import { consumedOf, placedOf, storeStatistics } from './account.js'
 import { type Budget, type Control, RUN, STOP } from './control.js'
 import { COUNTER, type CounterWriter } from './counters.js'
 import type { InterfaceWatch } from './interface-watch.js'
+import type { Recorder } from './recorder.js'
 
 const SNAPLEN = TPACKET3_HDR.tp_snaplen / 4
 const LEN = TPACKET3_HDR.tp_len / 4
@@ -39,11 +40,15 @@ export interface LoopContext {
   control: Control
   counters: CounterWriter
   budget: Budget | undefined
-  /** Neither `packet` nor `block`: packets are only counted. */
+  /** Neither `packet` nor `block`: packets are only counted, or recorded. */
   handler: Handler
   state: unknown
   watch: InterfaceWatch
   answerSnapshot: (asked: number) => void
+  /** Gets the packets that the handler has been given, and counts them. */
+  recorder?: Recorder | undefined
+  /** The file that packets go to from now on, as the main thread has asked. */
+  nextSink?: (asked: number) => void
 }
 
 export type LoopEnd = 'stopped' | 'count'
@@ -65,8 +70,12 @@ export class Loop {
   #awakeSince = 0
   #consumedBefore = 0
   #stalledPolls = 0
+  /** Packets of the present block that the handler has been given. */
+  #handed = 0
   /** Snapshots. NB: from 0, not from what has been asked so far: that may have been after `ready` and before `run`, and wants an answer. */
   #answered = 0
+  /** Changes of file; from 0 for the same reason. */
+  #switched = 0
 
   constructor(context: LoopContext) {
     this.#context = context
@@ -81,13 +90,13 @@ export class Loop {
 
   /** Runs until it is told to stop, or the budget is used up. Throws what the handler throws, with the counters right. */
   run(): LoopEnd {
-    const { source, control, counters, budget, handler } = this.#context
-    const handles = handler.packet !== undefined || handler.block !== undefined
+    const { source, control, counters, budget, handler, recorder } = this.#context
+    const handles = handler.packet !== undefined || handler.block !== undefined || recorder !== undefined
     for (;;) {
       if (control.command() !== RUN) return 'stopped'
       const block = source.peek()
       if (block === undefined) {
-        this.#answerSnapshots()
+        this.#answer()
         if (budget?.exhausted() === true) return 'count'
         this.#wait()
         continue
@@ -101,13 +110,17 @@ export class Loop {
       if (handles) control.markBlockInHand(0)
       if (now - this.#lastStatistics >= STATISTICS_INTERVAL_MS) this.#readStatistics(now)
       counters.publish()
-      this.#answerSnapshots()
+      this.#answer()
     }
   }
 
   /** NB: only while no block is out. A handler may throw here, and a block of chunks that was peeked once is not as it was for who takes over. */
-  #answerSnapshots(): void {
-    const { control, answerSnapshot } = this.#context
+  #answer(): void {
+    const { control, answerSnapshot, nextSink } = this.#context
+    if (nextSink !== undefined && control.switchesAsked() !== this.#switched) {
+      this.#switched = control.switchesAsked()
+      nextSink(this.#switched)
+    }
     if (control.snapshotsAsked() === this.#answered) return
     this.#answered = control.snapshotsAsked()
     answerSnapshot(this.#answered)
@@ -115,7 +128,8 @@ export class Loop {
 
   /** Leaves everything as it is to a worker that takes over, and tells what has been counted. */
   leave(): void {
-    const { control, counters } = this.#context
+    const { control, counters, recorder } = this.#context
+    recorder?.flush()
     control.markCountedOfBlock(this.#consumed - this.#released)
     counters.publish()
   }
@@ -150,6 +164,7 @@ export class Loop {
     const unread = left === undefined ? rest : Math.min(rest, Math.max(0, left - (this.#consumed - this.#released)))
     values[COUNTER.dropUnread] = (values[COUNTER.dropUnread] as number) + unread
     values[COUNTER.dropRedirect] = rest - unread
+    this.#context.recorder?.flush()
     values[COUNTER.handlerSinceMs] = 0
     counters.publish()
   }
@@ -161,22 +176,39 @@ export class Loop {
 
   /** Hands `limit` packets of a block over; answers the time after it, in milliseconds of performance.now(). */
   #deliver(block: Block, limit: number): number {
-    const { handler, state, counters } = this.#context
+    const { handler, state, counters, recorder } = this.#context
     const values = counters.values
     values[COUNTER.blocks] = (values[COUNTER.blocks] as number) + 1
     if (handler.packet === undefined && handler.block === undefined) {
-      this.#count(block, limit)
+      if (recorder === undefined) this.#count(block, limit)
+      else this.#record(recorder, block, limit)
       return performance.now()
     }
     const before = performance.now()
     counters.publishHandlerSince(Date.now())
-    if (handler.block !== undefined) this.#deliverBlock(block, limit, handler.block, state)
-    else this.#deliverPackets(block, limit, handler.packet as (packet: BlockPacketView, state: unknown) => void, state)
-    const after = performance.now()
-    values[COUNTER.handlerSinceMs] = 0
-    const took = (after - before) * 1000
-    if (took > (values[COUNTER.handlerMaxUs] as number)) values[COUNTER.handlerMaxUs] = took
+    let after = before
+    this.#handed = 0
+    try {
+      if (handler.block !== undefined) this.#deliverBlock(block, limit, handler.block, state)
+      else this.#deliverPackets(block, limit, handler.packet as (packet: BlockPacketView, state: unknown) => void, state)
+    } finally {
+      after = performance.now()
+      values[COUNTER.handlerSinceMs] = 0
+      const took = (after - before) * 1000
+      if (took > (values[COUNTER.handlerMaxUs] as number)) values[COUNTER.handlerMaxUs] = took
+      if (recorder !== undefined) {
+        // From here on it is the disk that takes time.
+        counters.publishHandlerSince(0)
+        this.#record(recorder, block, this.#handed)
+      }
+    }
     return after
+  }
+
+  /** What is recorded counts when it is written. */
+  #record(recorder: Recorder, block: Block, packets: number): void {
+    recorder.record(block, packets)
+    this.#consumed += packets
   }
 
   #count(block: Block, limit: number): void {
@@ -226,7 +258,8 @@ export class Loop {
         header += words[at] as number
       }
     } finally {
-      this.#add(done, bytes, truncated)
+      this.#handed = done
+      if (this.#context.recorder === undefined) this.#add(done, bytes, truncated)
       if (done < limit) this.#handlerThrew(limit - done)
     }
   }
@@ -240,8 +273,9 @@ export class Loop {
       done = true
     } finally {
       block.packetCount = count
-      if (done) this.#count(block, limit)
-      else this.#handlerThrew(limit)
+      if (!done) this.#handlerThrew(limit)
+      else if (this.#context.recorder === undefined) this.#count(block, limit)
+      else this.#handed = limit
     }
   }
 
@@ -263,8 +297,9 @@ export class Loop {
   }
 
   #wait(): void {
-    const { kernel, source, counters, wakeFd, watch } = this.#context
+    const { kernel, source, counters, wakeFd, watch, recorder } = this.#context
     const now = performance.now()
+    recorder?.tick(now)
     if (now - this.#lastStatistics >= STATISTICS_INTERVAL_MS) this.#readStatistics(now)
     counters.publish()
     const error = source.takeError()

@@ -21,6 +21,7 @@ import { type FilterFor, prepareFilter } from './filter.js'
 import { loadHandler } from './handler-module.js'
 import { InterfaceDrops } from './interface-drops.js'
 import { MAX_SNAP_LENGTH_BYTES, MAX_WORKERS, type MachineFacts, planCapture, workerCpu } from './plan.js'
+import { Recording } from './recording.js'
 import { HANDLER_PATIENCE_MS, RunningCapture } from './running.js'
 import type { WorkerData } from './worker.js'
 import { type Restarts, WorkerThread } from './worker-thread.js'
@@ -82,6 +83,7 @@ class Opening {
   readonly #threads: WorkerThread[] = []
   #namespace: Descriptor | undefined
   #interfaceDrops: InterfaceDrops | undefined
+  #recording: Recording | undefined
 
   constructor(
     kernel: Kernel,
@@ -112,6 +114,12 @@ class Opening {
     const allowed = allowedCpus(kernel)
     const restarts: Restarts = { left: plan.workerRestarts }
     const handlerData = this.#handlerData(workerCount)
+    const recording = Recording.open(
+      kernel,
+      plan,
+      sources.flatMap((ofInterface, i) => ofInterface.map(() => i)),
+    )
+    this.#recording = recording
     let worker = 0
     for (const [i, ofInterface] of sources.entries()) {
       const interfaceName = plan.interfaces[i] as string
@@ -128,7 +136,7 @@ class Opening {
             wake,
             control: new Control(control, worker),
             restarts,
-            data: { ...data, handler: handlerUrl, handlerData, control, counters, budget },
+            data: { ...data, handler: handlerUrl, handlerData, recording: recording?.ofWorker(worker, i), control, counters, budget },
           }),
         )
         worker++
@@ -145,6 +153,7 @@ class Opening {
       handler: this.#handler,
       threads: this.#threads,
       counters,
+      recording,
       signal: this.#options.signal,
       onEvent: this.#options.onEvent,
       interfaceDrops: () => this.#interfaceDrops?.total() ?? 0,
@@ -202,7 +211,7 @@ class Opening {
 
   #sourcesOf(sockets: PacketSockets | XdpSockets): WorkerSource[] {
     const plan = this.#plan
-    const looks = needsMetadata(this.#handler)
+    const looks = this.#needsMetadata()
     if (sockets instanceof XdpSockets) {
       const { index: interfaceIndex, macAddress } = sockets.identity
       const { coalesceMs, busyPollUs } = plan.xdp
@@ -234,6 +243,11 @@ class Opening {
     }))
   }
 
+  /** Nobody looks at the packets themselves when there is no handler for them and no file. */
+  #needsMetadata(): boolean {
+    return this.#handler.packet !== undefined || this.#handler.block !== undefined || this.#plan.write !== undefined
+  }
+
   #warn(message: string, hint: string | undefined): void {
     this.#options.onEvent?.({ type: 'warning', message, ...(hint === undefined ? {} : { hint }) })
   }
@@ -245,7 +259,7 @@ class Opening {
       ring: plan.backend === 'ring' ? plan.ring : undefined,
       receiveBufferBytes: plan.receiveBufferBytes,
       rxhash: this.#handler.needs?.rxhash === true,
-      metadata: needsMetadata(this.#handler),
+      metadata: this.#needsMetadata(),
       filter: this.#filter?.(plan.backend, netmaskOf(interfaceName)),
       snapLengthBytes: plan.snapLengthBytes,
       maxSnapLengthBytes: MAX_SNAP_LENGTH_BYTES,
@@ -275,13 +289,9 @@ class Opening {
 
   async undo(): Promise<void> {
     await Promise.all(this.#threads.map((thread) => thread.abandon(HANDLER_PATIENCE_MS)))
+    this.#recording?.discard()
     this.#release()
   }
-}
-
-/** Nobody looks at the packets themselves when there is no handler for them. */
-function needsMetadata(handler: Handler): boolean {
-  return handler.packet !== undefined || handler.block !== undefined
 }
 
 function checkClonable(handlerData: unknown): void {

@@ -2,7 +2,18 @@
 
 import { CaptureError } from '../errors.js'
 import { blockFor, DEFAULT_BLOCK_TIMEOUT_MS, DEFAULT_RING_BYTES, longestPacket, MAX_BLOCK_TIMEOUT_MS, planRing, ringBytesToHold } from '../ring/geometry.js'
-import { BACKENDS, type CaptureOptions, type CapturePlan, FANOUT_MODES, type FanoutMode, type FanoutOptions, XDP_MODES } from './api.js'
+import {
+  BACKENDS,
+  type CaptureOptions,
+  type CapturePlan,
+  FANOUT_MODES,
+  type FanoutMode,
+  type FanoutOptions,
+  RECORD_FORMATS,
+  type RecordFormatName,
+  type WriteOptions,
+  XDP_MODES,
+} from './api.js'
 
 export interface MachineFacts {
   pageSize: number
@@ -55,12 +66,15 @@ const KNOWN: Readonly<Record<keyof CaptureOptions, true>> = {
   direction: true,
   count: true,
   durationMs: true,
+  write: true,
   handler: true,
   handlerData: true,
   workerRestarts: true,
   signal: true,
   onEvent: true,
 }
+
+const WRITE_KNOWN: Readonly<Record<keyof WriteOptions, true>> = { path: true, format: true, perWorker: true, unbuffered: true, microseconds: true }
 
 const FANOUT_KNOWN: Readonly<Record<keyof FanoutOptions, true>> = { mode: true, defrag: true, rollover: true, ignoreOutgoing: true, program: true }
 
@@ -118,6 +132,7 @@ export function planCapture(options: CaptureOptions, machine: MachineFacts): Cap
     promiscuous: boolean('promiscuous', options.promiscuous ?? true),
     direction,
     count: options.count === undefined ? undefined : integer('count', options.count, 1, Number.MAX_SAFE_INTEGER),
+    write: planWrite(options.write),
     workerRestarts: integer('workerRestarts', options.workerRestarts ?? 0, 0, 1_000_000),
     durationMs: options.durationMs === undefined ? undefined : integer('durationMs', options.durationMs, 1, MAX_DURATION_MS),
   }
@@ -201,6 +216,29 @@ function planFanout(given: FanoutMode | FanoutOptions | undefined, workers: numb
     ...ignoreOutgoing,
     ...(wish.program === undefined ? {} : { program: wish.program }),
   }
+}
+
+function planWrite(given: WriteOptions | undefined): CapturePlan['write'] {
+  if (given === undefined) return undefined
+  if (typeof given !== 'object' || given === null) throw invalid('write', '{ path, … }', given)
+  for (const name of Object.keys(given)) {
+    if (!Object.hasOwn(WRITE_KNOWN, name)) {
+      throw new CaptureError('INVALID_OPTION', `Unknown option write.${name}`, { hint: `options: ${Object.keys(WRITE_KNOWN).join(', ')}` })
+    }
+  }
+  const path = text('write.path', given.path)
+  if (path.includes('\0')) throw invalid('write.path', 'a path', path)
+  return {
+    path,
+    format: oneOf('write.format', given.format ?? formatByEnding(path), RECORD_FORMATS),
+    perWorker: boolean('write.perWorker', given.perWorker ?? false),
+    unbuffered: boolean('write.unbuffered', given.unbuffered ?? false),
+    microseconds: boolean('write.microseconds', given.microseconds ?? false),
+  }
+}
+
+function formatByEnding(path: string): RecordFormatName {
+  return /\.(pcap|cap|dmp)$/i.test(path) ? 'pcap' : 'pcapng'
 }
 
 /** Whether it is an expression is for its compiler to say. One of blanks takes everything, as with tcpdump. */

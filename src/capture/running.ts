@@ -1,14 +1,18 @@
 /** A capture that runs: its counters as seen from the main thread, and every way in which it ends. */
 import { CaptureError } from '../errors.js'
+import type { SinkShared } from '../file/sink.js'
 import type { Handler } from '../handler.js'
 import type { Kernel } from '../kernel/system.js'
 import type { Capture, CaptureCounters, CaptureEvent, CapturePlan, CaptureStats, CaptureSummary, Drops, WorkerCounters, XdpInForce } from './api.js'
 import { ABANDON, STOP } from './control.js'
 import { COUNTER, readCounters } from './counters.js'
+import { fileFailed, type InterfaceTotals, type Recording } from './recording.js'
 import type { WorkerEnd, WorkerThread } from './worker-thread.js'
 
 /** A handler that does not come back is left to itself after so long, and its thread ended. */
 export const HANDLER_PATIENCE_MS = 5000
+/** The same for a write: a disk may have minutes of work before it. */
+const WRITE_PATIENCE_MS = 120_000
 const LOOK_MS = 1000
 
 export interface RunningParts {
@@ -17,6 +21,7 @@ export interface RunningParts {
   handler: Handler
   threads: WorkerThread[]
   counters: SharedArrayBuffer
+  recording: Recording | undefined
   signal: AbortSignal | undefined
   onEvent: ((event: CaptureEvent) => void) | undefined
   /** Packets that the interfaces themselves lost since the capture began. */
@@ -58,6 +63,7 @@ export class RunningCapture implements Capture {
     })
     for (const thread of parts.threads) {
       thread.onEvent = (event) => this.#interfaceEvent(thread, event)
+      thread.onWriteError = (errno) => this.#writeError(thread, errno)
       thread.onEnding = (end) => this.#workerEnded(end)
       thread.onReplaced = (error) => parts.onEvent?.({ type: 'worker-replaced', interface: thread.data.interfaceName, worker: thread.data.worker, error })
     }
@@ -98,6 +104,8 @@ export class RunningCapture implements Capture {
       dropped: sum((w) => w.dropped),
       freezes: sum((w) => w.freezes),
       truncated: sum((w) => w.truncated),
+      writtenPackets: sum((w) => w.writtenPackets),
+      writtenBytes: sum((w) => w.writtenBytes),
       workers,
       passed: this.#parts.passed(),
       filtered: this.#parts.filtered(),
@@ -181,18 +189,32 @@ export class RunningCapture implements Capture {
   }
 
   /** A handler that never returns cannot be asked to stop. */
-  #watchHandlers(): void {
+  #watchHandlers(waitedMs = 0): void {
     this.#patience = setTimeout(() => {
-      for (const thread of this.#parts.threads) {
+      const { threads, counters, recording } = this.#parts
+      const waited = waitedMs + HANDLER_PATIENCE_MS
+      for (const thread of threads) {
         if (thread.end !== undefined) continue
-        const error = new CaptureError('WORKER_FAILED', `worker ${thread.data.worker}: the handler has not returned for ${HANDLER_PATIENCE_MS} ms`, {
+        const isWriting = recording !== undefined && readCounters(counters, thread.data.worker)[COUNTER.handlerSinceMs] === 0
+        if (isWriting && waited < WRITE_PATIENCE_MS) continue
+        const who = isWriting ? `writing ${recording.pathOf(thread.data.worker)}` : 'the handler'
+        const error = new CaptureError('WORKER_FAILED', `worker ${thread.data.worker}: ${who} has not returned for ${waited} ms`, {
           hint: 'its thread was ended; packets that it had not read are lost and not counted',
         })
         this.#error ??= error
         void thread.terminate()
       }
+      if (threads.some(({ end }) => end === undefined)) this.#watchHandlers(waited)
     }, HANDLER_PATIENCE_MS)
     this.#patience.unref()
+  }
+
+  /**
+   * Has every worker record to another file, between two of its buffers; which one is for `sinkOf` to say. Resolves when none of them
+   * writes to the file before any more, so that the caller may close it.
+   */
+  async switchSinks(sinkOf: (worker: number) => SinkShared): Promise<void> {
+    await Promise.all(this.#parts.threads.map((thread) => thread.switchTo(sinkOf(thread.data.worker))))
   }
 
   #look(look: () => CaptureError | undefined): void {
@@ -236,7 +258,31 @@ export class RunningCapture implements Capture {
     this.#parts.signal?.removeEventListener('abort', this.#abort)
     this.counters()
     this.#seconds = (performance.now() - this.#startedAt) / 1000
+    this.#finishFiles()
     this.#parts.release()
+  }
+
+  #finishFiles(): void {
+    const { recording, plan } = this.#parts
+    if (recording === undefined) return
+    const { workers, interfaceDrops } = this.counters()
+    const totals = (place: number, only: number | undefined): InterfaceTotals => {
+      const counted = workers.filter((worker) => worker.interface === plan.interfaces[place] && (only === undefined || worker.worker === only))
+      const sum = (of: (worker: WorkerCounters) => number) => counted.reduce((total, worker) => total + of(worker), 0)
+      const drops = Object.fromEntries(Object.keys(noDrops()).map((name) => [name, sum((worker) => worker.drops[name as keyof Drops])])) as unknown as Drops
+      const isAlone = plan.interfaces.length === 1 && only === undefined
+      return { offered: sum((it) => it.offered), drops, writtenPackets: sum((it) => it.writtenPackets), interfaceDrops: isAlone ? interfaceDrops : undefined }
+    }
+    for (const { path, error } of recording.finish(totals)) this.#parts.onEvent?.({ type: 'write-error', path, error })
+  }
+
+  /** Workers write to one disk: what several of them meet is told once. */
+  #toldErrors = new Set<string>()
+  #writeError(thread: WorkerThread, errno: number): void {
+    const path = this.#parts.recording?.pathOf(thread.data.worker)
+    if (path === undefined || this.#toldErrors.has(`${path} ${errno}`)) return
+    this.#toldErrors.add(`${path} ${errno}`)
+    this.#parts.onEvent?.({ type: 'write-error', path, error: fileFailed(path, 'write', errno) })
   }
 
   #summary(): CaptureSummary {
@@ -247,6 +293,7 @@ export class RunningCapture implements Capture {
       fanout: plan.fanout?.mode ?? null,
       xdp: this.#parts.xdp ?? null,
       ...this.counters(),
+      files: this.#parts.recording?.paths ?? [],
       cpuUserMs: cpu.user / 1000,
       cpuSystemMs: cpu.system / 1000,
       reason: this.#reason ?? 'stopped',
@@ -255,7 +302,7 @@ export class RunningCapture implements Capture {
 }
 
 function noDrops(): Drops {
-  return { ring: 0, socket: 0, fillRing: 0, rxRing: 0, oversize: 0, redirect: 0, handler: 0, consumer: 0, unread: 0 }
+  return { ring: 0, socket: 0, fillRing: 0, rxRing: 0, oversize: 0, redirect: 0, handler: 0, consumer: 0, writer: 0, unread: 0 }
 }
 
 function workerCounters(values: Float64Array, worker: number, interfaceName: string, cpu: number): WorkerCounters {
@@ -269,6 +316,7 @@ function workerCounters(values: Float64Array, worker: number, interfaceName: str
     redirect: at(COUNTER.dropRedirect),
     handler: at(COUNTER.dropHandler),
     consumer: at(COUNTER.dropConsumer),
+    writer: at(COUNTER.dropWriter),
     unread: at(COUNTER.dropUnread),
   }
   const since = at(COUNTER.handlerSinceMs)
@@ -282,6 +330,8 @@ function workerCounters(values: Float64Array, worker: number, interfaceName: str
     dropped: Object.values(drops).reduce((a, b) => a + b, 0),
     freezes: at(COUNTER.freezes),
     truncated: at(COUNTER.truncated),
+    writtenPackets: at(COUNTER.writtenPackets),
+    writtenBytes: at(COUNTER.writtenBytes),
     blocks: at(COUNTER.blocks),
     cpu,
     cpuUserMs: at(COUNTER.cpuUserUs) / 1000,
@@ -310,6 +360,8 @@ function interval(before: CaptureCounters, now: CaptureCounters): CaptureStats {
       dropped: worker.dropped - past.dropped,
       freezes: worker.freezes - past.freezes,
       truncated: worker.truncated - past.truncated,
+      writtenPackets: worker.writtenPackets - past.writtenPackets,
+      writtenBytes: worker.writtenBytes - past.writtenBytes,
       blocks: worker.blocks - past.blocks,
       cpuUserMs: worker.cpuUserMs - past.cpuUserMs,
       cpuSystemMs: worker.cpuSystemMs - past.cpuSystemMs,
@@ -328,6 +380,8 @@ function interval(before: CaptureCounters, now: CaptureCounters): CaptureStats {
     dropped,
     freezes: now.freezes - before.freezes,
     truncated: now.truncated - before.truncated,
+    writtenPackets: now.writtenPackets - before.writtenPackets,
+    writtenBytes: now.writtenBytes - before.writtenBytes,
     workers,
     passed: now.passed - before.passed,
     filtered: now.filtered - before.filtered,

@@ -1,19 +1,26 @@
 /** Entry of a worker thread: maps its source, loads its handler, runs the loop, and tells the main thread how it ended. */
-import { parentPort, workerData } from 'node:worker_threads'
+import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
+import { alignUp } from '../bytes/align.js'
 import { CaptureError, type PlainCaptureError, toPlainError } from '../errors.js'
+import { CompiledRecords, createRecordBuffer } from '../file/record.js'
+import type { RecordFormat } from '../file/record-layout.js'
+import type { SinkShared } from '../file/sink.js'
 import type { Handler } from '../handler.js'
+import { LinearMemory } from '../kernel/linear-memory.js'
 import { type Kernel, openKernel } from '../kernel/system.js'
 import { nameThread, pinThread } from '../kernel/thread.js'
+import { batchMemoryBytes } from '../ring/batch.js'
 import { RecvSource } from '../source/recv.js'
 import { RingSource } from '../source/ring.js'
 import type { Source } from '../source/source.js'
 import { XdpSource, type XdpSourceSpec } from '../source/xdp.js'
-import { type AccountSpec, statisticsOf } from './account.js'
+import { type AccountSpec, dropPending, statisticsOf } from './account.js'
 import { Budget, Control } from './control.js'
 import { COUNTER, CounterWriter } from './counters.js'
 import { loadHandler } from './handler-module.js'
 import { InterfaceWatch } from './interface-watch.js'
 import { Loop } from './loop.js'
+import { Recorder } from './recorder.js'
 
 export interface WorkerData {
   worker: number
@@ -37,16 +44,30 @@ export interface WorkerData {
   /** Absolute URL, or undefined to count only. */
   handler: string | undefined
   handlerData: unknown
+  /** Records packets; undefined without. */
+  recording: WorkerRecording | undefined
   control: SharedArrayBuffer
   counters: SharedArrayBuffer
   budget: SharedArrayBuffer | undefined
 }
+
+export interface WorkerRecording {
+  sink: SinkShared
+  format: RecordFormat
+  unbuffered: boolean
+}
+
+/** Records are gathered in so many bytes. Larger ones fit no L2 cache, smaller ones are more system calls. */
+const RECORD_BUFFER_BYTES = 2 ** 20
 
 export type WorkerMessage =
   | { type: 'mapped'; ranges: { address: bigint; length: number }[] }
   | { type: 'ready' }
   | { type: 'snapshot'; asked: number; value: unknown }
   | { type: 'event'; event: 'interface-down' | 'interface-up' }
+  | { type: 'write-error'; errno: number }
+  /** Nothing is written to the file before the one that was asked for any more. */
+  | { type: 'switched'; asked: number }
   /** `snapshot` is the last one; `error` what ended the worker, if anything did. */
   | { type: 'ended'; reason: 'stopped' | 'count' | 'error'; hasSnapshot: boolean; snapshot: unknown; error: PlainCaptureError | undefined }
 
@@ -81,20 +102,26 @@ async function main(): Promise<void> {
   const subject = `${data.interfaceName} worker ${data.worker}`
   const control = new Control(data.control, data.worker)
   const counters = new CounterWriter(data.counters, data.worker)
-  const source = openSource(kernel, subject, counters.values)
-  post({ type: 'mapped', ranges: source.mappings.map(({ address, length }) => ({ address, length })) })
+  const memory = data.recording === undefined ? undefined : LinearMemory.create(kernel, ...linearMemoryFor(data.source))
+  const source = openSource(kernel, subject, counters.values, memory)
+  post({ type: 'mapped', ranges: source.mappings.filter((it) => it.ownsRange).map(({ address, length }) => ({ address, length })) })
   let reason: 'stopped' | 'count' | 'error' = 'stopped'
   let failure: unknown
   let snapshot: unknown
   let hasSnapshot = false
   try {
-    if (data.resumes) passByBlockInHand(source, control, counters)
+    if (data.resumes) {
+      passByBlockInHand(source, control, counters)
+      dropPending(counters.values)
+    }
+    const recorder = openRecorder(kernel, counters.values, memory)
     const handler: Handler = data.handler === undefined ? {} : await loadHandler(data.handler)
     const countDrops = (packets: number, why: 'handler' | 'consumer' = 'handler'): void => {
       const values = counters.values
       const counter = why === 'handler' ? COUNTER.dropHandler : COUNTER.dropConsumer
+      const counted = recorder === undefined ? COUNTER.packets : COUNTER.pending
       values[counter] = (values[counter] as number) + packets
-      values[COUNTER.packets] = (values[COUNTER.packets] as number) - packets
+      values[counted] = (values[counted] as number) - packets
     }
     const { worker: workerIndex, workerCount, interfaceName, interfaceIndex, handlerData } = data
     const context = { workerIndex, workerCount, interfaceName, interfaceIndex, data: handlerData, countDrops }
@@ -113,6 +140,8 @@ async function main(): Promise<void> {
           post({ type: 'event', event }),
         ),
         answerSnapshot: (asked) => postSnapshot(asked, handler, state),
+        recorder,
+        nextSink: (asked) => takeNextSink(asked, recorder),
       })
       post({ type: 'ready' })
       try {
@@ -149,14 +178,46 @@ async function main(): Promise<void> {
   post({ type: 'ended', reason, hasSnapshot, snapshot, error })
 }
 
-function openSource(kernel: Kernel, subject: string, values: Float64Array): RingSource | RecvSource | XdpSource {
+/** Bytes and alignment of the memory that holds packets and, beside them, their records. */
+function linearMemoryFor(source: WorkerData['source']): [bytes: number, alignment?: number] {
+  const records = CompiledRecords.memoryBytes(RECORD_BUFFER_BYTES)
+  switch (source.kind) {
+    case 'ring':
+      return [source.blockBytes * source.blockCount + records]
+    case 'recv':
+      return [batchMemoryBytes(source) + records]
+    case 'xdp':
+      return [alignUp(source.umemMemoryBytes, source.umemPageBytes) + records, source.umemPageBytes]
+  }
+}
+
+function openRecorder(kernel: Kernel, values: Float64Array, memory: LinearMemory | undefined): Recorder | undefined {
+  if (data.recording === undefined) return undefined
+  const { sink, format, unbuffered } = data.recording
+  const buffer = createRecordBuffer(memory, RECORD_BUFFER_BYTES, format)
+  return new Recorder({ kernel, sink, buffer, values, unbuffered, onError: (errno) => post({ type: 'write-error', errno }) })
+}
+
+/** The message came before the word that it is asked for; a worker that takes over may have begun with it. */
+function takeNextSink(asked: number, recorder: Recorder | undefined): void {
+  if (parentPort !== null) {
+    for (let received = receiveMessageOnPort(parentPort); received !== undefined; received = receiveMessageOnPort(parentPort)) {
+      recorder?.switchTo((received.message as { sink: SinkShared }).sink)
+    }
+  }
+  post({ type: 'switched', asked })
+}
+
+function openSource(kernel: Kernel, subject: string, values: Float64Array, memory: LinearMemory | undefined): RingSource | RecvSource | XdpSource {
   const { account, source } = data
   if (source.kind === 'xdp') {
     if (account.kind !== 'xdp') throw new Error('the account of another kind of socket')
-    return new XdpSource(kernel, subject, { ...source, account })
+    return new XdpSource(kernel, subject, { ...source, account }, memory)
   }
   const before = statisticsOf(values)
-  return source.kind === 'ring' ? new RingSource(kernel, subject, account.fd, source, before) : new RecvSource(kernel, subject, account.fd, source, before)
+  return source.kind === 'ring'
+    ? new RingSource(kernel, subject, account.fd, source, before, memory)
+    : new RecvSource(kernel, subject, account.fd, source, before, memory)
 }
 
 /** The block that the one before us died over is not delivered twice: what it had not counted is `unread`. */

@@ -1,5 +1,5 @@
 /** What `ringtap capture` prints, as text made from the library's results. Pure. */
-import type { CaptureCounters, CaptureEvent, CapturePlan, CaptureStats, CaptureSummary, Drops, WorkerCounters } from '../index.js'
+import type { CaptureCounters, CaptureError, CaptureEvent, CapturePlan, CaptureStats, CaptureSummary, Drops, WorkerCounters } from '../index.js'
 import { alignColumns, formatBytes, formatCount, formatDecimal, formatSeconds, plural } from './human.js'
 import { toJson } from './to-json.js'
 
@@ -17,6 +17,7 @@ export function listeningLine(plan: CapturePlan): string {
         ? `ring ${formatBytes(plan.ring.blockBytes * plan.ring.blockCount)} (${plan.ring.blockCount} x ${formatBytes(plan.ring.blockBytes)})`
         : `socket buffer ${formatBytes(plan.receiveBufferBytes)}`,
   ]
+  if (plan.write !== undefined) parts.push(`writing ${plan.write.format} to ${plan.write.path}`)
   if (plan.netns !== undefined) parts.push(`namespace ${plan.netns}`)
   return parts.join(', ')
 }
@@ -83,8 +84,14 @@ export function summaryLines(counters: CaptureCounters): string[] {
   if (counters.interfaceDrops > 0) lines.push(`${plural(counters.interfaceDrops, 'packet')} dropped by interface`)
   if (drops.handler > 0) lines.push(`${plural(drops.handler, 'packet')} dropped by handler`)
   if (drops.consumer > 0) lines.push(`${plural(drops.consumer, 'packet')} dropped by consumer`)
+  if (drops.writer > 0) lines.push(`${plural(drops.writer, 'packet')} not written`)
   if (drops.unread > 0) lines.push(`${plural(drops.unread, 'packet')} left unread`)
   return lines
+}
+
+/** What became of `-w`. */
+export function writtenLines({ files, writtenPackets, writtenBytes }: CaptureSummary): string[] {
+  return files.length === 0 ? [] : [`${plural(writtenPackets, 'packet')} written to ${files.join(', ')} (${formatBytes(writtenBytes)})`]
 }
 
 /** With -v: what each worker did, and what it cost. */
@@ -111,6 +118,8 @@ export function eventLines(event: CaptureEvent): string[] {
       return [`ringtap: worker ${event.worker} of ${event.interface} was replaced: ${event.error.message}`]
     case 'xdp':
       return [`ringtap: ${event.interface}: ${xdpText(event)}`]
+    case 'write-error':
+      return [`ringtap: ${event.error.message}`, '  packets that cannot be written are counted; the capture goes on, and writing is tried again']
     case 'warning':
       return event.hint === undefined ? [`ringtap: warning: ${event.message}`] : [`ringtap: warning: ${event.message}`, `  ${event.hint}`]
   }
@@ -132,9 +141,21 @@ function xdpText(xdp: Extract<CaptureEvent, { type: 'xdp' }>): string {
 }
 
 export function startDocument(plan: CapturePlan): string {
-  const { netns = null, filter = null, fanout = null, pin = null, direction = null, count = null, durationMs = null, otherwise, xdp, ...rest } = plan
+  const {
+    netns = null,
+    filter = null,
+    fanout = null,
+    pin = null,
+    direction = null,
+    count = null,
+    durationMs = null,
+    write = null,
+    otherwise,
+    xdp,
+    ...rest
+  } = plan
   const chunkBytes = xdp.chunkBytes ?? null
-  return JSON.stringify({ type: 'start', ...rest, xdp: { ...xdp, chunkBytes }, netns, filter, fanout, pin, direction, count, durationMs })
+  return JSON.stringify({ type: 'start', ...rest, xdp: { ...xdp, chunkBytes }, netns, filter, fanout, pin, direction, count, durationMs, write })
 }
 
 export function intervalDocument(stats: CaptureStats): string {
@@ -153,8 +174,12 @@ export function snapshotDocument(snapshot: unknown): string {
 export function eventDocument(event: CaptureEvent): string {
   const { type, ...rest } = event
   // An Error has no fields of its own that JSON shows.
-  const error = event.type === 'worker-replaced' ? { error: { code: event.error.code, message: event.error.message } } : {}
+  const error = 'error' in event ? { error: errorFields(event.error) } : {}
   return JSON.stringify({ type: 'event', event: type, ...rest, ...error })
+}
+
+function errorFields({ code, message, errnoName }: CaptureError): object {
+  return { code, message, ...(errnoName === undefined ? {} : { errnoName }) }
 }
 
 function milliseconds(ms: number): string {

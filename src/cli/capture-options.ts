@@ -1,6 +1,6 @@
 /** From the command line's values to the library's options. Pure. */
 import { pathToFileURL } from 'node:url'
-import { type CaptureOptions, type FanoutMode, type FanoutOptions, parseProgram } from '../index.js'
+import { type CaptureOptions, type FanoutMode, type FanoutOptions, parseProgram, type WriteOptions } from '../index.js'
 import { findCommand, type ValuesOf } from './table.js'
 import { parseSize } from './units.js'
 import { UsageError } from './usage-error.js'
@@ -38,6 +38,7 @@ export function captureOptions(values: Values, program?: Program, filter?: strin
       workerRestarts: values.workerRestarts,
       handler: values.handler === undefined ? undefined : pathToFileURL(values.handler),
       handlerData: values.handlerData?.value,
+      write: writeOptions(values),
     }),
     ...bufferOptions(values),
   }
@@ -60,6 +61,24 @@ function fanoutOptions(values: Values, program: Program | undefined): FanoutOpti
   if (values.fanout === undefined) return undefined
   const { mode, ...flags } = values.fanout
   return { mode: mode as FanoutMode, ...flags, ...given({ program }) }
+}
+
+function writeOptions(values: Values): WriteOptions | undefined {
+  const { write: path, format, perWorker, packetBuffered, timeStampPrecision } = values
+  if (path !== undefined) {
+    return {
+      path,
+      ...given({
+        format,
+        perWorker: perWorker ? true : undefined,
+        unbuffered: packetBuffered ? true : undefined,
+        microseconds: timeStampPrecision === 'micro' ? true : undefined,
+      }),
+    }
+  }
+  const alone = [format && '--format', perWorker && '--per-worker', packetBuffered && '-U', timeStampPrecision && '--time-stamp-precision'].find((name) => name)
+  if (alone) throw new UsageError(`${alone} goes with -w FILE`)
+  return undefined
 }
 
 function bufferOptions(values: Values): Pick<CaptureOptions, 'ringBytes' | 'ringHold' | 'receiveBufferBytes'> {

@@ -13,6 +13,7 @@ import {
   summaryDetailLines,
   summaryDocument,
   summaryLines,
+  writtenLines,
 } from './capture-lines.js'
 import { captureOptions, fanoutProgram } from './capture-options.js'
 import { EXIT } from './exit-status.js'
@@ -47,10 +48,11 @@ export async function runCapture(values: ValuesOf<'capture'>, words: readonly st
     if (json) {
       io.out(summaryDocument(summary))
     } else {
-      for (const line of summaryLines(summary)) io.err(line)
+      for (const line of [...summaryLines(summary), ...writtenLines(summary)]) io.err(line)
       if (values.verbose) for (const line of summaryDetailLines(summary)) io.err(line)
     }
-    return EXIT.done
+    // Who asked for a file did not get all of it.
+    return summary.drops.writer > 0 ? EXIT.failed : EXIT.done
   } catch (error) {
     // What was captured until then is no less true.
     if (!json) for (const line of summaryLines(capture.counters())) io.err(line)

@@ -50,6 +50,7 @@ export interface CommandRow {
 const WHAT = 'What to capture'
 const HOW = 'How'
 const OUTPUT = 'Output'
+const FILE = 'File'
 
 const NETNS = {
   name: 'netns',
@@ -75,7 +76,7 @@ export const COMMANDS = [
     summary: 'capture packets: a line a second, a summary at the end',
     doc: [
       "Captures packets, prints a line a second and, at the end, tcpdump's summary. Every packet that the kernel offered is in it: captured, or dropped and where.",
-      'The packets go to a handler: without --handler they are counted.',
+      'The packets go to a handler: without --handler they are counted. With -w they are recorded to a file as well.',
       'EXPR is a filter in the language of pcap-filter(7), tested in the kernel: only packets that match are offered. docs/filter.md has it.',
     ],
     takesFilter: true,
@@ -258,6 +259,44 @@ export const COMMANDS = [
         doc: 'module whose default export is a handler; its last snapshot is printed',
       },
       { name: 'handler-data', kind: 'json', api: 'handlerData', group: HOW, doc: "given to the handler's open" },
+      {
+        name: 'write',
+        letter: 'w',
+        kind: 'string',
+        metavar: 'FILE',
+        api: 'write.path',
+        group: FILE,
+        doc: 'record every packet to this file, VLAN tags in place; one that is there is written over',
+      },
+      {
+        name: 'format',
+        kind: 'enum',
+        values: ['pcap', 'pcapng'],
+        metavar: 'pcap|pcapng',
+        libraryDefault: 'pcap for .pcap, .cap and .dmp, else pcapng',
+        api: 'write.format',
+        group: FILE,
+        doc: 'of the file; pcapng also has names, the filter and the drops of interfaces',
+      },
+      { name: 'per-worker', kind: 'flag', api: 'write.perWorker', group: FILE, doc: 'a file for each worker, its number before the ending' },
+      {
+        name: 'packet-buffered',
+        letter: 'U',
+        kind: 'flag',
+        api: 'write.unbuffered',
+        group: FILE,
+        doc: 'write after each block or batch, not when a buffer is full or a tenth of a second has passed',
+      },
+      {
+        name: 'time-stamp-precision',
+        kind: 'enum',
+        values: ['nano', 'micro'],
+        metavar: 'nano|micro',
+        libraryDefault: 'nano',
+        api: 'write.microseconds',
+        group: FILE,
+        doc: 'of the file: nanoseconds, or microseconds for readers that know no others',
+      },
       { name: 'interval', kind: 'seconds', default: '1s', min: 10, group: OUTPUT, doc: 'time between lines' },
       { name: 'verbose', letter: 'v', kind: 'flag', group: OUTPUT, doc: 'a line a worker as well' },
       { name: 'quiet', letter: 'q', kind: 'flag', group: OUTPUT, doc: 'no line a second: the summary only' },
@@ -271,6 +310,7 @@ export const COMMANDS = [
       ["ringtap capture -i eth0 'tcp[tcpflags] & tcp-syn != 0 and dst port 80'", 'only what a filter takes'],
       ['ringtap capture -i eth0 --workers auto --ring 512M', 'a flood: one worker and one ring a core'],
       ['ringtap capture -i eth0 --ring 500ms@2Mpps', 'a ring that survives a stall of half a second'],
+      ['ringtap capture -i eth0 --workers auto -w flood.pcapng', 'every packet to a file, at full rate'],
       ['ringtap capture -i eth0 --handler ./top.js --duration 10s --json', 'a handler of your own, for a program to read'],
     ],
   },
@@ -584,11 +624,9 @@ export function findCommand(name: string): CommandRow | undefined {
 /** tcpdump's letters that come later, with what they do: a user of tcpdump is told so instead of being offered a typing error. */
 export const TCPDUMP_LETTERS_TO_COME: Readonly<Record<string, string>> = {
   r: 'read packets from a file',
-  w: 'write packets to a file',
   C: 'rotate the file by size',
   G: 'rotate the file by time',
   W: 'limit the number of files',
-  U: 'write each packet at once',
   Z: 'drop privileges',
   e: 'print link-layer headers',
   x: 'print packets in hexadecimal',

@@ -7,6 +7,7 @@
 import { alignUp } from '../bytes/align.js'
 import { MAP_ANONYMOUS, MAP_FIXED, MAP_FIXED_NOREPLACE, MAP_NORESERVE, MAP_POPULATE, MAP_PRIVATE, MAP_SHARED, PROT_READ, PROT_WRITE } from './abi/process.js'
 import { callFailed } from './errno.js'
+import type { LinearMemory } from './linear-memory.js'
 import type { Kernel } from './system.js'
 
 /** Covered ranges of this thread, by length in bytes, ready to be mapped again. */
@@ -18,38 +19,42 @@ export class Mapping {
   readonly length: number
   /** The memory; reads zeros once closed. */
   readonly buffer: ArrayBuffer
+  /** The address range is ours to use again or to release; that of a linear memory stays V8's. */
+  readonly ownsRange: boolean
   #open = true
 
-  private constructor(kernel: Kernel, address: bigint, length: number) {
+  private constructor(kernel: Kernel, address: bigint, length: number, within: LinearMemory | undefined) {
     this.#kernel = kernel
     this.address = address
     this.length = length
-    this.buffer = kernel.view(address, length)
+    this.buffer = within?.buffer ?? kernel.view(address, length)
+    this.ownsRange = within === undefined
   }
 
   /**
    * Maps `length` bytes of `fd` from `offset` on shared, read and write, or anonymous private memory when `fd` is -1. Not locked:
    * ring pages are kernel pages that cannot be swapped, and MAP_LOCKED only hits RLIMIT_MEMLOCK. `pageBytes` is the page size of
-   * what is behind `fd`, where that has pages of its own (`SharedMemory.pageBytes`).
+   * what is behind `fd`, where that has pages of its own (`SharedMemory.pageBytes`). Given a linear memory, the mapping is laid over
+   * its beginning, of which nothing must have been taken, and `buffer` is all of that memory.
    * @throws CaptureError with the errno of mmap(2).
    */
-  static map(kernel: Kernel, subject: string, fd: number, length: number, offset = 0, pageBytes = kernel.pageSize): Mapping {
+  static map(kernel: Kernel, subject: string, fd: number, length: number, offset = 0, pageBytes = kernel.pageSize, within?: LinearMemory): Mapping {
     const size = alignUp(length, pageBytes)
-    const reused = takeRange(size, pageBytes)
+    const reused = within === undefined ? takeRange(size, pageBytes) : within.takeBeginning(size)
     const flags = (fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED) | MAP_POPULATE | (reused === 0n ? 0 : MAP_FIXED)
     const address = kernel.mmap(reused, size, PROT_READ | PROT_WRITE, flags, fd, offset)
     if (address < 0n) {
-      if (reused !== 0n && refillRange(kernel, reused, size)) keep(size, reused)
+      if (reused !== 0n && refillRange(kernel, reused, size) && within === undefined) keep(size, reused)
       throw callFailed({ subject, call: `mmap(${size} bytes)`, errno: Number(address) })
     }
-    return new Mapping(kernel, address, size)
+    return new Mapping(kernel, address, size, within)
   }
 
   /** Frees the memory and leaves zero pages in its place. Idempotent. */
   close(): void {
     if (!this.#open) return
     this.#open = false
-    if (coverRange(this.#kernel, this.address, this.length)) keep(this.length, this.address)
+    if (coverRange(this.#kernel, this.address, this.length) && this.ownsRange) keep(this.length, this.address)
   }
 
   [Symbol.dispose](): void {

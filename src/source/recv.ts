@@ -1,6 +1,7 @@
 /** The `recv` source of a worker: recvmmsg(2) in batches, presented as blocks. A batch of 1 is the article's one call a packet. */
 import { MSG_DONTWAIT, MSG_TRUNC } from '../kernel/abi/socket.js'
 import { EAGAIN, EINTR } from '../kernel/errno.js'
+import type { LinearMemory } from '../kernel/linear-memory.js'
 import { Mapping } from '../kernel/mapping.js'
 import type { Kernel } from '../kernel/system.js'
 import type { Block } from '../packet/block.js'
@@ -20,11 +21,12 @@ export class RecvSource implements Source {
   #ready: Block | undefined
   #error = 0
 
-  constructor(kernel: Kernel, subject: string, fd: number, geometry: BatchGeometry, before?: SourceStatistics) {
+  /** Packets are received into `memory`, where one is given. */
+  constructor(kernel: Kernel, subject: string, fd: number, geometry: BatchGeometry, before?: SourceStatistics, memory?: LinearMemory) {
     this.fd = fd
     this.#kernel = kernel
     this.account = new PacketAccount(kernel, fd, 'socket', before)
-    const mapping = Mapping.map(kernel, subject, -1, batchMemoryBytes(geometry))
+    const mapping = Mapping.map(kernel, subject, -1, batchMemoryBytes(geometry), 0, kernel.pageSize, memory)
     this.mappings = [mapping]
     this.#batch = new ReceiveBatch(mapping.buffer, mapping.address, geometry)
     // With MSG_TRUNC a message's length is the packet's, however much of it fits; with metadata PACKET_AUXDATA tells it.

@@ -1,4 +1,5 @@
 /** The `ring` source of a worker: a TPACKET_V3 ring of a socket that the main thread opened, mapped by the thread that walks it. */
+import type { LinearMemory } from '../kernel/linear-memory.js'
 import { Mapping } from '../kernel/mapping.js'
 import type { Kernel } from '../kernel/system.js'
 import type { Block } from '../packet/block.js'
@@ -14,10 +15,11 @@ export class RingSource implements Source {
   readonly mappings: readonly Mapping[]
   readonly #ring: Tpacket3Ring
 
-  constructor(kernel: Kernel, subject: string, fd: number, geometry: RingGeometry, before?: SourceStatistics) {
+  /** The ring is mapped into `memory`, where one is given. */
+  constructor(kernel: Kernel, subject: string, fd: number, geometry: RingGeometry, before?: SourceStatistics, memory?: LinearMemory) {
     this.fd = fd
     this.account = new PacketAccount(kernel, fd, 'ring', before)
-    const mapping = Mapping.map(kernel, subject, fd, geometry.blockBytes * geometry.blockCount)
+    const mapping = Mapping.map(kernel, subject, fd, geometry.blockBytes * geometry.blockCount, 0, kernel.pageSize, memory)
     this.mappings = [mapping]
     this.#ring = new Tpacket3Ring(mapping.buffer, geometry)
   }

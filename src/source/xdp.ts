@@ -3,6 +3,7 @@ import { XDP_DESC, XDP_PGOFF_RX_RING, XDP_UMEM_PGOFF_FILL_RING } from '../kernel
 import { CLOCK_REALTIME, TIMESPEC } from '../kernel/abi/process.js'
 import { MSG_DONTWAIT } from '../kernel/abi/socket.js'
 import { EAGAIN, EBUSY, EINTR, ENETDOWN, ENOBUFS } from '../kernel/errno.js'
+import type { LinearMemory } from '../kernel/linear-memory.js'
 import { Mapping } from '../kernel/mapping.js'
 import type { Kernel } from '../kernel/system.js'
 import type { Block } from '../packet/block.js'
@@ -50,7 +51,8 @@ export class XdpSource implements Source {
   readonly #clockWords = new Uint32Array(this.#clock.buffer)
   #error = 0
 
-  constructor(kernel: Kernel, subject: string, spec: XdpSourceSpec) {
+  /** The chunks are mapped into `memory`, where one is given. */
+  constructor(kernel: Kernel, subject: string, spec: XdpSourceSpec, memory?: LinearMemory) {
     this.fd = spec.account.fd
     this.#kernel = kernel
     this.account = new XdpAccount(kernel, spec.account)
@@ -59,14 +61,14 @@ export class XdpSource implements Source {
     const mappings: Mapping[] = []
     this.mappings = mappings
     try {
-      const map = (fd: number, length: number, offset: number, pageBytes = kernel.pageSize) => {
-        const mapping = Mapping.map(kernel, subject, fd, length, offset, pageBytes)
+      const map = (fd: number, length: number, offset: number, pageBytes = kernel.pageSize, within?: LinearMemory) => {
+        const mapping = Mapping.map(kernel, subject, fd, length, offset, pageBytes, within)
         mappings.push(mapping)
         return mapping.buffer
       }
       const rx = map(this.fd, xskRingBytes(spec.rxRing, XDP_DESC.sizeof), XDP_PGOFF_RX_RING)
       const fill = map(this.fd, xskRingBytes(spec.fillRing, 8), XDP_UMEM_PGOFF_FILL_RING)
-      const umem = map(spec.umemFd, spec.umemMemoryBytes, 0, spec.umemPageBytes)
+      const umem = map(spec.umemFd, spec.umemMemoryBytes, 0, spec.umemPageBytes, memory)
       this.#rx = new XskConsumer(rx, spec.rxRing, XDP_DESC.sizeof)
       const producer = new XskProducer(fill, spec.fillRing, 8)
       // The first reader of a socket; one that takes over from another finds the chunks where they are.

@@ -2,7 +2,10 @@
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readdirSync, readlinkSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readlinkSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after } from 'node:test'
 import type { CaptureOptions } from '#src/capture/api.js'
 import { createTestbed, startFlood, type TestbedEnd } from '#src/testbed/index.js'
 import {
@@ -42,10 +45,15 @@ function usage(): Usage {
   }
 }
 
+const folder = mkdtempSync(join(tmpdir(), 'ringtap-leaks-'))
+after(() => rmSync(folder, { recursive: true }))
+
 const CASES: [name: string, cycles: number, options: Omit<CaptureOptions, 'interface'>][] = [
   ['ring, 2 workers', 100, { backend: 'ring', workers: 2, blockBytes: 65536, ringBytes: 64 * 65536 }],
   ['recv, 2 workers, a handler', 30, { backend: 'recv', workers: 2, handler: handlerUrl('stall'), handlerData: { ms: 0, busy: true } }],
   ['xdp', 100, { backend: 'xdp', ringBytes: 2 ** 20 }],
+  ['ring, 2 workers that record', 60, { workers: 2, blockBytes: 65536, ringBytes: 64 * 65536, write: { path: join(folder, 'ring.pcapng') } }],
+  ['xdp that records', 60, { backend: 'xdp', ringBytes: 2 ** 20, write: { path: join(folder, 'xdp.pcapng') } }],
 ]
 
 for (const [name, cycles, options] of CASES) {
@@ -64,16 +72,16 @@ for (const [name, cycles, options] of CASES) {
     const before = usage()
     for (let i = 0; i < cycles; i++) await cycle()
     await until('threads are gone', () => threadCount() <= before.threads)
-    const after = usage()
+    const afterwards = usage()
     t.diagnostic(
-      `before ${JSON.stringify(before)}, after ${JSON.stringify(after)}, ${((performance.now() - started) / (WARM_UP + cycles)).toFixed(0)} ms a cycle`,
+      `before ${JSON.stringify(before)}, after ${JSON.stringify(afterwards)}, ${((performance.now() - started) / (WARM_UP + cycles)).toFixed(0)} ms a cycle`,
     )
-    assert.equal(after.descriptors, before.descriptors)
-    assert.ok(after.threads <= before.threads)
+    assert.equal(afterwards.descriptors, before.descriptors)
+    assert.ok(afterwards.threads <= before.threads)
     // Threads come and go with arenas of the allocator: some, not some a cycle.
-    assert.ok(after.mappings <= before.mappings + 20, `${before.mappings} to ${after.mappings} mappings`)
-    assert.ok(after.virtualMib <= before.virtualMib + 256, `${before.virtualMib} to ${after.virtualMib} MiB`)
-    assert.ok(after.residentMib <= before.residentMib + 24, `${before.residentMib} to ${after.residentMib} MiB`)
+    assert.ok(afterwards.mappings <= before.mappings + 20, `${before.mappings} to ${afterwards.mappings} mappings`)
+    assert.ok(afterwards.virtualMib <= before.virtualMib + 256, `${before.virtualMib} to ${afterwards.virtualMib} MiB`)
+    assert.ok(afterwards.residentMib <= before.residentMib + 24, `${before.residentMib} to ${afterwards.residentMib} MiB`)
   })
 }
 
@@ -89,9 +97,9 @@ for (const [name, options] of [
     const before = usage()
     for (let i = 0; i < 20; i++) await attempt()
     await until('threads are gone', () => threadCount() <= before.threads)
-    const after = usage()
-    assert.deepEqual([after.descriptors, after.threads], [before.descriptors, before.threads])
-    assert.ok(after.mappings <= before.mappings + 15, `${before.mappings} to ${after.mappings} mappings`)
+    const afterwards = usage()
+    assert.deepEqual([afterwards.descriptors, afterwards.threads], [before.descriptors, before.threads])
+    assert.ok(afterwards.mappings <= before.mappings + 15, `${before.mappings} to ${afterwards.mappings} mappings`)
     assert.equal(promiscuity(testbed.receiver), 0)
     assert.ok(!hasXdpProgram(testbed.receiver))
   })

@@ -45,6 +45,7 @@ test('defaults', () => {
     direction: undefined,
     count: undefined,
     durationMs: undefined,
+    write: undefined,
     workerRestarts: 0,
   })
 })
@@ -53,6 +54,21 @@ test('a plan is plain data', () => {
   const all = plan({ workers: 4, fanout: { mode: 'hash', defrag: true }, pin: [0, 1], netns: 'blue', count: 5, durationMs: 6, direction: 'in' })
   assert.deepEqual(structuredClone(all), all)
   assert.deepEqual(JSON.parse(JSON.stringify(all)), JSON.parse(JSON.stringify(structuredClone(all))))
+})
+
+test('write: the format by the ending, and every field checked', () => {
+  const write = (given: unknown) => plan({ write: given } as Partial<CaptureOptions>).write
+  assert.deepEqual(write({ path: '/tmp/x.pcap' }), { path: '/tmp/x.pcap', format: 'pcap', perWorker: false, unbuffered: false, microseconds: false })
+  for (const path of ['x.CAP', 'a.b.dmp', '.pcap']) assert.equal(write({ path })?.format, 'pcap', path)
+  for (const path of ['x', 'x.pcapng', 'pcap', 'x.pcap/y', 'x.pcap.1']) assert.equal(write({ path })?.format, 'pcapng', path)
+  assert.equal(write({ path: 'x.pcap', format: 'pcapng' })?.format, 'pcapng')
+  refused({ write: 'x.pcap' }, /Expected the option write to be .* got 'x.pcap'/)
+  refused({ write: {} }, /Expected the option write.path to be a string that is not empty, got undefined/)
+  refused({ write: { path: 'a\0b' } }, /write\.path/)
+  refused({ write: { path: 'x', format: 'pcapngg' } }, /write\.format to be one of pcap, pcapng, got 'pcapngg'/)
+  for (const name of ['perWorker', 'unbuffered', 'microseconds'])
+    refused({ write: { path: 'x', [name]: 1 } }, new RegExp(`write\\.${name} to be a boolean, got 1`))
+  refused({ write: { path: 'x', compress: true } }, /Unknown option write\.compress/)
 })
 
 test('a filter is a text, one of blanks takes everything', () => {

@@ -14,7 +14,7 @@ import {
 } from '#src/cli/capture-lines.js'
 import { CaptureError, type CapturePlan, type CaptureStats, type CaptureSummary, type Drops, type WorkerCounters } from '#src/index.js'
 
-const NO_DROPS: Drops = { ring: 0, socket: 0, fillRing: 0, rxRing: 0, oversize: 0, redirect: 0, handler: 0, consumer: 0, unread: 0 }
+const NO_DROPS: Drops = { ring: 0, socket: 0, fillRing: 0, rxRing: 0, oversize: 0, redirect: 0, handler: 0, consumer: 0, writer: 0, unread: 0 }
 
 const WORKER: WorkerCounters = {
   worker: 0,
@@ -26,6 +26,8 @@ const WORKER: WorkerCounters = {
   dropped: 0,
   freezes: 0,
   truncated: 0,
+  writtenPackets: 0,
+  writtenBytes: 0,
   blocks: 90,
   cpu: 1,
   cpuUserMs: 120,
@@ -43,6 +45,8 @@ const COUNTERS = {
   dropped: 0,
   freezes: 0,
   truncated: 0,
+  writtenPackets: 0,
+  writtenBytes: 0,
   workers: [WORKER, { ...WORKER, worker: 1, cpu: -1 }],
   passed: 0,
   filtered: 0,
@@ -57,7 +61,7 @@ const STATS: CaptureStats = {
   total: { ...COUNTERS, seconds: 12.04 },
 }
 
-const SUMMARY: CaptureSummary = { ...COUNTERS, backend: 'ring', fanout: 'cpu', xdp: null, cpuUserMs: 250, cpuSystemMs: 60, reason: 'stopped' }
+const SUMMARY: CaptureSummary = { ...COUNTERS, files: [], backend: 'ring', fanout: 'cpu', xdp: null, cpuUserMs: 250, cpuSystemMs: 60, reason: 'stopped' }
 
 const PLAN: CapturePlan = {
   backend: 'ring',
@@ -73,6 +77,7 @@ const PLAN: CapturePlan = {
   receiveBufferBytes: 64 * 2 ** 20,
   batch: 64,
   filter: undefined,
+  write: undefined,
   snapLengthBytes: 262_144,
   promiscuous: true,
   direction: undefined,
@@ -121,7 +126,7 @@ test("the summary in tcpdump's words", () => {
 })
 
 test('no loss is left out of it', () => {
-  const drops: Drops = { ring: 5, socket: 2, fillRing: 10, rxRing: 20, oversize: 30, redirect: 40, handler: 3, consumer: 4, unread: 1 }
+  const drops: Drops = { ring: 5, socket: 2, fillRing: 10, rxRing: 20, oversize: 30, redirect: 40, handler: 3, consumer: 4, writer: 8, unread: 1 }
   assert.deepEqual(summaryLines({ ...COUNTERS, drops, passed: 6, filtered: 7, interfaceDrops: 9 }), [
     '2534123 packets captured',
     '2534123 packets received by filter',
@@ -131,6 +136,7 @@ test('no loss is left out of it', () => {
     '9 packets dropped by interface',
     '3 packets dropped by handler',
     '4 packets dropped by consumer',
+    '8 packets not written',
     '1 packet left unread',
   ])
 })
@@ -178,7 +184,7 @@ test('the names of the JSON documents are a contract', () => {
   const start = JSON.parse(startDocument(PLAN)) as Record<string, unknown>
   const { otherwise: _, ...plan } = PLAN
   const xdp = { ...PLAN.xdp, chunkBytes: null }
-  assert.deepEqual(start, { type: 'start', ...plan, xdp, netns: null, filter: null, pin: null, direction: null, count: null, durationMs: null })
+  assert.deepEqual(start, { type: 'start', ...plan, xdp, netns: null, filter: null, pin: null, direction: null, count: null, durationMs: null, write: null })
 
   assert.equal((JSON.parse(startDocument({ ...PLAN, filter: 'udp port 53' })) as CapturePlan).filter, 'udp port 53')
 

@@ -1,0 +1,91 @@
+/**
+ * A worker's part of a recording: makes records of the packets of each block and appends them to the file, a whole buffer at a time.
+ * A packet is in `packets` only when its record has been written; until then it is `pending`, and when writing fails it is the drop
+ * `writer`. The next buffer is tried again: a disk may have room again.
+ */
+
+import type { RecordBuffer } from '../file/record.js'
+import { RecordSink, type SinkShared } from '../file/sink.js'
+import type { Kernel } from '../kernel/system.js'
+import type { Block } from '../packet/block.js'
+import { COUNTER } from './counters.js'
+
+/** How long a record may wait for its buffer to become full, where packets are few. */
+const FLUSH_MS = 100
+
+export interface RecorderParts {
+  kernel: Kernel
+  sink: SinkShared
+  buffer: RecordBuffer
+  /** The worker's private counters. */
+  values: Float64Array
+  /** Write after each block. */
+  unbuffered: boolean
+  /** Called with the errno when writing begins to fail, and when it fails for another reason. */
+  onError: (errno: number) => void
+}
+
+export class Recorder {
+  readonly #parts: RecorderParts
+  #sink: RecordSink
+  /** When the first record in the buffer was made, of performance.now(). */
+  #since = 0
+  #errno = 0
+
+  constructor(parts: RecorderParts) {
+    this.#parts = parts
+    this.#sink = new RecordSink(parts.kernel, parts.sink)
+  }
+
+  /** Records the first `packets` packets of a block. */
+  record(block: Block, packets: number): void {
+    const { buffer, values, unbuffered } = this.#parts
+    if (buffer.packets === 0) this.#since = performance.now()
+    let header = block.firstOffset
+    for (let left = packets; left > 0; ) {
+      const added = buffer.add(block, header, left)
+      values[COUNTER.pending] = (values[COUNTER.pending] as number) + added
+      left -= added
+      header = buffer.header
+      if (left > 0) this.flush()
+    }
+    if (unbuffered) this.flush()
+  }
+
+  /** Writes what has waited long enough. */
+  tick(now: number): void {
+    if (now - this.#since >= FLUSH_MS) this.flush()
+  }
+
+  /** Writes all that there is. */
+  flush(): void {
+    const { buffer, values, onError } = this.#parts
+    if (buffer.packets === 0) return
+    const add = (counter: number, value: number) => {
+      values[counter] = (values[counter] as number) + value
+    }
+    const pending = values[COUNTER.pending] as number
+    const result = this.#sink.append(buffer.bytes, buffer.length)
+    if (result === 0) {
+      add(COUNTER.packets, pending)
+      add(COUNTER.bytes, buffer.wireBytes)
+      add(COUNTER.truncated, buffer.truncated)
+      add(COUNTER.writtenPackets, buffer.packets)
+      add(COUNTER.writtenBytes, buffer.length)
+    } else {
+      // Fewer than none: a handler gave up packets that had been written before.
+      add(pending < 0 ? COUNTER.packets : COUNTER.dropWriter, pending)
+      if (this.#errno !== -result) onError(-result)
+    }
+    values[COUNTER.pending] = 0
+    this.#errno = -result
+    buffer.clear()
+  }
+
+  /** Writes what there is to the present file; what comes goes to another. */
+  switchTo(sink: SinkShared): void {
+    this.flush()
+    this.#sink = new RecordSink(this.#parts.kernel, sink)
+    this.#errno = 0
+  }
+}
