@@ -8,8 +8,9 @@ export interface GuardedFile {
   path: string
   /** Where it belongs; undefined when it is there. */
   finalPath?: string | undefined
-  device: number
-  inode: number
+  /** Which file it must be; undefined while it may not be there yet. */
+  device?: number | undefined
+  inode?: number | undefined
 }
 
 export interface GuardMessage {

@@ -51,7 +51,7 @@ function finish({ path, finalPath, device, inode }: GuardedFile, length: number)
   try {
     const status = fstatSync(fd)
     // Another file by now: the one that was guarded has been renamed or removed.
-    if (status.dev !== device || status.ino !== inode) return
+    if (inode !== undefined && (status.dev !== device || status.ino !== inode)) return
     if (status.size > length) ftruncateSync(fd, length)
   } finally {
     closeSync(fd)

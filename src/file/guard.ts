@@ -76,13 +76,21 @@ export class Guard {
     return this.#process?.pid
   }
 
-  /** Guards a regular file that is to become `finalPath`; answers its slot, -1 when there is none free. Its length is 0 so far. */
-  add(output: OutputFile, finalPath: string): number {
-    const path = output.guardedPath
-    const slot = Array.from({ length: SLOTS }, (_, index) => index).find((index) => !this.#files.has(index))
-    if (path === undefined || slot === undefined) return -1
-    const { dev: device, ino: inode } = fstatSync(output.fd)
+  /** A file of this hidden name is about to be made; it is removed if nothing is written to it. Answers its slot, -1 when there is none free. */
+  expect(partPath: string): number {
+    const slot = Array.from({ length: SLOTS }, (_, index) => index).find((index) => !this.#files.has(index)) ?? -1
+    if (slot < 0) return slot
     this.#kernel.pwrite(this.memoryFd, new Uint8Array(8), slot * 8)
+    this.#guard(slot, { path: resolve(partPath) })
+    return slot
+  }
+
+  /** Guards a regular file that is to become `finalPath`, in the slot that it was expected in; answers that. Its length is 0 so far. */
+  add(output: OutputFile, finalPath: string, expected?: number): number {
+    const path = output.guardedPath
+    const slot = path === undefined ? -1 : (expected ?? this.expect(path))
+    if (path === undefined || slot < 0) return -1
+    const { dev: device, ino: inode } = fstatSync(output.fd)
     this.#guard(slot, { path, device, inode, finalPath: output.partPath === undefined ? undefined : resolve(targetOf(finalPath)) })
     return slot
   }

@@ -282,16 +282,20 @@ export class Sink implements AsyncDisposable {
     if (this.#sequence.isLast(reason)) return
     const name = this.#sequence.nameAfter(reason, Date.now() / 1000 + (reason === 'time' ? (seconds ?? 0) : 0))
     let output: OutputFile | undefined
+    let guardSlot = -1
     try {
-      output = OutputFile.openNow(name)
+      output = OutputFile.openNow(name, undefined, (partPath) => {
+        guardSlot = this.#guard?.expect(partPath) ?? -1
+      })
       if (!output.isRegular) throw new CaptureError('FILE_FAILED', `${name}: not a regular file`)
       const header = this.#options.header?.() ?? new Uint8Array(0)
       const written = appendAlone(this.#kernel, output.fd, 0, header)
       if (written < 0) throw fileFailed(name, 'write', written)
-      this.#publish({ output, name, guardSlot: this.#guard?.add(output, name) ?? -1 }, header.byteLength)
+      this.#publish({ output, name, guardSlot: guardSlot < 0 ? -1 : (this.#guard?.add(output, name, guardSlot) ?? -1) }, header.byteLength)
       this.#toldNoNext = false
     } catch (error) {
       output?.discard()
+      if (guardSlot >= 0) this.#guard?.remove(guardSlot)
       if (!this.#toldNoNext) this.#warn(`the next file cannot be made, the current one goes on: ${(error as Error).message}`, error as CaptureError)
       this.#toldNoNext = true
     }

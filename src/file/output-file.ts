@@ -10,6 +10,7 @@ import {
   accessSync,
   closeSync,
   constants,
+  existsSync,
   fchmodSync,
   fchownSync,
   fstatSync,
@@ -72,15 +73,15 @@ export class OutputFile {
   }
 
   /**
-   * Opens a path that nobody has to be waited for at.
+   * Opens a path that nobody has to be waited for at. `announce` is told the hidden name before there is a file of that name.
    * @throws CaptureError FILE_FAILED with the errno.
    */
-  static openNow(path: string, there = statusOf(path)): OutputFile {
+  static openNow(path: string, there = statusOf(path), announce: (partPath: string) => void = () => {}): OutputFile {
     if (there?.isDirectory() === true) throw fileFailed(path, 'open', EISDIR)
     const target = targetOf(path)
     if ((there !== undefined && !there.isFile()) || /^\/(dev|proc)\//.test(resolve(path))) return new OutputFile(path, openAsIs(path), undefined)
     if (there !== undefined) checkWritable(path)
-    const [fd, partPath] = openPart(path, target, there !== undefined)
+    const [fd, partPath] = openPart(path, target, there !== undefined, announce)
     try {
       if (there !== undefined && partPath !== undefined) takeOver(fd, there)
       return new OutputFile(path, fd, partPath)
@@ -201,14 +202,15 @@ function checkWritable(path: string): void {
   }
 }
 
-function openPart(path: string, target: string, exists: boolean): [fd: number, partPath: string | undefined] {
+function openPart(path: string, target: string, exists: boolean, announce: (partPath: string) => void): [fd: number, partPath: string | undefined] {
   for (let attempt = 1; ; attempt++) {
     const partPath = join(dirname(target), partName(basename(target), attempt))
+    if (existsSync(partPath)) continue
+    announce(partPath)
     try {
       return [openSync(partPath, O_WRONLY | O_CREAT | O_EXCL, 0o666), partPath]
     } catch (error) {
-      const { code, errno } = error as NodeJS.ErrnoException
-      if (code === 'EEXIST') continue
+      const { errno } = error as NodeJS.ErrnoException
       if (exists && [-EACCES, -EPERM, -EROFS].includes(errno ?? 0)) return [openAsIs(path), undefined]
       throw fsFailed(path, 'open', error)
     }

@@ -37,13 +37,27 @@ function isGone(pid: number): boolean {
   }
 }
 
-/** The guard of a process that has just ended must be gone within a second. */
-async function guardGone(pid: number): Promise<void> {
-  const deadline = performance.now() + 1000
-  while (!isGone(pid)) {
-    assert.ok(performance.now() < deadline, `guard ${pid} outlives its process by a second`)
+/** It takes its name when it has taken the signals, and then looks at its stdin. */
+function isUp(pid: number): boolean {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'latin1').startsWith('ringtap-guard')
+  } catch {
+    return false
+  }
+}
+
+async function until(condition: () => boolean, milliseconds: number, what: string): Promise<void> {
+  const deadline = performance.now() + milliseconds
+  while (!condition()) {
+    assert.ok(performance.now() < deadline, what)
     await sleep(5)
   }
+}
+
+/** The guard of a process that has just ended must be gone within a second; one that was only just started, a second after that. */
+async function guardGone(pid: number): Promise<void> {
+  await until(() => isGone(pid) || isUp(pid), 10_000, `guard ${pid} does not start`)
+  await until(() => isGone(pid), 1000, `guard ${pid} outlives its process by a second`)
 }
 
 async function kill(child: ChildProcess): Promise<void> {
@@ -109,7 +123,8 @@ test('one guard serves all files of a rotation; the one that was only made ready
     { ...ENDLESS, writer: 0 },
     { ...ENDLESS, writer: 1 },
   ])
-  await sleep(400)
+  // In the middle of it, as soon as there are two.
+  await until(() => existsSync(`${path}1`), 10_000, 'no second file')
   await kill(child)
   await guardGone(guardPid)
   const names = readdirSync(folder).filter((name) => name.includes('series'))
@@ -124,9 +139,7 @@ test('one guard serves all files of a rotation; the one that was only made ready
 test('signals to the whole group do not end the guard before its process', async () => {
   const path = join(folder, 'group.pcap')
   const { child, guardPid } = await startProcess(path, {}, [{ ...ENDLESS, writer: 0 }])
-  // It takes its name when it has taken the signals.
-  const isReady = () => readFileSync(`/proc/${guardPid}/cmdline`, 'latin1').startsWith('ringtap-guard')
-  for (let turn = 0; turn < 500 && !isReady(); turn++) await sleep(10)
+  await until(() => isUp(guardPid), 10_000, 'the guard does not start')
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.kill(guardPid, signal)
   await sleep(50)
   assert.ok(!isGone(guardPid))
@@ -157,7 +170,7 @@ test('a guard that dies is told, and its files are written without it', async ()
   const path = join(folder, 'orphan.pcap')
   const sink = await openSink(path, { header: () => HEADER, onEvent: (event) => event.type === 'file-warning' && warnings.push(event.message) })
   process.kill(sink.guardPid as number, 'SIGKILL')
-  for (let turn = 0; turn < 100 && warnings.length === 0; turn++) await sleep(10)
+  await until(() => warnings.length > 0, 10_000, 'no warning')
   assert.match(warnings.join(), /^the process that guards against a kill does not run: it ended with SIGKILL$/)
   assert.equal(sink.append(new Uint8Array(16), 16), 0)
   await sink.close()
@@ -168,7 +181,7 @@ test('the guard neither takes our loader nor holds our folder', async () => {
   const path = join(folder, 'small.pcap')
   const sink = await openSink(path, { header: () => HEADER })
   const pid = sink.guardPid as number
-  await sleep(200)
+  await until(() => isUp(pid), 10_000, 'the guard does not start')
   assert.equal(execFileSync('readlink', [`/proc/${pid}/cwd`], { encoding: 'utf8' }).trim(), '/')
   const descriptors = readdirSync(`/proc/${pid}/fd`).map((fd) => execFileSync('readlink', [`/proc/${pid}/fd/${fd}`], { encoding: 'utf8' }).trim())
   assert.ok(!descriptors.some((target) => target.includes(folder)), descriptors.join())
