@@ -25,6 +25,7 @@ const ORDER = [
   'export',
   'capture',
   'testbed',
+  'reader.ts',
   'index.ts',
   'cli',
   'dashboard',
