@@ -1,8 +1,8 @@
 // For projects whose own lib does not know AsyncDisposable.
 /// <reference lib="esnext.disposable" preserve="true" />
 /**
- * ringtap/reader: capture files read, merged and told about, and packets as text. All of it is in `ringtap` as well; this loads a tenth of it, and
- * nothing of the kernel: for programs that start often, and for systems that are no Linux.
+ * ringtap/reader: capture files read, merged and told about. All of it is in `ringtap` as well; this loads a tenth of it, and nothing of the
+ * kernel: for programs that start often, and for systems that are no Linux.
  * @module
  */
 export { openCaptureFile } from './capture/open-file.js'
@@ -20,7 +20,3 @@ export type {
 export { type CaptureFileInfo, type CaptureFileInfoOptions, captureFileInfo } from './file/info.js'
 export { type MergedPackets, type MergeOptions, mergeCaptureFiles } from './file/merge.js'
 export type { CaptureFile, CaptureFileInput, CaptureFileOptions, FilePacket } from './file/open.js'
-export { type DumpFormat, PacketText, type PacketTextOptions, type PacketToDescribe } from './packet/describe.js'
-export { type PacketDocument, packetDocument } from './packet/document.js'
-export type { PacketLinkType } from './packet/link-type.js'
-export type { TimeFormat } from './packet/time-text.js'

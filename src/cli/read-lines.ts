@@ -1,5 +1,5 @@
 /** What `ringtap read` prints besides packets as tcpdump has them. */
-import { type CaptureFile, type CaptureFileInfo, type CaptureFileInterface, type FileTime, type MergedPackets, packetDocument } from '../reader.js'
+import type { CaptureFile, CaptureFileInfo, CaptureFileInterface, FileTime } from '../reader.js'
 import { describeFailure, failureDocument } from './exit-status.js'
 import { alignColumns, formatBytes, formatDecimal } from './human.js'
 
@@ -31,27 +31,6 @@ function linkTypeText({ linkType, linkTypeName }: CaptureFileInterface): string 
   if (linkTypeName.startsWith('LINKTYPE_')) return String(linkType)
   const description = DESCRIPTIONS[linkTypeName]
   return description === undefined ? linkTypeName : `${linkTypeName} (${description})`
-}
-
-/** A line of JSON, with its line feed. */
-export function packetLine(batch: MergedPackets, number: number, files: readonly string[], cutTo: number | undefined): string {
-  const { packet, file, fileIndex } = batch
-  const { linkType, interfaceId, flags, dropCount, comment, hasTimestamp, bytes, offset, wireLength, seconds, nanoseconds } = packet
-  const capturedLength = Math.min(packet.capturedLength, cutTo ?? packet.capturedLength)
-  const described = file.interfaces[interfaceId]
-  const { time, ...document } = packetDocument({ bytes, offset, capturedLength, wireLength, seconds, nanoseconds, linkType })
-  return `${JSON.stringify({
-    type: 'packet',
-    number,
-    file: files.length > 1 ? files[fileIndex] : undefined,
-    interface: described?.name ?? interfaceId,
-    linkType: described?.linkTypeName,
-    time: hasTimestamp ? time : null,
-    ...document,
-    direction: (flags & 3) === 1 ? 'in' : (flags & 3) === 2 ? 'out' : undefined,
-    dropCount: dropCount === 0 ? undefined : dropCount,
-    comment,
-  })}\n`
 }
 
 function timeText({ seconds, nanoseconds }: FileTime): string {

@@ -1,5 +1,5 @@
 /** What `ringtap read` is asked for, from its values and words. Nothing is opened here; whether a word is a file is for the caller to say. */
-import type { DumpFormat, PacketTextOptions, TimeFormat } from '../reader.js'
+import type { DumpFormat, PacketTextOptions, TimeFormat } from '../text.js'
 import { filterText } from './filter-text.js'
 import type { ValuesOf } from './table.js'
 import { UsageError } from './usage-error.js'

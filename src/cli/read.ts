@@ -4,11 +4,12 @@
  */
 import { statSync } from 'node:fs'
 import type { CaptureFile, ConvertOptions, MergedPackets } from '../index.js'
-import { CaptureError, type CaptureFileOptions, captureFileInfo, mergeCaptureFiles, openCaptureFile, PacketText } from '../reader.js'
+import { CaptureError, type CaptureFileOptions, captureFileInfo, mergeCaptureFiles, openCaptureFile } from '../reader.js'
+import type { PacketText } from '../text.js'
 import { describeFailure, EXIT, failureDocument, failureLines } from './exit-status.js'
 import { plural } from './human.js'
 import type { Io } from './io.js'
-import { infoDocument, infoLines, openingLine, packetLine } from './read-lines.js'
+import { infoDocument, infoLines, openingLine } from './read-lines.js'
 import { precisionOf, type ReadPlan, readPlan, textOptions } from './read-plan.js'
 import { findCommand, type ValuesOf } from './table.js'
 
@@ -60,6 +61,8 @@ class Reading {
 
   async print(): Promise<void> {
     const io = this.#io
+    // NB: loaded by those who need it, here and below: it takes as long as reading a quarter of a gigabyte.
+    const { PacketText } = await import('../text.js')
     const text = new PacketText(textOptions(this.#values))
     const enough = this.#values.lineBuffered ? 1 : WRITE_BYTES
     let left = this.#limit
@@ -78,6 +81,7 @@ class Reading {
 
   async printJson(): Promise<void> {
     const io = this.#io
+    const { packetLine } = await import('./read-json.js')
     const cutTo = this.#values.snapLength || undefined
     let packets = 0
     let lines: string[] = []
@@ -125,7 +129,6 @@ class Reading {
     const { fileSize: sizeBytes, rotateSeconds, fileCount: files } = this.#values
     const isSeries = (sizeBytes ?? rotateSeconds ?? files) !== undefined
     const opened: CaptureFile[] = []
-    // NB: not before it is needed, it takes a while.
     const { convertCaptureFiles } = await import('../index.js')
     const options: ConvertOptions = {
       ...this.#fileOptions(),

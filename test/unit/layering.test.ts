@@ -26,6 +26,7 @@ const ORDER = [
   'capture',
   'testbed',
   'reader.ts',
+  'text.ts',
   'index.ts',
   'cli',
   'dashboard',
