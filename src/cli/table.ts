@@ -495,10 +495,10 @@ export const COMMANDS = [
   },
   {
     name: 'replay',
-    usage: 'ringtap replay FILE -i IFACE [options]',
+    usage: 'ringtap replay FILE -i IFACE [options] [filter words]',
     summary: 'send the packets of a capture file out of an interface, as they came or at a rate',
     doc: [
-      'Sends the packets of FILE, in order, each as long after the one before as when they were captured: or so many times faster, at a rate, or as fast as they go. What is late is made good, up to 50 ms of it. A line a second, a summary at the end: every packet of the file was sent, or refused by name.',
+      'Sends the packets of FILE, pcap or pcapng, plain or compressed, - being standard input, or those of them that match the filter, in order, each as long after the one before as when they were captured: or so many times faster, at a rate, or as fast as they go. What is late is made good, up to 50 ms of it. A line a second, a summary at the end: every packet of the file was sent, or refused by name.',
       'Refused are packets longer than the MTU allows (tooLong), shorter than an Ethernet header (tooShort), of another link than Ethernet (linkType), those whose time came while the interface was down or had no carrier (down), and those that it had no room for, for a second (noRoom). A packet that was cut when it was captured is sent as it is, unless --skip-truncated is given.',
       'What is sent is seen by whoever is on that network, with all the addresses that are in the file: any interface but a veth, netkit, dummy, tun, tap, ifb or loopback one, and any with a default route, wants --yes-this-network. Needs CAP_NET_RAW.',
     ],
@@ -548,6 +548,7 @@ export const COMMANDS = [
     ],
     examples: [
       ['ringtap replay attack.pcap -i veth0', 'as it was captured'],
+      ["ringtap replay trace.pcapng.gz -i veth0 --multiplier 10 'udp port 53'", 'a part of it, ten times as fast'],
       ['ringtap replay attack.pcap -i veth0 --rate 100kpps --loop 10', 'ten times, at a hundred thousand packets a second'],
       ['ringtap replay attack.pcap -i eth1 --top-speed --yes-this-network', 'as fast as the machine can, onto a real network'],
     ],
