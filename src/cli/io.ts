@@ -2,6 +2,8 @@
 export interface Io {
   /** A line of data, to stdout. */
   out(line: string): void
+  /** Stdout is for something else: what `out` is given goes to stderr from now on. */
+  reserveStdout(): void
   /** A line for the person at the terminal, to stderr. */
   err(line: string): void
   /** Aborted by the first SIGINT or SIGTERM, and when nobody reads stdout any more. A command then finishes and prints its summary. */
@@ -23,6 +25,7 @@ export interface ProcessIo extends Io {
 export function processIo(): ProcessIo {
   const controller = new AbortController()
   let isClosed = false
+  let isReserved = false
   let failure: Error | undefined
 
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
@@ -43,7 +46,11 @@ export function processIo(): ProcessIo {
 
   return {
     out(line) {
-      if (!isClosed) process.stdout.write(`${line}\n`)
+      if (isReserved) process.stderr.write(`${line}\n`)
+      else if (!isClosed) process.stdout.write(`${line}\n`)
+    },
+    reserveStdout() {
+      isReserved = true
     },
     err(line) {
       process.stderr.write(`${line}\n`)
@@ -56,7 +63,7 @@ export function processIo(): ProcessIo {
     },
     flush() {
       return new Promise((resolve) => {
-        if (isClosed) resolve()
+        if (isClosed || isReserved) resolve()
         else process.stdout.write('', () => setImmediate(resolve))
       })
     },

@@ -55,6 +55,11 @@ export function parseKibibytes(text: string): number | undefined {
   return parseSize(/^\d+$/.test(text) ? `${text}K` : text)
 }
 
+/** Bytes, of tcpdump's `-C`: a number without a unit is millions. */
+export function parseMillions(text: string): number | undefined {
+  return /^\d+$/.test(text) ? parseInteger(`${text}M`) : parseSize(text)
+}
+
 /** Packets a second; k, M and G are powers of 1000. */
 export function parseRate(text: string): number | undefined {
   const match = /^(\d+(?:\.\d+)?)([kMG]?)(?:pps)?$/.exec(text)
@@ -126,6 +131,7 @@ export const KINDS = {
   integer: kind('N', 'a whole number such as 1000 or 10M', parseInteger),
   size: kind('SIZE', 'a size such as 256M or 4MiB', parseSize),
   kibibytes: kind('KIB', 'a size in KiB such as 4096, or with a unit such as 4M', parseKibibytes),
+  millions: kind('SIZE', 'millions of bytes such as 100, or a size with a unit such as 1G', parseMillions),
   duration: kind('TIME', 'a duration such as 60ms or 2s', parseDuration),
   seconds: kind('TIME', 'a duration such as 10s or 500ms, or a number of seconds', parseSeconds),
   rate: kind('PPS', 'packets a second such as 2Mpps or 500k', parseRate),

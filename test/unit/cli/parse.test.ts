@@ -71,6 +71,7 @@ test('options that were not given are absent, defaults are there', () => {
       hardwareHints: false,
       perWorker: false,
       packetBuffered: false,
+      noGuard: false,
     },
   )
 })
@@ -148,7 +149,7 @@ test('what cannot be understood is said with what was expected', () => {
   refused(['capture', '-K'], 'ringtap capture has no option -K', 'ringtap capture --help lists the options')
   refused(['capture', '-d'], 'ringtap capture has no option -d', 'ringtap filter has it')
   refused(['rate', '-d'], 'ringtap rate has no option -d', 'ringtap rate --help lists the options')
-  refused(['capture', '-C', '10'], '-C (rotate the file by size) is not there yet')
+  refused(['capture', '-e'], '-e (print link-layer headers) is not there yet')
   refused(['capture', 'eth0'], "which interface? got only 'eth0'", 'an interface is given with -i: ringtap capture -i eth0')
   refused(['rate', 'eth0'], "ringtap rate takes options only, got 'eth0'", 'an interface is given with -i: ringtap rate -i eth0')
   refused(['interfaces', 'eth0'], "ringtap interfaces takes options only, got 'eth0'")

@@ -82,6 +82,7 @@ test('a command line with every option of a command is understood', () => {
     integer: '10',
     size: '60',
     kibibytes: '4096',
+    millions: '100',
     duration: '60ms',
     seconds: '10',
     rate: '1M',
