@@ -2,6 +2,13 @@
  * Recording a flood at full rate to a file on disk, by ringtap and by tcpdump and dumpcap, one after another on a wire of their own:
  * what was offered, what is in the file, and where the rest was lost. Each file is read again to count its packets. Needs root.
  *
+ * What it takes to lose nothing on ring+fanout, as seen here (2 cores, ext4, frames of 60 bytes): nothing but a ring that outlasts the
+ * pauses of a worker. With a ring of 4 or 8 MiB a worker 3 to 4 % were lost on a machine with four times more to do than cores, with 16
+ * MiB and more none; the default is 64. Buffers of 1 MiB take one write(2) for 11,000 packets. The page cache takes 37 to 91 ns
+ * a packet, more than making the record; it does not throttle (balance_dirty_pages) as long as what is not yet on the disk stays below
+ * vm.dirty_background_ratio, 10 % of free memory: 16 million short frames are 1.5 GB. Beyond that the disk's own rate is the limit, whoever
+ * writes: of 3 million frames of 1514 bytes at 1.5 GB/s 43 % were kept, the rest counted as `ring`.
+ *
  *   npm run bench:record [-- [FRAMES] [FRAME_BYTES] [NAME...]]
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'

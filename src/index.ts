@@ -23,13 +23,13 @@ export type {
   FanoutOptions,
   HardwareHint,
   PacketCounters,
-  RecordFormatName,
   WorkerCounters,
   WriteOptions,
+  WritePlan,
   XdpInForce,
   XdpMode,
 } from './capture/api.js'
-export { BACKENDS, FANOUT_MODES, RECORD_FORMATS, XDP_MODES } from './capture/api.js'
+export { BACKENDS, FANOUT_MODES, XDP_MODES } from './capture/api.js'
 export { type ConvertOptions, type ConvertSummary, convertCaptureFiles } from './capture/convert-files.js'
 export {
   COUNT_CLASSES,

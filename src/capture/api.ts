@@ -1,5 +1,9 @@
 /** The library's options and results: types only. Their meanings are the documentation; docs/library.md is written from them. */
 import type { CaptureError } from '../errors.js'
+import type { CaptureFileFormat, FileEvent } from '../file/capture-file.js'
+import type { Compression } from '../file/compression.js'
+import type { Precision } from '../file/encode-pcap.js'
+import type { RotationOptions } from '../file/rotation.js'
 import type { Direction } from '../source/packet-socket.js'
 import type { HardwareHint } from '../source/xdp-hints.js'
 import { XDP_MODES as MODES, type XdpMode } from '../source/xdp-mode.js'
@@ -40,20 +44,42 @@ export interface FanoutOptions {
 
 export type { Direction, HardwareHint, XdpInForce, XdpMode }
 
-export const RECORD_FORMATS = ['pcap', 'pcapng'] as const
-export type RecordFormatName = (typeof RECORD_FORMATS)[number]
-
+/** Names and meanings are those of `createCaptureFile`. */
 export interface WriteOptions {
-  /** The file; one that is there already is written over. */
+  /** The file, or `-` for stdout. A regular file appears under its name when it is complete; what has the name is there until then. A FIFO is waited for until somebody reads it. */
   path: string
-  /** Default: `pcap` for a path that ends in .pcap, .cap or .dmp, else `pcapng`, which also has names, the filter and the drops of interfaces. */
-  format?: RecordFormatName | undefined
+  /** Default: `pcap` for a path that ends in .pcap, .cap or .dmp, also before .gz and .zst, else `pcapng`, which also has names, the filter and the drops of interfaces. */
+  format?: CaptureFileFormat | undefined
+  /** Of the time stamps; `us` is for readers that know no others. Default `ns`. */
+  precision?: Precision | undefined
+  /** Default: by the ending of the path, `.gz` or `.zst`; else `none`. Workers compress what they write. zstd needs Node.js 22.15. */
+  compression?: Compression | 'none' | undefined
+  /** gzip 1 to 9, zstd 1 to 19. Default 1. */
+  compressionLevel?: number | undefined
   /** A file for each worker, its number before the ending: `x.0.pcapng`. Default false: one file, in order within a worker. */
   perWorker?: boolean | undefined
-  /** Write after each block or batch. Default false: when a buffer of 1 MiB is full, or has waited for a tenth of a second. */
+  /** Write after each block or batch. Default false: when a buffer of 1 MiB is full, or has waited for a tenth of a second (compressed: a second). */
   unbuffered?: boolean | undefined
-  /** Time stamps in microseconds, for readers that know no others. Default false: nanoseconds. */
-  microseconds?: boolean | undefined
+  /** A series of files instead of one, by size, by time, or both. With `perWorker` each worker has a series of its own, and `keepBytes` is shared out evenly. */
+  rotation?: RotationOptions | undefined
+  /** A program that is run for each finished file, with its name as the one argument, at the lowest priority, two at a time. */
+  command?: string | undefined
+  /** A process stands by to cut the files to whole records and give them their names if this one is killed. Default true; for regular files only. */
+  guard?: boolean | undefined
+}
+
+/** `write` with every default filled in. */
+export interface WritePlan {
+  path: string
+  format: CaptureFileFormat
+  precision: Precision
+  compression: Compression | 'none'
+  compressionLevel: number | undefined
+  perWorker: boolean
+  unbuffered: boolean
+  rotation: RotationOptions | undefined
+  command: string | undefined
+  guard: boolean
 }
 
 export interface CaptureOptions {
@@ -120,6 +146,11 @@ export interface CaptureOptions {
   durationMs?: number | undefined
   /** Records every packet to a file, or several, VLAN tags put back where the wire had them. Beside a handler: each packet that it was given. Default: none. */
   write?: WriteOptions | undefined
+  /**
+   * The whole process becomes this user, with its groups and for good, when everything is open: sockets, rings, files, handlers. Files are
+   * made, and belong to it, as if it had begun them. Root only; `root` changes nothing.
+   */
+  user?: string | undefined
   /** Module whose default export is a handler; see `ringtap/handler`. Default: count packets and bytes. */
   handler?: URL | string | undefined
   /**
@@ -147,6 +178,8 @@ export type CaptureEvent =
   | ({ type: 'xdp'; interface: string } & XdpInForce)
   /** A file could not be written: packets are lost as the drop `writer`, the capture goes on, and writing is tried again. Told once for each file and reason. */
   | { type: 'write-error'; path: string; error: CaptureError }
+  /** Of the files of `write`: finished and under its name, removed, no more to come, or something that ends nothing. */
+  | FileEvent
   /** Something that the kernel granted only in part: a smaller ring, a smaller buffer, queues without a worker. */
   | { type: 'warning'; message: string; hint?: string }
 
@@ -234,13 +267,13 @@ export interface CaptureSummary extends CaptureCounters {
   fanout: FanoutMode | null
   /** One entry an interface; null but for `xdp`. */
   xdp: ({ interface: string } & XdpInForce)[] | null
-  /** Paths of the files that were written. */
+  /** Paths of the files that were written, but for those that were removed again. */
   files: string[]
   /** CPU time of the whole process since packets flow. */
   cpuUserMs: number
   cpuSystemMs: number
-  /** Why it ended. */
-  reason: 'count' | 'duration' | 'stopped' | 'aborted'
+  /** Why it ended. `files`: as many as were ordered are written; `reader`: nobody reads the pipe any more that was written to. */
+  reason: 'count' | 'duration' | 'stopped' | 'aborted' | 'files' | 'reader'
 }
 
 export interface Capture extends AsyncDisposable {
@@ -290,7 +323,8 @@ export interface CapturePlan {
   direction: Direction | undefined
   count: number | undefined
   durationMs: number | undefined
-  write: { path: string; format: RecordFormatName; perWorker: boolean; unbuffered: boolean; microseconds: boolean } | undefined
+  write: WritePlan | undefined
+  user: string | undefined
   workerRestarts: number
 }
 

@@ -8,8 +8,7 @@ const SNAPSHOT_ASKED = 1
 const SETTLED = 2
 const BLOCK_IN_HAND = 3
 const COUNTED_OF_BLOCK = 4
-const SWITCH_ASKED = 5
-const WORDS = 6
+const WORDS = 5
 
 /** Values of the command word; a higher one overrides. */
 export const RUN = 0
@@ -41,13 +40,6 @@ export class Control {
   }
   snapshotsAsked(): number {
     return Atomics.load(this.#words, SNAPSHOT_ASKED)
-  }
-  /** Counts the changes of file that were asked for; the message with the file is sent before. */
-  askSwitch(): number {
-    return Atomics.add(this.#words, SWITCH_ASKED, 1) + 1
-  }
-  switchesAsked(): number {
-    return Atomics.load(this.#words, SWITCH_ASKED)
   }
   /** Said by the worker when its account is settled. It closes a packet socket right after: the number may be another file's at once. */
   markSettled(): void {

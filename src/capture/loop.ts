@@ -47,8 +47,6 @@ export interface LoopContext {
   answerSnapshot: (asked: number) => void
   /** Gets the packets that the handler has been given, and counts them. */
   recorder?: Recorder | undefined
-  /** The file that packets go to from now on, as the main thread has asked. */
-  nextSink?: (asked: number) => void
 }
 
 export type LoopEnd = 'stopped' | 'count'
@@ -74,8 +72,6 @@ export class Loop {
   #handed = 0
   /** Snapshots. NB: from 0, not from what has been asked so far: that may have been after `ready` and before `run`, and wants an answer. */
   #answered = 0
-  /** Changes of file; from 0 for the same reason. */
-  #switched = 0
 
   constructor(context: LoopContext) {
     this.#context = context
@@ -116,11 +112,7 @@ export class Loop {
 
   /** NB: only while no block is out. A handler may throw here, and a block of chunks that was peeked once is not as it was for who takes over. */
   #answer(): void {
-    const { control, answerSnapshot, nextSink } = this.#context
-    if (nextSink !== undefined && control.switchesAsked() !== this.#switched) {
-      this.#switched = control.switchesAsked()
-      nextSink(this.#switched)
-    }
+    const { control, answerSnapshot } = this.#context
     if (control.snapshotsAsked() === this.#answered) return
     this.#answered = control.snapshotsAsked()
     answerSnapshot(this.#answered)

@@ -8,6 +8,7 @@ import { queueCpus } from '../host/queues.js'
 import { EFD_CLOEXEC, EFD_NONBLOCK } from '../kernel/abi/process.js'
 import { Descriptor } from '../kernel/descriptor.js'
 import { callFailed } from '../kernel/errno.js'
+import { openControlSocket, speedOf } from '../kernel/ethtool.js'
 import { openNamespace, withNamespace } from '../kernel/namespace.js'
 import { type Kernel, openKernel } from '../kernel/system.js'
 import { allowedCpus } from '../kernel/thread.js'
@@ -23,6 +24,7 @@ import { InterfaceDrops } from './interface-drops.js'
 import { MAX_SNAP_LENGTH_BYTES, MAX_WORKERS, type MachineFacts, planCapture, workerCpu } from './plan.js'
 import { Recording } from './recording.js'
 import { HANDLER_PATIENCE_MS, RunningCapture } from './running.js'
+import { UserChange } from './user-change.js'
 import type { WorkerData } from './worker.js'
 import { type Restarts, WorkerThread } from './worker-thread.js'
 
@@ -84,6 +86,7 @@ class Opening {
   #namespace: Descriptor | undefined
   #interfaceDrops: InterfaceDrops | undefined
   #recording: Recording | undefined
+  #user: UserChange | undefined
 
   constructor(
     kernel: Kernel,
@@ -103,6 +106,7 @@ class Opening {
 
   async open(handlerUrl: string | undefined): Promise<Capture> {
     const kernel = this.#kernel
+    this.#user = this.#plan.user === undefined ? undefined : UserChange.find(this.#plan.user)
     if (this.#plan.netns !== undefined) this.#namespace = openNamespace(kernel, this.#plan.netns)
     withNamespace(kernel, this.#namespace, () => this.#prepare())
     const plan = this.#plan
@@ -114,11 +118,7 @@ class Opening {
     const allowed = allowedCpus(kernel)
     const restarts: Restarts = { left: plan.workerRestarts }
     const handlerData = this.#handlerData(workerCount)
-    const recording = Recording.open(
-      kernel,
-      plan,
-      sources.flatMap((ofInterface, i) => ofInterface.map(() => i)),
-    )
+    const recording = plan.write === undefined ? undefined : await this.#openRecording(sources.flatMap((ofInterface, i) => ofInterface.map(() => i)))
     this.#recording = recording
     let worker = 0
     for (const [i, ofInterface] of sources.entries()) {
@@ -146,6 +146,7 @@ class Opening {
     this.#options.signal?.throwIfAborted()
     this.#interfaceDrops = new InterfaceDrops(kernel, plan.interfaces, plan.netns)
     for (const sockets of this.#sockets) sockets.start()
+    this.#user?.become()
     const xdp = this.#sockets.filter((sockets) => sockets instanceof XdpSockets)
     return new RunningCapture({
       kernel,
@@ -243,6 +244,18 @@ class Opening {
     }))
   }
 
+  /** `workers` has for each worker the place of its interface. */
+  #openRecording(workers: readonly number[]): Promise<Recording | undefined> {
+    const kernel = this.#kernel
+    const plan = this.#plan
+    const interfaces = withNamespace(kernel, this.#namespace, () => {
+      using control = openControlSocket(kernel)
+      return this.#sockets.map(({ identity }, i) => ({ macAddress: identity.macAddress, speedMbps: speedOf(kernel, control, plan.interfaces[i] as string) }))
+    })
+    const { signal, onEvent } = this.#options
+    return Recording.open({ kernel, plan, interfaces, workers, user: this.#user, signal, onEvent })
+  }
+
   /** Nobody looks at the packets themselves when there is no handler for them and no file. */
   #needsMetadata(): boolean {
     return this.#handler.packet !== undefined || this.#handler.block !== undefined || this.#plan.write !== undefined
@@ -289,7 +302,7 @@ class Opening {
 
   async undo(): Promise<void> {
     await Promise.all(this.#threads.map((thread) => thread.abandon(HANDLER_PATIENCE_MS)))
-    this.#recording?.discard()
+    await this.#recording?.discard()
     this.#release()
   }
 }

@@ -1,6 +1,12 @@
 /** From options to a plan: every check and default that needs no kernel. Pure; facts about the machine are arguments. */
 
 import { CaptureError } from '../errors.js'
+import { CAPTURE_FILE_FORMATS } from '../file/capture-file.js'
+import { COMPRESSIONS } from '../file/compression.js'
+import { checkCompression } from '../file/compressor.js'
+import { PRECISIONS } from '../file/encode-pcap.js'
+import { endingsOf } from '../file/file-plan.js'
+import { checkRotation, type RotationOptions } from '../file/rotation.js'
 import { blockFor, DEFAULT_BLOCK_TIMEOUT_MS, DEFAULT_RING_BYTES, longestPacket, MAX_BLOCK_TIMEOUT_MS, planRing, ringBytesToHold } from '../ring/geometry.js'
 import {
   BACKENDS,
@@ -9,9 +15,8 @@ import {
   FANOUT_MODES,
   type FanoutMode,
   type FanoutOptions,
-  RECORD_FORMATS,
-  type RecordFormatName,
   type WriteOptions,
+  type WritePlan,
   XDP_MODES,
 } from './api.js'
 
@@ -67,6 +72,7 @@ const KNOWN: Readonly<Record<keyof CaptureOptions, true>> = {
   count: true,
   durationMs: true,
   write: true,
+  user: true,
   handler: true,
   handlerData: true,
   workerRestarts: true,
@@ -74,7 +80,20 @@ const KNOWN: Readonly<Record<keyof CaptureOptions, true>> = {
   onEvent: true,
 }
 
-const WRITE_KNOWN: Readonly<Record<keyof WriteOptions, true>> = { path: true, format: true, perWorker: true, unbuffered: true, microseconds: true }
+const WRITE_KNOWN: Readonly<Record<keyof WriteOptions, true>> = {
+  path: true,
+  format: true,
+  precision: true,
+  compression: true,
+  compressionLevel: true,
+  perWorker: true,
+  unbuffered: true,
+  rotation: true,
+  command: true,
+  guard: true,
+}
+
+const ROTATION_KNOWN: Readonly<Record<keyof RotationOptions, true>> = { sizeBytes: true, seconds: true, files: true, keepBytes: true, timeInNames: true }
 
 const FANOUT_KNOWN: Readonly<Record<keyof FanoutOptions, true>> = { mode: true, defrag: true, rollover: true, ignoreOutgoing: true, program: true }
 
@@ -133,6 +152,7 @@ export function planCapture(options: CaptureOptions, machine: MachineFacts): Cap
     direction,
     count: options.count === undefined ? undefined : integer('count', options.count, 1, Number.MAX_SAFE_INTEGER),
     write: planWrite(options.write),
+    user: options.user === undefined ? undefined : text('user', options.user),
     workerRestarts: integer('workerRestarts', options.workerRestarts ?? 0, 0, 1_000_000),
     durationMs: options.durationMs === undefined ? undefined : integer('durationMs', options.durationMs, 1, MAX_DURATION_MS),
   }
@@ -218,7 +238,7 @@ function planFanout(given: FanoutMode | FanoutOptions | undefined, workers: numb
   }
 }
 
-function planWrite(given: WriteOptions | undefined): CapturePlan['write'] {
+function planWrite(given: WriteOptions | undefined): WritePlan | undefined {
   if (given === undefined) return undefined
   if (typeof given !== 'object' || given === null) throw invalid('write', '{ path, … }', given)
   for (const name of Object.keys(given)) {
@@ -228,17 +248,38 @@ function planWrite(given: WriteOptions | undefined): CapturePlan['write'] {
   }
   const path = text('write.path', given.path)
   if (path.includes('\0')) throw invalid('write.path', 'a path', path)
+  const endings = endingsOf(path)
+  const compression = oneOf('write.compression', given.compression ?? endings.compression, [...COMPRESSIONS, 'none'] as const)
+  if (compression !== 'none') checkCompression(compression, given.compressionLevel)
+  const perWorker = boolean('write.perWorker', given.perWorker ?? false)
+  if (perWorker && path === '-') throw invalid('write.perWorker', 'absent where stdout is written', perWorker)
   return {
     path,
-    format: oneOf('write.format', given.format ?? formatByEnding(path), RECORD_FORMATS),
-    perWorker: boolean('write.perWorker', given.perWorker ?? false),
+    format: oneOf('write.format', given.format ?? endings.format, CAPTURE_FILE_FORMATS),
+    precision: oneOf('write.precision', given.precision ?? 'ns', PRECISIONS),
+    compression,
+    compressionLevel: given.compressionLevel,
+    perWorker,
     unbuffered: boolean('write.unbuffered', given.unbuffered ?? false),
-    microseconds: boolean('write.microseconds', given.microseconds ?? false),
+    rotation: planRotation(given.rotation),
+    command: given.command === undefined ? undefined : text('write.command', given.command),
+    guard: boolean('write.guard', given.guard ?? true),
   }
 }
 
-function formatByEnding(path: string): RecordFormatName {
-  return /\.(pcap|cap|dmp)$/i.test(path) ? 'pcap' : 'pcapng'
+function planRotation(given: RotationOptions | undefined): RotationOptions | undefined {
+  if (given === undefined) return undefined
+  if (typeof given !== 'object' || given === null) throw invalid('write.rotation', '{ sizeBytes, seconds, … }', given)
+  for (const name of Object.keys(given)) {
+    if (!Object.hasOwn(ROTATION_KNOWN, name)) {
+      throw new CaptureError('INVALID_OPTION', `Unknown option write.rotation.${name}`, { hint: `options: ${Object.keys(ROTATION_KNOWN).join(', ')}` })
+    }
+  }
+  const { timeInNames, ...amounts } = given
+  for (const [name, value] of Object.entries(amounts)) if (value !== undefined) integer(`write.rotation.${name}`, value, 1, Number.MAX_SAFE_INTEGER)
+  if (timeInNames !== undefined) boolean('write.rotation.timeInNames', timeInNames)
+  checkRotation(given)
+  return given
 }
 
 /** Whether it is an expression is for its compiler to say. One of blanks takes everything, as with tcpdump. */

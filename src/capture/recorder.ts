@@ -1,17 +1,22 @@
 /**
- * A worker's part of a recording: makes records of the packets of each block and appends them to the file, a whole buffer at a time.
+ * A worker's part of a recording: makes records of the packets of each block and appends them to the file, a whole buffer at a time,
+ * compressed if that was asked for. Which file it is, and when the next one begins, is the sink's business.
+ *
  * A packet is in `packets` only when its record has been written; until then it is `pending`, and when writing fails it is the drop
  * `writer`. The next buffer is tried again: a disk may have room again.
  */
 
 import type { RecordBuffer } from '../file/record.js'
 import { RecordSink, type SinkShared } from '../file/sink.js'
+import { ECANCELED } from '../kernel/errno.js'
 import type { Kernel } from '../kernel/system.js'
 import type { Block } from '../packet/block.js'
 import { COUNTER } from './counters.js'
 
 /** How long a record may wait for its buffer to become full, where packets are few. */
 const FLUSH_MS = 100
+/** The same where buffers are compressed: each is a member of its own, and small ones cost in size. */
+const COMPRESSED_FLUSH_MS = 1000
 
 export interface RecorderParts {
   kernel: Kernel
@@ -21,13 +26,16 @@ export interface RecorderParts {
   values: Float64Array
   /** Write after each block. */
   unbuffered: boolean
+  /** Makes of whole records what is written in their place. */
+  compress?: ((bytes: Uint8Array) => Uint8Array) | undefined
   /** Called with the errno when writing begins to fail, and when it fails for another reason. */
   onError: (errno: number) => void
 }
 
 export class Recorder {
   readonly #parts: RecorderParts
-  #sink: RecordSink
+  readonly #sink: RecordSink
+  readonly #flushMs: number
   /** When the first record in the buffer was made, of performance.now(). */
   #since = 0
   #errno = 0
@@ -35,6 +43,7 @@ export class Recorder {
   constructor(parts: RecorderParts) {
     this.#parts = parts
     this.#sink = new RecordSink(parts.kernel, parts.sink)
+    this.#flushMs = parts.compress === undefined ? FLUSH_MS : COMPRESSED_FLUSH_MS
   }
 
   /** Records the first `packets` packets of a block. */
@@ -54,38 +63,34 @@ export class Recorder {
 
   /** Writes what has waited long enough. */
   tick(now: number): void {
-    if (now - this.#since >= FLUSH_MS) this.flush()
+    if (now - this.#since >= this.#flushMs) this.flush()
   }
 
   /** Writes all that there is. */
   flush(): void {
-    const { buffer, values, onError } = this.#parts
+    const { buffer, values, compress, onError } = this.#parts
     if (buffer.packets === 0) return
     const add = (counter: number, value: number) => {
       values[counter] = (values[counter] as number) + value
     }
     const pending = values[COUNTER.pending] as number
-    const result = this.#sink.append(buffer.bytes, buffer.length)
+    const bytes = compress === undefined ? buffer.bytes : compress(buffer.bytes.subarray(0, buffer.length))
+    const length = compress === undefined ? buffer.length : bytes.byteLength
+    const result = this.#sink.append(bytes, length)
     if (result === 0) {
       add(COUNTER.packets, pending)
       add(COUNTER.bytes, buffer.wireBytes)
       add(COUNTER.truncated, buffer.truncated)
       add(COUNTER.writtenPackets, buffer.packets)
-      add(COUNTER.writtenBytes, buffer.length)
+      add(COUNTER.writtenBytes, length)
     } else {
       // Fewer than none: a handler gave up packets that had been written before.
       add(pending < 0 ? COUNTER.packets : COUNTER.dropWriter, pending)
-      if (this.#errno !== -result) onError(-result)
+      // Cancelled: as many files as were ordered are written, or the end does not wait for a pipe any longer. Main knows.
+      if (this.#errno !== -result && result !== -ECANCELED) onError(-result)
     }
     values[COUNTER.pending] = 0
     this.#errno = -result
     buffer.clear()
-  }
-
-  /** Writes what there is to the present file; what comes goes to another. */
-  switchTo(sink: SinkShared): void {
-    this.flush()
-    this.#sink = new RecordSink(this.#parts.kernel, sink)
-    this.#errno = 0
   }
 }

@@ -1,23 +1,32 @@
 /**
- * The main thread's part of a recording: opens the files before the workers start, and ends them when the last worker has. What goes
- * into them in between is the workers' business.
+ * The main thread's part of a recording: opens the files before the workers start, says what each of them begins and ends with, and
+ * ends them when the last worker has. What goes into them in between, and when the next one of a series begins, is the workers' doing.
  */
 
-import { closeSync, constants as fsConstants, fstatSync, openSync, unlinkSync } from 'node:fs'
-import { release } from 'node:os'
+import { readFileSync } from 'node:fs'
+import { cpus, release } from 'node:os'
 import { extname } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { CaptureError } from '../errors.js'
-import { type FileInterface, interfaceStatistics, pcapHeader, pcapngHeader } from '../file/record-header.js'
-import { createSinkShared, RecordSink, type SinkShared } from '../file/sink.js'
-import { errnoName, errnoText } from '../kernel/errno.js'
+import type { FileEvent } from '../file/capture-file.js'
+import { compressNow } from '../file/compressor.js'
+import { encodePcapHeader } from '../file/encode-pcap.js'
+import { encodeInterface, encodeSection, encodeStatistics, type Instant, type InterfaceDescription, MAX_OPTION_BYTES } from '../file/encode-pcapng.js'
+import { Guard } from '../file/guard.js'
+import { openSink, type Sink } from '../file/open-sink.js'
+import type { RotationOptions } from '../file/rotation.js'
 import type { Kernel } from '../kernel/system.js'
-import type { CapturePlan, Drops } from './api.js'
+import type { CapturePlan, Drops, WritePlan } from './api.js'
+import type { UserChange } from './user-change.js'
 import type { WorkerRecording } from './worker.js'
 
-const { O_APPEND, O_CREAT, O_TRUNC, O_WRONLY } = fsConstants
-const MODE = 0o666
+const LINKTYPE_ETHERNET = 1
 
-/** What a capture saw of an interface, for the end of a file. */
+/** At the end of a capture a pipe that takes nothing for so long is given up. */
+const PIPE_PATIENCE_MS = 2000
+const PIPE_LOOK_MS = 50
+
+/** What a capture saw of an interface since it began, for the end of a file. */
 export interface InterfaceTotals {
   offered: number
   drops: Drops
@@ -26,140 +35,287 @@ export interface InterfaceTotals {
   interfaceDrops: number | undefined
 }
 
+/** What the files tell of an interface. */
+export interface RecordedInterface {
+  macAddress: Uint8Array
+  speedMbps: number | undefined
+}
+
+export interface RecordingParts {
+  kernel: Kernel
+  plan: CapturePlan
+  /** In the order of `plan.interfaces`. */
+  interfaces: readonly RecordedInterface[]
+  /** For each worker the place of its interface. */
+  workers: readonly number[]
+  /** Whom the files belong to, where that is not this process's user. */
+  user: UserChange | undefined
+  /** Ends the waiting for somebody who reads a FIFO. */
+  signal: AbortSignal | undefined
+  onEvent: ((event: FileEvent) => void) | undefined
+}
+
 interface OpenFile {
-  path: string
-  sink: SinkShared
+  sink: Sink
   /** Places in `plan.interfaces` of those whose packets are in it. */
   interfaces: number[]
 }
 
 export class Recording {
-  readonly #kernel: Kernel
-  readonly #plan: NonNullable<CapturePlan['write']>
-  readonly #snapLengthBytes: number
+  /** Asked for the totals of an interface, or of one worker of it, when a file ends. */
+  totalsOf: ((place: number, worker: number | undefined) => InterfaceTotals) | undefined
+  /** Called when as many files as were ordered are written. */
+  onFull: () => void = () => {}
+  readonly #parts: RecordingParts
+  readonly #plan: WritePlan
+  readonly #descriptions: InterfaceDescription[]
+  readonly #section = { hardware: cpus()[0]?.model, os: `Linux ${release()}`, application: application() }
   readonly #startedAt = now()
+  readonly #guard: Guard | undefined
   /** One, or one a worker. */
   readonly #files: OpenFile[] = []
+  readonly #paths = new Set<string>()
+  /** Of `#files` those that take nothing any more: pipes without a reader, or with one that does not read. */
+  readonly #given = new Set<number>()
+  #isFull = false
 
-  private constructor(kernel: Kernel, { write, snapLengthBytes }: CapturePlan) {
-    this.#kernel = kernel
-    this.#plan = write as NonNullable<CapturePlan['write']>
-    this.#snapLengthBytes = snapLengthBytes
+  private constructor(parts: RecordingParts, write: WritePlan) {
+    this.#parts = parts
+    this.#plan = write
+    this.#descriptions = parts.interfaces.map((recorded, place) => describe(parts.plan, place, recorded))
+    // Of a single file it is the sink's, which knows whether there is something to guard.
+    if (write.guard && (write.perWorker || (parts.user !== undefined && write.path !== '-'))) {
+      this.#guard = Guard.start(parts.kernel, (reason) => this.#tell({ type: 'file-warning', message: withoutGuard(reason) }), parts.user)
+    }
   }
 
   /**
-   * Opens the files of a plan that has any. `workers` has for each worker the place of its interface in `plan.interfaces`.
+   * Opens the files of a plan that has any.
    * @throws CaptureError FILE_FAILED; then none is left.
    */
-  static open(kernel: Kernel, plan: CapturePlan, workers: readonly number[]): Recording | undefined {
+  static async open(parts: RecordingParts): Promise<Recording | undefined> {
+    const { plan, user } = parts
     if (plan.write === undefined) return undefined
-    const recording = new Recording(kernel, plan)
-    const { path, perWorker } = plan.write
+    const recording = new Recording(parts, plan.write)
     try {
-      if (perWorker) for (const [worker, place] of workers.entries()) recording.#create(pathOfWorker(path, worker), [place], plan)
-      else recording.#create(path, [...plan.interfaces.keys()], plan)
+      await (user === undefined ? recording.#openAll() : user.during(() => recording.#openAll()))
     } catch (error) {
-      recording.discard()
-      throw error
+      await recording.discard()
+      throw user === undefined ? error : asUser(error, user.name)
     }
     return recording
   }
 
+  async #openAll(): Promise<void> {
+    const { plan, workers } = this.#parts
+    const { path, perWorker, rotation } = this.#plan
+    if (perWorker) {
+      const share = shareOf(rotation, workers.length)
+      for (const [worker, place] of workers.entries()) await this.#open(pathOfWorker(path, worker), [place], worker, share)
+    } else await this.#open(path, [...plan.interfaces.keys()], undefined, rotation)
+  }
+
+  async #open(path: string, interfaces: number[], worker: number | undefined, rotation: RotationOptions | undefined): Promise<void> {
+    const { kernel, signal } = this.#parts
+    const { command, guard } = this.#plan
+    const file = this.#files.length
+    const sink = await openSink(path, {
+      header: () => this.#header(interfaces),
+      trailer: () => (this.#given.has(file) ? new Uint8Array(0) : this.#trailer(interfaces, worker)),
+      rotation,
+      command,
+      guard: this.#guard ?? guard,
+      signal,
+      onEvent: (event) => this.#tell(event),
+      kernel,
+    })
+    this.#files.push({ sink, interfaces })
+    if (!sink.isRegular) this.#paths.add(sink.path)
+  }
+
+  /** Of the files that there are; one that is still being written is there when it is finished. */
   get paths(): string[] {
-    return this.#files.map(({ path }) => path)
+    return [...this.#paths]
+  }
+
+  /** Which file, of those that are open side by side, a worker's packets go to. */
+  fileOf(worker: number): number {
+    return this.#plan.perWorker ? worker : 0
   }
 
   pathOf(worker: number): string {
-    return this.#fileOf(worker).path
+    return this.#of(worker).sink.path
+  }
+
+  /** Whether a worker's packets go into a pipe, whose reader may go away. */
+  isPipe(worker: number): boolean {
+    return !this.#of(worker).sink.isRegular
   }
 
   /** What worker `worker` is told, whose interface is at `place`. */
   ofWorker(worker: number, place: number): WorkerRecording {
-    const { format, microseconds, unbuffered } = this.#plan
-    const { sink, interfaces } = this.#fileOf(worker)
-    return { sink, unbuffered, format: { format, microseconds, snapLengthBytes: this.#snapLengthBytes, interfaceId: interfaces.indexOf(place) } }
-  }
-
-  #fileOf(worker: number): OpenFile {
-    return (this.#plan.perWorker ? this.#files[worker] : this.#files[0]) as OpenFile
-  }
-
-  #create(path: string, interfaces: number[], { interfaces: names, filter, snapLengthBytes }: CapturePlan): void {
-    let fd: number
-    try {
-      fd = openSync(path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND, MODE)
-    } catch (error) {
-      throw fileFailed(path, 'open', (error as { errno: number }).errno)
+    const { format, precision, unbuffered, compression, compressionLevel } = this.#plan
+    const { sink, interfaces } = this.#of(worker)
+    const { snapLengthBytes } = this.#parts.plan
+    return {
+      sink: sink.shared,
+      unbuffered,
+      format: { format, microseconds: precision === 'us', snapLengthBytes, interfaceId: interfaces.indexOf(place) },
+      compression: compression === 'none' ? undefined : compression,
+      compressionLevel,
     }
-    const sink = createSinkShared({ fd, isRegular: fstatSync(fd).isFile(), size: 0 })
-    this.#files.push({ path, sink, interfaces })
-    const { format, microseconds } = this.#plan
-    const described = interfaces.map((place): FileInterface => ({ name: names[place] as string, filter, snapLengthBytes }))
-    const header = format === 'pcap' ? pcapHeader(snapLengthBytes, microseconds) : pcapngHeader(described, microseconds, `Linux ${release()}`)
-    const result = new RecordSink(this.#kernel, sink).append(header, header.length)
-    if (result !== 0) throw fileFailed(path, 'write', result)
   }
 
-  /**
-   * Ends the files, after the last worker: pcapng gets the statistics of each interface. `totalsOf` is asked for those of an interface,
-   * or of one worker of it. Answers what went wrong; the files are closed in any case.
-   */
-  finish(totalsOf: (place: number, worker: number | undefined) => InterfaceTotals): { path: string; error: CaptureError }[] {
-    const failures: { path: string; error: CaptureError }[] = []
-    for (const [worker, { path, sink, interfaces }] of this.#files.entries()) {
-      if (this.#plan.format === 'pcapng') {
-        const blocks = interfaces.map((place, interfaceId) => this.#statistics(interfaceId, totalsOf(place, this.#plan.perWorker ? worker : undefined)))
-        const bytes = Buffer.concat(blocks)
-        const result = new RecordSink(this.#kernel, sink).append(bytes, bytes.length)
-        if (result !== 0) failures.push({ path, error: fileFailed(path, 'write', result) })
-      }
-      // Some file systems tell only here that the disk is full.
-      const result = close(sink)
-      if (result !== 0) failures.push({ path, error: fileFailed(path, 'close', result) })
-    }
-    return failures
+  #of(worker: number): OpenFile {
+    return this.#files[this.fileOf(worker)] as OpenFile
+  }
+
+  #header(interfaces: readonly number[]): Uint8Array {
+    const { format, precision } = this.#plan
+    const { snapLengthBytes } = this.#parts.plan
+    if (format === 'pcap') return this.#compressed(encodePcapHeader({ precision, snapLengthBytes, linkType: LINKTYPE_ETHERNET }))
+    const descriptions = interfaces.map((place) => encodeInterface(this.#descriptions[place] as InterfaceDescription))
+    return this.#compressed(Buffer.concat([encodeSection(this.#section), ...descriptions]))
+  }
+
+  /** Statistics are those since the capture began, as the format has them, in each file of a series. */
+  #trailer(interfaces: readonly number[], worker: number | undefined): Uint8Array {
+    const { totalsOf } = this
+    if (this.#plan.format === 'pcap' || totalsOf === undefined) return new Uint8Array(0)
+    return this.#compressed(Buffer.concat(interfaces.map((place, id) => this.#statistics(id, totalsOf(place, worker)))))
   }
 
   #statistics(interfaceId: number, { offered, drops, writtenPackets, interfaceDrops }: InterfaceTotals): Uint8Array {
-    const droppedByOs = drops.ring + drops.socket + drops.fillRing + drops.rxRing + drops.oversize + drops.redirect
-    const counts = { accepted: offered, droppedByOs, written: writtenPackets, droppedByInterface: interfaceDrops }
-    return interfaceStatistics({ interfaceId, startedAt: this.#startedAt, endedAt: now(), ...counts }, this.#plan.microseconds)
+    const end = now()
+    const statistics = {
+      at: end,
+      start: this.#startedAt,
+      end,
+      // What a filter did not take was received, too, and nobody has counted it.
+      received: this.#parts.plan.filter === undefined ? offered : undefined,
+      droppedByInterface: interfaceDrops,
+      filterAccepted: offered,
+      droppedBySystem: drops.ring + drops.socket + drops.fillRing + drops.rxRing + drops.oversize + drops.redirect,
+      delivered: writtenPackets,
+    }
+    return encodeStatistics(interfaceId, statistics, this.#plan.precision)
+  }
+
+  #compressed(bytes: Uint8Array): Uint8Array {
+    const { compression, compressionLevel } = this.#plan
+    return compression === 'none' ? bytes : compressNow(compression, bytes, compressionLevel)
+  }
+
+  #tell(event: FileEvent): void {
+    if (event.type === 'file-finished') this.#paths.add(event.path)
+    else if (event.type === 'file-removed') this.#paths.delete(event.path)
+    else if (event.type === 'files-full') {
+      // Of a series for each worker the first ends them all.
+      if (this.#isFull) return
+      this.#isFull = true
+    }
+    this.#parts.onEvent?.(event)
+    if (event.type === 'files-full') this.onFull()
+  }
+
+  /** The pipe of a worker is written no more, and nobody waits for its reader. */
+  giveUp(worker: number): void {
+    this.#giveUp(this.fileOf(worker))
+  }
+
+  #giveUp(file: number): void {
+    this.#given.add(file)
+    this.#files[file]?.sink.cancel()
+  }
+
+  /** The capture ends: a pipe that takes nothing any more is given up, so that no worker waits for its reader. Resolves then, or when `isOver`. */
+  async hurryPipes(isOver: () => boolean): Promise<void> {
+    const pipes = [...this.#files.entries()].filter(([file, { sink }]) => !sink.isRegular && !this.#given.has(file))
+    await Promise.all(
+      pipes.map(async ([file, { sink }]) => {
+        if (!(await moves(sink, isOver))) this.#giveUp(file)
+      }),
+    )
+  }
+
+  /**
+   * Ends the files, after the last worker: pcapng gets the statistics of each interface. What goes wrong is told as `file-warning`; the
+   * files are closed in any case.
+   */
+  async finish(): Promise<void> {
+    // Writing to a pipe that is full would hold up this thread, and with it the signals.
+    await this.hurryPipes(() => this.#files.every(({ sink }) => sink.hasRoom))
+    await Promise.all(this.#files.map(({ sink }) => sink.close().catch(() => {})))
+    await this.#guard?.close()
   }
 
   /** For a capture that did not come to be: its files have not been, either. */
-  discard(): void {
-    for (const { path, sink } of this.#files) {
-      const isRegular = fstatSync(sink.fd).isFile()
-      close(sink)
-      if (isRegular) unlinkSync(path)
-    }
+  async discard(): Promise<void> {
+    await Promise.all(this.#files.map(({ sink }) => sink.discard()))
     this.#files.length = 0
+    await this.#guard?.close()
   }
 }
 
-/** The error of a file that could not be opened or written. */
-export function fileFailed(path: string, syscall: string, errno: number): CaptureError {
-  const positive = Math.abs(errno)
-  const name = errnoName(positive)
-  const hint = name === 'ENOSPC' || name === 'EDQUOT' ? 'the disk is full: what cannot be written is counted as the drop writer' : undefined
-  return new CaptureError('FILE_FAILED', `${path}: ${syscall}: ${name} (${errnoText(positive)})`, { syscall, errno: positive, errnoName: name, hint })
+/** Until `isOver`; false when the pipe has taken nothing for too long. */
+async function moves(sink: Sink, isOver: () => boolean): Promise<boolean> {
+  let taken = sink.taken
+  for (let since = performance.now(); !isOver(); ) {
+    if (performance.now() - since > PIPE_PATIENCE_MS) return false
+    await sleep(PIPE_LOOK_MS)
+    if (sink.taken === taken) continue
+    taken = sink.taken
+    since = performance.now()
+  }
+  return true
 }
 
-function close(sink: SinkShared): number {
-  try {
-    closeSync(sink.fd)
-    return 0
-  } catch (error) {
-    return (error as { errno: number }).errno
+function describe({ interfaces, filter, snapLengthBytes, write }: CapturePlan, place: number, recorded: RecordedInterface): InterfaceDescription {
+  const { macAddress, speedMbps } = recorded
+  return {
+    linkType: LINKTYPE_ETHERNET,
+    snapLengthBytes,
+    name: interfaces[place],
+    // A longer one finds no room in an option.
+    filter: filter === undefined || Buffer.byteLength(filter) >= MAX_OPTION_BYTES ? undefined : filter,
+    os: `Linux ${release()}`,
+    macAddress: macAddress.some((byte) => byte !== 0) ? macAddress : undefined,
+    speedBitsPerSecond: speedMbps === undefined ? undefined : speedMbps * 1e6,
+    precision: write?.precision,
   }
 }
 
-/** `/tmp/x.pcap` of worker 1 is `/tmp/x.1.pcap`. */
+/** What of `keepBytes` is for each of so many series. */
+function shareOf(rotation: RotationOptions | undefined, series: number): RotationOptions | undefined {
+  return rotation?.keepBytes === undefined ? rotation : { ...rotation, keepBytes: Math.max(1, Math.floor(rotation.keepBytes / series)) }
+}
+
+/** `/tmp/x.pcap` of worker 1 is `/tmp/x.1.pcap`, and `x.pcap.gz` is `x.1.pcap.gz`. */
 function pathOfWorker(path: string, worker: number): string {
-  const ending = extname(path)
-  return `${path.slice(0, path.length - ending.length)}.${worker}${ending}`
+  const packed = /\.(gz|zst)$/i.test(path) ? extname(path) : ''
+  const name = path.slice(0, path.length - packed.length)
+  const ending = extname(name)
+  return `${name.slice(0, name.length - ending.length)}.${worker}${ending}${packed}`
 }
 
-function now(): bigint {
-  return BigInt(Date.now()) * 1_000_000n
+function asUser(error: unknown, name: string): unknown {
+  if (!(error instanceof CaptureError) || error.code !== 'FILE_FAILED') return error
+  const { code, message, syscall, errno, errnoName } = error
+  const hint = `files are made as user ${name}, who must be able to write to the folder: chown ${name}, or a folder that is ${name}'s`
+  return new CaptureError(code, `${message}, as user ${name}`, { syscall, errno, errnoName, hint })
+}
+
+function withoutGuard(reason: string): string {
+  return `the process that guards against a kill does not run: ${reason}`
+}
+
+/** What the files say that wrote them. */
+function application(): string {
+  const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }
+  return `ringtap ${version}`
+}
+
+function now(): Instant {
+  const milliseconds = Date.now()
+  return { seconds: Math.floor(milliseconds / 1000), nanoseconds: (milliseconds % 1000) * 1_000_000 }
 }

@@ -1,12 +1,13 @@
 /** A capture that runs: its counters as seen from the main thread, and every way in which it ends. */
 import { CaptureError } from '../errors.js'
-import type { SinkShared } from '../file/sink.js'
+import { fileFailed } from '../file/file-failed.js'
 import type { Handler } from '../handler.js'
+import { EPIPE } from '../kernel/errno.js'
 import type { Kernel } from '../kernel/system.js'
 import type { Capture, CaptureCounters, CaptureEvent, CapturePlan, CaptureStats, CaptureSummary, Drops, WorkerCounters, XdpInForce } from './api.js'
 import { ABANDON, STOP } from './control.js'
 import { COUNTER, readCounters } from './counters.js'
-import { fileFailed, type InterfaceTotals, type Recording } from './recording.js'
+import type { InterfaceTotals, Recording } from './recording.js'
 import type { WorkerEnd, WorkerThread } from './worker-thread.js'
 
 /** A handler that does not come back is left to itself after so long, and its thread ended. */
@@ -67,8 +68,13 @@ export class RunningCapture implements Capture {
       thread.onEnding = (end) => this.#workerEnded(end)
       thread.onReplaced = (error) => parts.onEvent?.({ type: 'worker-replaced', interface: thread.data.interfaceName, worker: thread.data.worker, error })
     }
-    this.#finished = Promise.all(parts.threads.map((thread) => thread.ended)).then(() => {
+    if (parts.recording !== undefined) {
+      parts.recording.totalsOf = (place, worker) => this.#totalsOf(place, worker)
+      parts.recording.onFull = () => this.#end('files')
+    }
+    this.#finished = Promise.all(parts.threads.map((thread) => thread.ended)).then(async () => {
       this.#close()
+      await parts.recording?.finish()
       ended()
       if (this.#error !== undefined) throw this.#error
       return this.#summary()
@@ -184,8 +190,10 @@ export class RunningCapture implements Capture {
   #end(reason: CaptureSummary['reason']): void {
     if (this.#reason !== undefined) return
     this.#reason = reason
-    for (const thread of this.#parts.threads) thread.send(reason === 'count' ? ABANDON : STOP)
+    const isEnough = reason === 'count' || reason === 'files' || reason === 'reader'
+    for (const thread of this.#parts.threads) thread.send(isEnough ? ABANDON : STOP)
     this.#watchHandlers()
+    void this.#parts.recording?.hurryPipes(() => this.#parts.threads.every(({ end }) => end !== undefined))
   }
 
   /** A handler that never returns cannot be asked to stop. */
@@ -207,14 +215,6 @@ export class RunningCapture implements Capture {
       if (threads.some(({ end }) => end === undefined)) this.#watchHandlers(waited)
     }, HANDLER_PATIENCE_MS)
     this.#patience.unref()
-  }
-
-  /**
-   * Has every worker record to another file, between two of its buffers; which one is for `sinkOf` to say. Resolves when none of them
-   * writes to the file before any more, so that the caller may close it.
-   */
-  async switchSinks(sinkOf: (worker: number) => SinkShared): Promise<void> {
-    await Promise.all(this.#parts.threads.map((thread) => thread.switchTo(sinkOf(thread.data.worker))))
   }
 
   #look(look: () => CaptureError | undefined): void {
@@ -258,30 +258,34 @@ export class RunningCapture implements Capture {
     this.#parts.signal?.removeEventListener('abort', this.#abort)
     this.counters()
     this.#seconds = (performance.now() - this.#startedAt) / 1000
-    this.#finishFiles()
     this.#parts.release()
   }
 
-  #finishFiles(): void {
-    const { recording, plan } = this.#parts
-    if (recording === undefined) return
+  #totalsOf(place: number, only: number | undefined): InterfaceTotals {
+    const { plan } = this.#parts
     const { workers, interfaceDrops } = this.counters()
-    const totals = (place: number, only: number | undefined): InterfaceTotals => {
-      const counted = workers.filter((worker) => worker.interface === plan.interfaces[place] && (only === undefined || worker.worker === only))
-      const sum = (of: (worker: WorkerCounters) => number) => counted.reduce((total, worker) => total + of(worker), 0)
-      const drops = Object.fromEntries(Object.keys(noDrops()).map((name) => [name, sum((worker) => worker.drops[name as keyof Drops])])) as unknown as Drops
-      const isAlone = plan.interfaces.length === 1 && only === undefined
-      return { offered: sum((it) => it.offered), drops, writtenPackets: sum((it) => it.writtenPackets), interfaceDrops: isAlone ? interfaceDrops : undefined }
-    }
-    for (const { path, error } of recording.finish(totals)) this.#parts.onEvent?.({ type: 'write-error', path, error })
+    const counted = workers.filter((worker) => worker.interface === plan.interfaces[place] && (only === undefined || worker.worker === only))
+    const sum = (of: (worker: WorkerCounters) => number) => counted.reduce((total, worker) => total + of(worker), 0)
+    const drops = Object.fromEntries(Object.keys(noDrops()).map((name) => [name, sum((worker) => worker.drops[name as keyof Drops])])) as unknown as Drops
+    const isAlone = plan.interfaces.length === 1 && only === undefined
+    return { offered: sum((it) => it.offered), drops, writtenPackets: sum((it) => it.writtenPackets), interfaceDrops: isAlone ? interfaceDrops : undefined }
   }
 
   /** Workers write to one disk: what several of them meet is told once. */
   #toldErrors = new Set<string>()
   #writeError(thread: WorkerThread, errno: number): void {
-    const path = this.#parts.recording?.pathOf(thread.data.worker)
-    if (path === undefined || this.#toldErrors.has(`${path} ${errno}`)) return
-    this.#toldErrors.add(`${path} ${errno}`)
+    const { recording } = this.#parts
+    const { worker } = thread.data
+    if (recording === undefined) return
+    if (errno === EPIPE && recording.isPipe(worker)) {
+      recording.giveUp(worker)
+      this.#end('reader')
+      return
+    }
+    const which = `${recording.fileOf(worker)} ${errno}`
+    if (this.#toldErrors.has(which)) return
+    this.#toldErrors.add(which)
+    const path = recording.pathOf(worker)
     this.#parts.onEvent?.({ type: 'write-error', path, error: fileFailed(path, 'write', errno) })
   }
 

@@ -1,7 +1,6 @@
 /** The main thread's side of one worker: starts it, speaks to it, and knows how it ended. */
 import { Worker } from 'node:worker_threads'
 import { CaptureError, fromPlainError } from '../errors.js'
-import type { SinkShared } from '../file/sink.js'
 import type { Descriptor } from '../kernel/descriptor.js'
 import { releaseRange } from '../kernel/mapping.js'
 import type { Kernel } from '../kernel/system.js'
@@ -48,7 +47,6 @@ export class WorkerThread {
   onReplaced: (error: CaptureError) => void = () => {}
   readonly #parts: WorkerParts
   readonly #snapshots = new Map<number, (value: unknown) => void>()
-  readonly #switches = new Map<number, () => void>()
   /** Last snapshots of those that were replaced. */
   readonly #kept: unknown[] = []
   #thread: Worker
@@ -91,7 +89,6 @@ export class WorkerThread {
       else if (message.type === 'ready') this.#markReady()
       else if (message.type === 'event') this.onEvent(message.event)
       else if (message.type === 'write-error') this.onWriteError(message.errno)
-      else if (message.type === 'switched') this.#switched(message.asked)
       else if (message.type === 'snapshot') this.#answer(message.asked, message.value)
       else this.#ending({ ...message, error: message.error === undefined ? undefined : fromPlainError(message.error) })
     })
@@ -142,7 +139,6 @@ export class WorkerThread {
     if (this.#replacing) this.onEnding(end)
     this.#rejectReady(end.error ?? new CaptureError('WORKER_FAILED', `worker ${data.worker} ended before it was ready`))
     for (const asked of [...this.#snapshots.keys()]) this.#answer(asked, end.snapshot)
-    this.#switched(Number.POSITIVE_INFINITY)
     this.#resolveEnded(end)
   }
 
@@ -167,27 +163,6 @@ export class WorkerThread {
     const answer = new Promise<unknown>((resolve) => this.#snapshots.set(asked, resolve))
     this.#signal()
     return answer
-  }
-
-  /** Has the worker record to another file from its next buffer on. Resolves when it writes no more to the one before; never rejects. */
-  switchTo(sink: SinkShared): Promise<void> {
-    const { data, control } = this.#parts
-    if (this.#exited || data.recording === undefined) return Promise.resolve()
-    // Also for a worker that takes this one's place.
-    data.recording = { ...data.recording, sink }
-    this.#thread.postMessage({ sink })
-    const asked = control.askSwitch()
-    const answer = new Promise<void>((resolve) => this.#switches.set(asked, resolve))
-    this.#signal()
-    return answer
-  }
-
-  #switched(asked: number): void {
-    for (const [waiting, resolve] of this.#switches) {
-      if (waiting > asked) continue
-      this.#switches.delete(waiting)
-      resolve()
-    }
   }
 
   send(command: number): void {

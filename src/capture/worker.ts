@@ -1,7 +1,9 @@
 /** Entry of a worker thread: maps its source, loads its handler, runs the loop, and tells the main thread how it ended. */
-import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
+import { parentPort, workerData } from 'node:worker_threads'
 import { alignUp } from '../bytes/align.js'
 import { CaptureError, type PlainCaptureError, toPlainError } from '../errors.js'
+import type { Compression } from '../file/compression.js'
+import { compressNow } from '../file/compressor.js'
 import { CompiledRecords, createRecordBuffer } from '../file/record.js'
 import type { RecordFormat } from '../file/record-layout.js'
 import type { SinkShared } from '../file/sink.js'
@@ -55,6 +57,8 @@ export interface WorkerRecording {
   sink: SinkShared
   format: RecordFormat
   unbuffered: boolean
+  compression: Compression | undefined
+  compressionLevel: number | undefined
 }
 
 /** Records are gathered in so many bytes. Larger ones fit no L2 cache, smaller ones are more system calls. */
@@ -66,8 +70,6 @@ export type WorkerMessage =
   | { type: 'snapshot'; asked: number; value: unknown }
   | { type: 'event'; event: 'interface-down' | 'interface-up' }
   | { type: 'write-error'; errno: number }
-  /** Nothing is written to the file before the one that was asked for any more. */
-  | { type: 'switched'; asked: number }
   /** `snapshot` is the last one; `error` what ended the worker, if anything did. */
   | { type: 'ended'; reason: 'stopped' | 'count' | 'error'; hasSnapshot: boolean; snapshot: unknown; error: PlainCaptureError | undefined }
 
@@ -141,7 +143,6 @@ async function main(): Promise<void> {
         ),
         answerSnapshot: (asked) => postSnapshot(asked, handler, state),
         recorder,
-        nextSink: (asked) => takeNextSink(asked, recorder),
       })
       post({ type: 'ready' })
       try {
@@ -193,19 +194,10 @@ function linearMemoryFor(source: WorkerData['source']): [bytes: number, alignmen
 
 function openRecorder(kernel: Kernel, values: Float64Array, memory: LinearMemory | undefined): Recorder | undefined {
   if (data.recording === undefined) return undefined
-  const { sink, format, unbuffered } = data.recording
+  const { sink, format, unbuffered, compression, compressionLevel } = data.recording
   const buffer = createRecordBuffer(memory, RECORD_BUFFER_BYTES, format)
-  return new Recorder({ kernel, sink, buffer, values, unbuffered, onError: (errno) => post({ type: 'write-error', errno }) })
-}
-
-/** The message came before the word that it is asked for; a worker that takes over may have begun with it. */
-function takeNextSink(asked: number, recorder: Recorder | undefined): void {
-  if (parentPort !== null) {
-    for (let received = receiveMessageOnPort(parentPort); received !== undefined; received = receiveMessageOnPort(parentPort)) {
-      recorder?.switchTo((received.message as { sink: SinkShared }).sink)
-    }
-  }
-  post({ type: 'switched', asked })
+  const compress = compression === undefined ? undefined : (bytes: Uint8Array) => compressNow(compression, bytes, compressionLevel)
+  return new Recorder({ kernel, sink, buffer, values, unbuffered, compress, onError: (errno) => post({ type: 'write-error', errno }) })
 }
 
 function openSource(kernel: Kernel, subject: string, values: Float64Array, memory: LinearMemory | undefined): RingSource | RecvSource | XdpSource {

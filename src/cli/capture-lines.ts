@@ -1,5 +1,5 @@
 /** What `ringtap capture` prints, as text made from the library's results. Pure. */
-import type { CaptureCounters, CaptureError, CaptureEvent, CapturePlan, CaptureStats, CaptureSummary, Drops, WorkerCounters } from '../index.js'
+import type { CaptureCounters, CaptureError, CaptureEvent, CapturePlan, CaptureStats, CaptureSummary, Drops, WorkerCounters, WritePlan } from '../index.js'
 import { alignColumns, formatBytes, formatCount, formatDecimal, formatSeconds, plural } from './human.js'
 import { toJson } from './to-json.js'
 
@@ -17,9 +17,23 @@ export function listeningLine(plan: CapturePlan): string {
         ? `ring ${formatBytes(plan.ring.blockBytes * plan.ring.blockCount)} (${plan.ring.blockCount} x ${formatBytes(plan.ring.blockBytes)})`
         : `socket buffer ${formatBytes(plan.receiveBufferBytes)}`,
   ]
-  if (plan.write !== undefined) parts.push(`writing ${plan.write.format} to ${plan.write.path}`)
+  if (plan.write !== undefined) parts.push(`writing ${writeText(plan.write)}`)
+  if (plan.user !== undefined) parts.push(`as user ${plan.user}`)
   if (plan.netns !== undefined) parts.push(`namespace ${plan.netns}`)
   return parts.join(', ')
+}
+
+function writeText({ format, compression, path, rotation, perWorker }: WritePlan): string {
+  const { sizeBytes, seconds, files, keepBytes } = rotation ?? {}
+  const rules = [
+    sizeBytes === undefined ? [] : `another after ${formatDecimal(sizeBytes, 'B')}`,
+    seconds === undefined ? [] : `another after ${seconds} s`,
+    files === undefined ? [] : sizeBytes === undefined ? `${files} in all` : `a ring of ${files}`,
+    keepBytes === undefined ? [] : `at most ${formatBytes(keepBytes)}`,
+  ].flat()
+  const what = compression === 'none' ? format : `${format} by ${compression}`
+  const where = path === '-' ? 'stdout' : path
+  return `${what} to ${where}${perWorker ? ', a file a worker' : ''}${rules.length === 0 ? '' : ` (${rules.join(', ')})`}`
 }
 
 function workersText(plan: CapturePlan): string {
@@ -91,7 +105,13 @@ export function summaryLines(counters: CaptureCounters): string[] {
 
 /** What became of `-w`. */
 export function writtenLines({ files, writtenPackets, writtenBytes }: CaptureSummary): string[] {
-  return files.length === 0 ? [] : [`${plural(writtenPackets, 'packet')} written to ${files.join(', ')} (${formatBytes(writtenBytes)})`]
+  return files.length === 0 ? [] : [`${plural(writtenPackets, 'packet')} written to ${filesText(files)} (${formatBytes(writtenBytes)})`]
+}
+
+/** Of a long series the first and the last. */
+function filesText(files: readonly string[]): string {
+  const names = files.map((file) => (file === '-' ? 'stdout' : file))
+  return names.length <= 4 ? names.join(', ') : `${names.length} files, ${names[0]} to ${names.at(-1)}`
 }
 
 /** With -v: what each worker did, and what it cost. */
@@ -120,6 +140,14 @@ export function eventLines(event: CaptureEvent): string[] {
       return [`ringtap: ${event.interface}: ${xdpText(event)}`]
     case 'write-error':
       return [`ringtap: ${event.error.message}`, '  packets that cannot be written are counted; the capture goes on, and writing is tried again']
+    case 'file-finished':
+      return []
+    case 'file-removed':
+      return []
+    case 'files-full':
+      return ['ringtap: as many files as were ordered are written']
+    case 'file-warning':
+      return event.error?.hint === undefined ? [`ringtap: warning: ${event.message}`] : [`ringtap: warning: ${event.message}`, `  ${event.error.hint}`]
     case 'warning':
       return event.hint === undefined ? [`ringtap: warning: ${event.message}`] : [`ringtap: warning: ${event.message}`, `  ${event.hint}`]
   }
@@ -149,13 +177,31 @@ export function startDocument(plan: CapturePlan): string {
     direction = null,
     count = null,
     durationMs = null,
-    write = null,
+    write,
+    user = null,
     otherwise,
     xdp,
     ...rest
   } = plan
   const chunkBytes = xdp.chunkBytes ?? null
-  return JSON.stringify({ type: 'start', ...rest, xdp: { ...xdp, chunkBytes }, netns, filter, fanout, pin, direction, count, durationMs, write })
+  return JSON.stringify({
+    type: 'start',
+    ...rest,
+    xdp: { ...xdp, chunkBytes },
+    netns,
+    filter,
+    fanout,
+    pin,
+    direction,
+    count,
+    durationMs,
+    write: write === undefined ? null : writeDocument(write),
+    user,
+  })
+}
+
+function writeDocument(write: WritePlan): object {
+  return { ...write, compressionLevel: write.compressionLevel ?? null, rotation: write.rotation ?? null, command: write.command ?? null }
 }
 
 export function intervalDocument(stats: CaptureStats): string {
@@ -174,7 +220,7 @@ export function snapshotDocument(snapshot: unknown): string {
 export function eventDocument(event: CaptureEvent): string {
   const { type, ...rest } = event
   // An Error has no fields of its own that JSON shows.
-  const error = 'error' in event ? { error: errorFields(event.error) } : {}
+  const error = 'error' in event && event.error !== undefined ? { error: errorFields(event.error) } : {}
   return JSON.stringify({ type: 'event', event: type, ...rest, ...error })
 }
 

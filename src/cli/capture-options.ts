@@ -1,6 +1,6 @@
 /** From the command line's values to the library's options. Pure. */
 import { pathToFileURL } from 'node:url'
-import { type CaptureOptions, type FanoutMode, type FanoutOptions, parseProgram, type WriteOptions } from '../index.js'
+import { type CaptureOptions, type FanoutMode, type FanoutOptions, parseProgram, type RotationOptions, type WriteOptions } from '../index.js'
 import { findCommand, type ValuesOf } from './table.js'
 import { parseSize } from './units.js'
 import { UsageError } from './usage-error.js'
@@ -39,6 +39,7 @@ export function captureOptions(values: Values, program?: Program, filter?: strin
       handler: values.handler === undefined ? undefined : pathToFileURL(values.handler),
       handlerData: values.handlerData?.value,
       write: writeOptions(values),
+      user: values.relinquishPrivileges,
     }),
     ...bufferOptions(values),
   }
@@ -63,22 +64,48 @@ function fanoutOptions(values: Values, program: Program | undefined): FanoutOpti
   return { mode: mode as FanoutMode, ...flags, ...given({ program }) }
 }
 
+/** Options that say nothing without -w. */
+const OF_FILES = {
+  format: '--format',
+  precision: '--precision',
+  compression: '--compression',
+  compressionLevel: '--compression-level',
+  perWorker: '--per-worker',
+  packetBuffered: '-U',
+  rotateSize: '-C',
+  rotateTime: '-G',
+  files: '-W',
+  keep: '--keep',
+  command: '-z',
+  noGuard: '--no-guard',
+} as const satisfies { [name in keyof Values]?: string }
+
 function writeOptions(values: Values): WriteOptions | undefined {
-  const { write: path, format, perWorker, packetBuffered, timeStampPrecision } = values
-  if (path !== undefined) {
-    return {
-      path,
-      ...given({
-        format,
-        perWorker: perWorker ? true : undefined,
-        unbuffered: packetBuffered ? true : undefined,
-        microseconds: timeStampPrecision === 'micro' ? true : undefined,
-      }),
-    }
+  const { write: path, format, precision, compression, compressionLevel, perWorker, packetBuffered, command, noGuard } = values
+  if (path === undefined) {
+    const alone = Object.entries(OF_FILES).find(([name]) => ![undefined, false].includes(values[name as keyof typeof OF_FILES] as undefined | false))
+    if (alone !== undefined) throw new UsageError(`${alone[1]} goes with -w FILE`)
+    return undefined
   }
-  const alone = [format && '--format', perWorker && '--per-worker', packetBuffered && '-U', timeStampPrecision && '--time-stamp-precision'].find((name) => name)
-  if (alone) throw new UsageError(`${alone} goes with -w FILE`)
-  return undefined
+  return {
+    path,
+    ...given({
+      format,
+      precision: precision === undefined ? undefined : precision === 'micro' || precision === 'us' ? ('us' as const) : ('ns' as const),
+      compression,
+      compressionLevel,
+      perWorker: perWorker ? true : undefined,
+      unbuffered: packetBuffered ? true : undefined,
+      rotation: rotationOptions(values),
+      command,
+      guard: noGuard ? false : undefined,
+    }),
+  }
+}
+
+function rotationOptions({ rotateSize, rotateTime, files, keep }: Values): RotationOptions | undefined {
+  const rotation = given({ sizeBytes: rotateSize, seconds: rotateTime === undefined ? undefined : rotateTime / 1000, files, keepBytes: keep })
+  return Object.keys(rotation).length === 0 ? undefined : rotation
 }
 
 function bufferOptions(values: Values): Pick<CaptureOptions, 'ringBytes' | 'ringHold' | 'receiveBufferBytes'> {

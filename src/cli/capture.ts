@@ -26,7 +26,13 @@ export async function runCapture(values: ValuesOf<'capture'>, words: readonly st
   const { json } = values
   const program = values.fanoutProgram === undefined ? undefined : readProgram(values.fanoutProgram)
   const options = captureOptions(values, program, filterText(values.filterFile, words))
+  if (options.write !== undefined && isStdout(options.write.path)) {
+    if (io.isTerminal) throw new UsageError('-w -: stdout is a terminal, and packets are no text', 'give a file, or pipe it to a program')
+    io.reserveStdout()
+  }
+  let isIncomplete = false
   const onEvent = (event: CaptureEvent): void => {
+    if (event.type === 'write-error' || (event.type === 'file-warning' && event.error !== undefined)) isIncomplete = true
     if (json) io.out(eventDocument(event))
     else for (const line of eventLines(event)) io.err(line)
   }
@@ -51,13 +57,18 @@ export async function runCapture(values: ValuesOf<'capture'>, words: readonly st
       for (const line of [...summaryLines(summary), ...writtenLines(summary)]) io.err(line)
       if (values.verbose) for (const line of summaryDetailLines(summary)) io.err(line)
     }
-    // Who asked for a file did not get all of it.
-    return summary.drops.writer > 0 ? EXIT.failed : EXIT.done
+    // Who asked for a file did not get all of it; what comes when the last file is over, or nobody reads any more, nobody asked for.
+    const isLost = summary.drops.writer > 0 && summary.reason !== 'files' && summary.reason !== 'reader'
+    return isIncomplete || isLost ? EXIT.failed : EXIT.done
   } catch (error) {
     // What was captured until then is no less true.
     if (!json) for (const line of summaryLines(capture.counters())) io.err(line)
     throw error
   }
+}
+
+function isStdout(path: string): boolean {
+  return ['-', '/dev/stdout', '/dev/fd/1', '/proc/self/fd/1'].includes(path)
 }
 
 function readProgram(file: string): ReturnType<typeof fanoutProgram> {

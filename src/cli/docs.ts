@@ -12,7 +12,7 @@ const INTRODUCTION = `# The command line
 the names of the [library](library.md) without the unit, which the value carries. Letters may be joined (\`-qi eth0\`, \`-c10\`), long options
 take \`--ring 1G\` or \`--ring=1G\`, and \`--\` ends the options. \`ringtap <command> --help\` prints what stands here.
 
-Data goes to stdout, everything else to stderr.
+Data goes to stdout, everything else to stderr; with \`-w -\` packets go to stdout, and all else, JSON too, to stderr.
 `
 
 const REFERENCE = `## Values
@@ -21,6 +21,7 @@ const REFERENCE = `## Values
 |---|---|---|
 | SIZE | \`4096\`, \`64K\`, \`256M\`, \`1.5G\`, \`1MiB\`, \`1MB\` | bytes; K, M, G and T are powers of 1024 |
 | KIB | \`4096\`, \`4M\` | as SIZE, but a number without a unit is KiB, as with tcpdump's \`-B\` |
+| SIZE of \`-C\` | \`100\`, \`64K\`, \`1G\` | as SIZE, but a number without a unit is millions of bytes, as with tcpdump's \`-C\` |
 | TIME | \`500us\`, \`60ms\`, \`2s\`, \`1.5s\`, \`5min\`, \`1h\` | where the options speak of seconds, minutes or hours (\`--duration\`, \`--interval\`, \`--seconds\`, \`--warmup\`) a number without a unit is seconds; elsewhere the unit is needed |
 | PPS | \`1000\`, \`500k\`, \`2M\`, \`2Mpps\` | packets a second; k, M and G are powers of 1000 |
 | BITS | \`64bit\`, \`100Mbit\`, \`1Gbps\`, \`1.5Gbit/s\` | bits a second; k, M and G are powers of 1000 |
@@ -53,11 +54,11 @@ that ends the name, other numbers are packets or bytes. The names are a contract
 
 | \`type\` | when | fields |
 |---|---|---|
-| \`start\` | once, when packets flow | the plan: \`backend\`, \`interfaces\`, \`netns\`, \`filter\`, \`workersPerInterface\`, \`fanout\` (\`mode\`, \`defrag\`, \`rollover\`, \`ignoreOutgoing\`), \`pin\`, \`ring\` (\`blockBytes\`, \`blockCount\`, \`blockTimeoutMs\`), \`receiveBufferBytes\`, \`batch\`, \`snapLengthBytes\`, \`promiscuous\`, \`direction\`, \`count\`, \`durationMs\`; null is "not given" |
+| \`start\` | once, when packets flow | the plan: \`backend\`, \`interfaces\`, \`netns\`, \`filter\`, \`workersPerInterface\`, \`fanout\` (\`mode\`, \`defrag\`, \`rollover\`, \`ignoreOutgoing\`), \`pin\`, \`ring\` (\`blockBytes\`, \`blockCount\`, \`blockTimeoutMs\`), \`receiveBufferBytes\`, \`batch\`, \`snapLengthBytes\`, \`promiscuous\`, \`direction\`, \`count\`, \`durationMs\`, \`write\` (\`path\`, \`format\`, \`precision\`, \`compression\`, \`compressionLevel\`, \`perWorker\`, \`unbuffered\`, \`rotation\`: \`sizeBytes\`, \`seconds\`, \`files\`, \`keepBytes\`; \`command\`, \`guard\`), \`user\`; null is "not given" |
 | \`interval\` | each \`--interval\`, not with \`-q\` | counters of this interval alone; \`packetsPerSecond\`, \`bitsPerSecond\`, \`dropsPerSecond\`; \`total\`: counters since the start |
-| \`event\` | when it happens | \`event\`: \`interface-down\`, \`interface-up\` (\`interface\`), \`worker-replaced\` (\`interface\`, \`worker\`, \`error\`) or \`warning\` (\`message\`, \`hint\`) |
+| \`event\` | when it happens | \`event\`: \`interface-down\`, \`interface-up\` (\`interface\`), \`worker-replaced\` (\`interface\`, \`worker\`, \`error\`), \`write-error\` (\`path\`, \`error\`), \`file-finished\` and \`file-removed\` (\`path\`, \`bytes\`), \`files-full\`, \`file-warning\` (\`message\`, and \`error\` where a file is concerned) or \`warning\` (\`message\`, \`hint\`) |
 | \`snapshot\` | at the end, with a handler that has snapshots | \`value\`: the workers' last snapshots, merged; a Map becomes an object (or a list of pairs, if its keys are not text or numbers), a Set or typed array a list |
-| \`summary\` | last | \`backend\` (\`ring\` or \`recv\`), \`fanout\` (the mode, null with one worker), \`reason\` (\`count\`, \`duration\`, \`stopped\`, \`aborted\`), counters since the start, \`cpuUserMs\` and \`cpuSystemMs\` of the whole process |
+| \`summary\` | last | \`backend\` (\`ring\` or \`recv\`), \`fanout\` (the mode, null with one worker), \`reason\` (\`count\`, \`duration\`, \`stopped\`, \`aborted\`; \`files\`: as many as were ordered are written, \`reader\`: nobody reads the pipe any more), \`files\` (paths), counters since the start, \`cpuUserMs\` and \`cpuSystemMs\` of the whole process |
 | \`error\` | instead of the summary | \`code\` (as in the library; \`USAGE\` is the command line's own, null anything unforeseen), \`message\`, \`hint\` |
 
 Counters, of an interval or in all:
@@ -67,10 +68,11 @@ Counters, of an interval or in all:
 | \`seconds\` | length of the interval; since packets flow |
 | \`packets\`, \`bytes\` | delivered to the handler; bytes as on the wire |
 | \`offered\` | packets that the kernel gave to the sockets, dropped ones included. In a summary \`offered\` = \`packets\` + \`dropped\` |
-| \`drops\` | by where they were lost: \`ring\`, \`socket\` (full), \`handler\` (given up by it), \`consumer\`, \`unread\` (still in the ring at the end) |
+| \`drops\` | by where they were lost: \`ring\`, \`socket\` (full), \`handler\` (given up by it), \`consumer\`, \`writer\` (not written to the file), \`unread\` (still in the ring at the end) |
 | \`dropped\` | sum of \`drops\` |
 | \`freezes\` | times that the kernel found no free block |
 | \`truncated\` | packets of which not all bytes were captured |
+| \`writtenPackets\`, \`writtenBytes\` | packets in the files, and the bytes that their records take |
 | \`passed\`, \`filtered\` | with \`xdp\`: packets of queues without a worker, and packets that the filter left, which went on to the kernel's stack; not in \`offered\` |
 | \`interfaceDrops\` | packets that the interfaces lost before any socket saw them |
 | \`workers\` | one a worker: \`worker\`, \`interface\`, \`cpu\` (-1: not pinned), \`packets\`, \`bytes\`, \`offered\`, \`drops\`, \`dropped\`, \`freezes\`, \`truncated\`, \`blocks\`, \`cpuUserMs\`, \`cpuSystemMs\`, \`handlerMaxMs\`, \`handlerBusyMs\` |

@@ -2,6 +2,8 @@
 export interface Io {
   /** A line of data, to stdout. */
   out(line: string): void
+  /** Stdout is for something else: what `out` is given goes to stderr from now on. */
+  reserveStdout(): void
   /**
    * The first `length` bytes, to stdout: for those who print much. Undefined when they are written; else they must stay as they are until the
    * promise resolves.
@@ -28,6 +30,7 @@ export interface ProcessIo extends Io {
 export function processIo(): ProcessIo {
   const controller = new AbortController()
   let isClosed = false
+  let isReserved = false
   let failure: Error | undefined
 
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
@@ -48,7 +51,11 @@ export function processIo(): ProcessIo {
 
   return {
     out(line) {
-      if (!isClosed) process.stdout.write(`${line}\n`)
+      if (isReserved) process.stderr.write(`${line}\n`)
+      else if (!isClosed) process.stdout.write(`${line}\n`)
+    },
+    reserveStdout() {
+      isReserved = true
     },
     write(bytes, length) {
       if (isClosed || length === 0) return undefined
@@ -72,7 +79,7 @@ export function processIo(): ProcessIo {
     },
     flush() {
       return new Promise((resolve) => {
-        if (isClosed) resolve()
+        if (isClosed || isReserved) resolve()
         else process.stdout.write('', () => setImmediate(resolve))
       })
     },

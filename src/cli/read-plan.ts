@@ -41,10 +41,13 @@ function filesOf(
 function checkOptions(values: Values, what: ReadPlan['what']): void {
   const ofWriting = {
     '--format': values.format,
-    '-C': values.fileSize,
-    '-G': values.rotateSeconds,
-    '-W': values.fileCount,
-    '-z': values.postRotate,
+    '--compression': values.compression,
+    '--compression-level': values.compressionLevel,
+    '-C': values.rotateSize,
+    '-G': values.rotateTime,
+    '-W': values.files,
+    '--keep': values.keep,
+    '-z': values.command,
     '-U': values.packetBuffered || undefined,
   }
   const alone = Object.entries(ofWriting).find(([, value]) => value !== undefined)?.[0]
@@ -52,7 +55,7 @@ function checkOptions(values: Values, what: ReadPlan['what']): void {
   if (values.sha256 && what !== 'info') throw new UsageError('--sha256 goes with --info')
   if (values.limit !== undefined && what === 'info') throw new UsageError('-c does not go with --info', '--from, --until and a filter do')
   if (values.timestamps > 5) throw new UsageError('-t is given at most five times', 'ringtap read --help says what each means')
-  if (values.rotateSeconds !== undefined && values.rotateSeconds % 1000 !== 0) throw new UsageError('-G: expected whole seconds')
+  if (values.rotateTime !== undefined && values.rotateTime % 1000 !== 0) throw new UsageError('-G: expected whole seconds')
   precisionOf(values)
 }
 
@@ -81,9 +84,9 @@ function dumpOf({ hex, hexAscii, ascii }: Values): DumpFormat {
 }
 
 /** Undefined where nothing is said. */
-export function precisionOf({ nano, micro, timeStampPrecision }: Values): 'ns' | 'us' | undefined {
-  const isNano = nano || timeStampPrecision === 'nano'
-  const isMicro = micro || timeStampPrecision === 'micro'
+export function precisionOf({ nano, micro, precision }: Values): 'ns' | 'us' | undefined {
+  const isNano = nano || precision === 'nano' || precision === 'ns'
+  const isMicro = micro || precision === 'micro' || precision === 'us'
   if (isNano && isMicro) throw new UsageError('nanoseconds and microseconds do not go together', 'give one of --nano and --micro')
   return isNano ? 'ns' : isMicro ? 'us' : undefined
 }

@@ -125,21 +125,24 @@ class Reading {
 
   async write(target: string): Promise<void> {
     const io = this.#io
-    const { format, append, packetBuffered, postRotate, snapLength, limit, json, quiet } = this.#values
-    const { fileSize: sizeBytes, rotateSeconds, fileCount: files } = this.#values
-    const isSeries = (sizeBytes ?? rotateSeconds ?? files) !== undefined
+    const { format, compression, compressionLevel, append, packetBuffered, command, snapLength, limit, json, quiet } = this.#values
+    const { rotateSize: sizeBytes, rotateTime, files, keep: keepBytes } = this.#values
+    const isSeries = (sizeBytes ?? rotateTime ?? files ?? keepBytes) !== undefined
+    if (target === '-') io.reserveStdout()
     const opened: CaptureFile[] = []
     const { convertCaptureFiles } = await import('../index.js')
     const options: ConvertOptions = {
       ...this.#fileOptions(),
       format,
+      compression,
+      compressionLevel,
       order: append ? 'files' : 'time',
       precision: precisionOf(this.#values),
       unbuffered: packetBuffered,
-      command: postRotate,
+      command,
       snapLengthBytes: snapLength === 0 ? undefined : snapLength,
       count: limit,
-      rotation: isSeries ? { sizeBytes, seconds: rotateSeconds === undefined ? undefined : rotateSeconds / 1000, files } : undefined,
+      rotation: isSeries ? { sizeBytes, seconds: rotateTime === undefined ? undefined : rotateTime / 1000, files, keepBytes } : undefined,
       onOpen: (file) => {
         opened.push(file)
         this.#opened(file)
@@ -151,7 +154,7 @@ class Reading {
     }
     try {
       const { packets, blocksLeftOut } = await convertCaptureFiles(this.#plan.files, target, options)
-      if (json && target !== '-') io.out(JSON.stringify({ type: 'summary', file: target, packets, blocksLeftOut }))
+      if (json) io.out(JSON.stringify({ type: 'summary', file: target, packets, blocksLeftOut }))
       else if (!quiet) io.err(`${plural(packets, 'packet')} written${blocksLeftOut > 0 ? `, ${plural(blocksLeftOut, 'block')} left out` : ''}`)
       this.#tellSkipped(opened)
     } catch (error) {
@@ -190,7 +193,7 @@ class Reading {
   #tell(error: CaptureError): void {
     const failure = describeFailure(error, findCommand('read'))
     for (const line of failureLines(failure)) this.#io.err(line)
-    if (this.#values.json && this.#values.write !== '-') this.#io.out(JSON.stringify(failureDocument(failure)))
+    if (this.#values.json) this.#io.out(JSON.stringify(failureDocument(failure)))
     this.status = failure.status
   }
 

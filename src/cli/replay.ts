@@ -1,5 +1,5 @@
 /** `ringtap replay`. */
-import { openTransmitter, type TransmitOptions } from '../index.js'
+import { openTransmitter, type TransmitOptions, type TransmitPackets } from '../index.js'
 import { EXIT } from './exit-status.js'
 import type { Io } from './io.js'
 import { openReplayFile } from './replay-file.js'
@@ -11,14 +11,15 @@ import { UsageError } from './usage-error.js'
 const INTERVAL_MS = 1000
 
 export async function runReplay(values: ValuesOf<'replay'>, words: readonly string[], io: Io): Promise<number> {
-  const [file, ...more] = words
+  const [file, ...expression] = words
   if (file === undefined) throw new UsageError('which file? FILE is missing', 'ringtap replay FILE -i IFACE')
-  if (more.length > 0) throw new UsageError(`ringtap replay takes one file, got '${words.join(' ')}'`, 'ringtap replay --help lists the options')
+  if (file === '-' && values.loop !== 1) throw new UsageError('standard input can be sent once only, not with --loop')
+  const filter = expression.length > 0 ? expression.join(' ') : undefined
   const { interface: name, netns, json } = values
   if (name === undefined) throw new UsageError('which interface? -i IFACE is missing', 'ringtap interfaces lists them')
   const options = timingOf(values)
   // Before the interface is touched: a file that is not there is told of first.
-  let first: ReturnType<typeof openReplayFile> | undefined = openReplayFile(file)
+  let first: TransmitPackets | undefined = await openReplayFile(file, filter, io.signal)
   try {
     await using transmitter = openTransmitter({
       interface: name,
@@ -31,7 +32,7 @@ export async function runReplay(values: ValuesOf<'replay'>, words: readonly stri
     const { backend, ringVersion, qdiscBypass } = transmitter
     if (json) io.out(JSON.stringify({ type: 'start', file, interface: name, backend, ringVersion: ringVersion ?? null, qdiscBypass }))
     const open = () => {
-      const packets = first ?? openReplayFile(file)
+      const packets = first ?? openReplayFile(file, filter, io.signal)
       first = undefined
       return packets
     }

@@ -55,6 +55,11 @@ export function parseKibibytes(text: string): number | undefined {
   return parseSize(/^\d+$/.test(text) ? `${text}K` : text)
 }
 
+/** Bytes, of tcpdump's `-C`: a number without a unit is millions. */
+export function parseMillions(text: string): number | undefined {
+  return /^\d+$/.test(text) ? parseInteger(`${text}M`) : parseSize(text)
+}
+
 /** Packets a second; k, M and G are powers of 1000. */
 export function parseRate(text: string): number | undefined {
   const match = /^(\d+(?:\.\d+)?)([kMG]?)(?:pps)?$/.exec(text)
@@ -84,11 +89,6 @@ function parseHold(text: string): Hold | undefined {
   const ms = parseDuration(text.slice(0, at))
   const packetsPerSecond = parseRate(text.slice(at + 1))
   return ms === undefined || packetsPerSecond === undefined ? undefined : { ms, packetsPerSecond }
-}
-
-/** Bytes, of tcpdump's `-C`: a number without a unit is millions. */
-export function parseMillions(text: string): number | undefined {
-  return /^\d+$/.test(text) ? Number(text) * 1_000_000 : parseSize(text)
 }
 
 /** A time, exact to the nanosecond. */
@@ -166,7 +166,7 @@ export const KINDS = {
   integer: kind('N', 'a whole number such as 1000 or 10M', parseInteger),
   size: kind('SIZE', 'a size such as 256M or 4MiB', parseSize),
   kibibytes: kind('KIB', 'a size in KiB such as 4096, or with a unit such as 4M', parseKibibytes),
-  millions: kind('SIZE', 'a number of millions of bytes, or a size such as 64M', parseMillions),
+  millions: kind('SIZE', 'millions of bytes such as 100, or a size with a unit such as 1G', parseMillions),
   instant: kind('WHEN', 'a time such as 2026-11-20T15:38:19.5Z or 1700000000.5', parseInstant),
   duration: kind('TIME', 'a duration such as 60ms or 2s', parseDuration),
   seconds: kind('TIME', 'a duration such as 10s or 500ms, or a number of seconds', parseSeconds),

@@ -23,16 +23,25 @@ export interface FilePlan {
   interfaces: InterfaceDescription[]
 }
 
-export function planFile(path: string, options: CreateCaptureFileOptions): FilePlan {
+/** What the endings of a name say: `.pcap`, `.cap`, `.dmp` or else pcapng, and behind it `.gz` or `.zst`. */
+export function endingsOf(path: string): { format: CaptureFileFormat; compression: Compression | 'none' } {
   const endings = /(?:\.(pcapng|ntar|pcap|cap|dmp))?(?:\.(gz|zst))?$/i.exec(path)
   const [, kind, packed] = [...(endings ?? [])].map((ending) => ending?.toLowerCase())
-  const format = options.format ?? (kind === undefined || kind === 'pcapng' || kind === 'ntar' ? 'pcapng' : 'pcap')
+  return {
+    format: kind === undefined || kind === 'pcapng' || kind === 'ntar' ? 'pcapng' : 'pcap',
+    compression: packed === 'gz' ? 'gzip' : packed === 'zst' ? 'zstd' : 'none',
+  }
+}
+
+export function planFile(path: string, options: CreateCaptureFileOptions): FilePlan {
+  const endings = endingsOf(path)
+  const format = options.format ?? endings.format
   if (!CAPTURE_FILE_FORMATS.includes(format))
     throw new CaptureError('INVALID_OPTION', `expected format to be one of ${CAPTURE_FILE_FORMATS.join(', ')}, got ${String(format)}`)
   const precision = options.precision ?? 'ns'
   if (!PRECISIONS.includes(precision))
     throw new CaptureError('INVALID_OPTION', `expected precision to be one of ${PRECISIONS.join(', ')}, got ${String(precision)}`)
-  const asked = options.compression ?? (packed === 'gz' ? 'gzip' : packed === 'zst' ? 'zstd' : 'none')
+  const asked = options.compression ?? endings.compression
   const compression = asked === 'none' ? undefined : asked
   if (compression !== undefined) checkCompression(compression, options.compressionLevel)
   const plan: FilePlan = {

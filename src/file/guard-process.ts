@@ -5,7 +5,12 @@
  * guard cuts each file to its length, gives it its name, and ends. A file in which nothing was written yet is removed.
  */
 import { closeSync, fstatSync, ftruncateSync, openSync, readSync, renameSync, unlinkSync } from 'node:fs'
+import { becomeUser } from '../kernel/user.js'
 import { GUARD_MEMORY_FD, type GuardedFile, type GuardMessage } from './guard-message.js'
+
+// The main process is going to give up its privileges, and what is in a user's folders is better left to that user.
+const [user, group] = process.argv.slice(2)
+if (user !== undefined) becomeUser(user, Number(group))
 
 const files = new Map<number, GuardedFile>()
 

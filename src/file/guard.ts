@@ -17,32 +17,44 @@ import { targetOf } from './output-file.js'
 /** Shared memory is a page at least. */
 const SLOTS = 512
 
+/** Whom the files belong to, where that is not this process's user. */
+export interface GuardUser {
+  name: string
+  gid: number
+}
+
 export class Guard {
   readonly #kernel: Kernel
   readonly #memory: SharedMemory
   readonly #process: ChildProcess | undefined
   readonly #files = new Map<number, GuardedFile>()
   readonly #onLost: (reason: string) => void
+  readonly #user: GuardUser | undefined
   #closed = false
 
-  private constructor(kernel: Kernel, memory: SharedMemory, onLost: (reason: string) => void) {
+  private constructor(kernel: Kernel, memory: SharedMemory, onLost: (reason: string) => void, user: GuardUser | undefined) {
     this.#kernel = kernel
     this.#memory = memory
     this.#onLost = onLost
+    this.#user = user
     this.#process = this.#start()
   }
 
-  /** Starts the process. `onLost` is called once if it cannot run or ends early: the files are then written without it. */
-  static start(kernel: Kernel, onLost: (reason: string) => void = () => {}): Guard {
-    return new Guard(kernel, SharedMemory.create(kernel, { name: 'ringtap-guard', bytes: SLOTS * 8, hugepages: false }), onLost)
+  /**
+   * Starts the process, which becomes `user` once it is up. `onLost` is called once if it cannot run or ends early: the files are then
+   * written without it.
+   */
+  static start(kernel: Kernel, onLost: (reason: string) => void = () => {}, user?: GuardUser): Guard {
+    return new Guard(kernel, SharedMemory.create(kernel, { name: 'ringtap-guard', bytes: SLOTS * 8, hugepages: false }), onLost, user)
   }
 
   #start(): ChildProcess | undefined {
     // NB: what the user gives Node.js by NODE_OPTIONS (a debugger, a loader, a heap) is meant for the main process.
     const { NODE_OPTIONS: _, ...env } = process.env
     const flags = ['--max-old-space-size=16', '--max-semi-space-size=1', '--no-warnings']
+    const user = this.#user === undefined ? [] : [this.#user.name, String(this.#user.gid)]
     try {
-      const child = spawn(process.execPath, [...flags, fileURLToPath(new URL('./guard-process.js', import.meta.url))], {
+      const child = spawn(process.execPath, [...flags, fileURLToPath(new URL('./guard-process.js', import.meta.url)), ...user], {
         cwd: '/',
         env,
         // A session of its own: what ends our process group must not end it first.

@@ -4,7 +4,7 @@
  */
 import { statSync, unlinkSync } from 'node:fs'
 import { CaptureError } from '../errors.js'
-import { SEEK_SET } from '../kernel/abi/process.js'
+import { POLLFD, POLLOUT, SEEK_SET } from '../kernel/abi/process.js'
 import { EINTR, EIO } from '../kernel/errno.js'
 import { type Kernel, openKernel } from '../kernel/system.js'
 import type { FileEvent } from './capture-file.js'
@@ -183,6 +183,20 @@ export class Sink implements AsyncDisposable {
 
   get isRegular(): boolean {
     return this.#current.output.isRegular
+  }
+
+  /** Whether what is written goes on without waiting: a pipe whose reader has time has room. */
+  get hasRoom(): boolean {
+    if (this.isRegular) return true
+    const ask = new DataView(new ArrayBuffer(POLLFD.sizeof))
+    ask.setInt32(POLLFD.fd, this.#current.output.fd, true)
+    ask.setInt16(POLLFD.events, POLLOUT, true)
+    return this.#kernel.poll(new Uint8Array(ask.buffer), 1, 0) !== 0
+  }
+
+  /** Bytes that were written, of appends under way too: moves as long as the reader of a pipe reads. */
+  get taken(): number {
+    return this.#amounts[AMOUNT.taken] as number
   }
 
   /** As many files as were ordered are written. */

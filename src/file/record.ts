@@ -6,14 +6,14 @@
  * went out (epb_flags); of all others it says nothing, which spares 12 bytes each.
  *
  * There are two builders of the same bytes. `CompiledRecords` runs a function of WebAssembly over packets and records that lie in one
- * linear memory; `ScriptRecords` is the same in TypeScript, for where there is none. Nanoseconds a packet (bench/records, Node.js 20,
- * pcapng, packets in the cache / in 64 MiB of memory; `memcpy` in C beside it):
+ * linear memory; `ScriptRecords` is the same in TypeScript, for where there is none. Nanoseconds a packet (bench/records, Node.js 20 on
+ * a busy machine, pcapng, packets in the cache / in 64 MiB of memory; beside them memcpy in C; Node.js 26 differs in the script only):
  *
- *   bytes    C          compiled    script
- *      60    5 / 10      6 / 10     30 / 33
- *     200    9 / 20     10 / 20     75 / 90
- *     590   17 / 60     18 / 55     70 / 105
- *    1514   39 / 125    42 / 115    95 / 180
+ *   bytes       C            compiled      script
+ *      60    5 to 11 / 11     7 /   9     46 /  39
+ *     200    8 to 13 / 18    11 /  18     63 /  67
+ *     590   16 to 20 / 42    20 /  41     72 / 102
+ *    1514         37 / 106   41 / 117     96 / 199
  *
  * What a script can do with typed arrays was measured alone, copying 60 and 590 bytes: by byte 71 and 640 ns, by 16 bits 44 and 318, by
  * 32 bits with shifts 26 and 150, by 32 bits of a DataView 26 and 190 (as fast, and at any address), by 64 bits as BigInt 155 and 1300;

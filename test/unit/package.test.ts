@@ -79,11 +79,12 @@ async function main(options: CaptureOptions): Promise<CaptureSummary> {
     fanout: { mode: 'cbpf', program: [[0x06, 0, 0, 0]] },
     pin: [0, 1],
     ringHold: { ms: 500, packetsPerSecond: 2_000_000 },
+    write: { path: '/tmp/x.pcapng', perWorker: true },
     handler: new URL('./handler.js', import.meta.url),
     signal: AbortSignal.timeout(1000),
     onEvent(event) {
       if (event.type === 'warning') same<typeof event.hint, string | undefined>()
-      else if (event.type === 'worker-replaced') same<typeof event.error, CaptureError>()
+      else if (event.type === 'worker-replaced' || event.type === 'write-error') same<typeof event.error, CaptureError>()
       else same<typeof event.interface, string>()
     },
   })

@@ -1,6 +1,6 @@
 /**
  * The classic format: a header, then records. Microseconds and nanoseconds, both byte orders, the modified format, the swapped
- * lengths of old versions. Pure, hot: bench/read, 4 ns a packet to count, 11 for lengths and time.
+ * lengths of old versions. Pure, hot: bench/read, 5 ns a packet to count, 11 with lengths and time.
  *
  * A record has no mark to know it by. What a damaged file says next is therefore found, where that is asked for, as a chain of
  * headers each of which is plausible: lengths that a packet can have, a fraction of a second that is one, and a time near the one before.

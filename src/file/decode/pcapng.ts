@@ -1,7 +1,7 @@
 /**
  * pcapng: blocks, each with its type and twice its length; sections, each with its byte order and its own interfaces. Enhanced, simple
  * and obsolete packet blocks are packets; section, interface, statistics and name blocks are read; all others are passed over by their
- * length. Pure, hot: bench/read, 6 ns a packet to count, 17 for lengths and time.
+ * length. Pure, hot: bench/read, 15 ns a packet to count, 31 with lengths and time.
  *
  * What a damaged file says next is found by the shape of blocks: a known type, and the same plausible length at both ends.
  */

@@ -46,6 +46,7 @@ test('defaults', () => {
     count: undefined,
     durationMs: undefined,
     write: undefined,
+    user: undefined,
     workerRestarts: 0,
   })
 })
@@ -58,7 +59,28 @@ test('a plan is plain data', () => {
 
 test('write: the format by the ending, and every field checked', () => {
   const write = (given: unknown) => plan({ write: given } as Partial<CaptureOptions>).write
-  assert.deepEqual(write({ path: '/tmp/x.pcap' }), { path: '/tmp/x.pcap', format: 'pcap', perWorker: false, unbuffered: false, microseconds: false })
+  assert.deepEqual(write({ path: '/tmp/x.pcap' }), {
+    path: '/tmp/x.pcap',
+    format: 'pcap',
+    precision: 'ns',
+    compression: 'none',
+    compressionLevel: undefined,
+    perWorker: false,
+    unbuffered: false,
+    rotation: undefined,
+    command: undefined,
+    guard: true,
+  })
+  for (const [path, format, compression] of [
+    ['x.pcap.gz', 'pcap', 'gzip'],
+    ['x.gz', 'pcapng', 'gzip'],
+    ['x.pcapng.GZ', 'pcapng', 'gzip'],
+    ['-', 'pcapng', 'none'],
+  ])
+    assert.deepEqual([write({ path })?.format, write({ path })?.compression], [format, compression], path)
+  assert.equal(write({ path: 'x.gz', compression: 'none' })?.compression, 'none')
+  const rotation = { sizeBytes: 1000, seconds: 60, files: 5, keepBytes: 10_000, timeInNames: false }
+  assert.deepEqual(write({ path: 'x', rotation })?.rotation, rotation)
   for (const path of ['x.CAP', 'a.b.dmp', '.pcap']) assert.equal(write({ path })?.format, 'pcap', path)
   for (const path of ['x', 'x.pcapng', 'pcap', 'x.pcap/y', 'x.pcap.1']) assert.equal(write({ path })?.format, 'pcapng', path)
   assert.equal(write({ path: 'x.pcap', format: 'pcapng' })?.format, 'pcapng')
@@ -66,8 +88,21 @@ test('write: the format by the ending, and every field checked', () => {
   refused({ write: {} }, /Expected the option write.path to be a string that is not empty, got undefined/)
   refused({ write: { path: 'a\0b' } }, /write\.path/)
   refused({ write: { path: 'x', format: 'pcapngg' } }, /write\.format to be one of pcap, pcapng, got 'pcapngg'/)
-  for (const name of ['perWorker', 'unbuffered', 'microseconds'])
-    refused({ write: { path: 'x', [name]: 1 } }, new RegExp(`write\\.${name} to be a boolean, got 1`))
+  refused({ write: { path: 'x', precision: 'ms' } }, /write\.precision to be one of ns, us, got 'ms'/)
+  refused({ write: { path: 'x', compression: 'lzma' } }, /write\.compression to be one of gzip, zstd, none, got 'lzma'/)
+  refused({ write: { path: 'x.gz', compressionLevel: 10 } }, /compressionLevel to be 1 to 9, got 10/)
+  refused({ write: { path: '-', perWorker: true } }, /write\.perWorker to be absent/)
+  refused({ write: { path: 'x', command: '' } }, /write\.command to be a string that is not empty/)
+  refused({ write: { path: 'x', rotation: 5 } }, /write\.rotation to be .* got 5/)
+  refused({ write: { path: 'x', rotation: { size: 5 } } }, /Unknown option write\.rotation\.size/)
+  refused({ write: { path: 'x', rotation: { sizeBytes: 0 } } }, /write\.rotation\.sizeBytes to be an integer from 1 to/)
+  refused({ write: { path: 'x', rotation: { seconds: 1.5 } } }, /write\.rotation\.seconds to be an integer from 1 to .* got 1\.5/)
+  refused({ write: { path: 'x', rotation: { sizeBytes: 5, timeInNames: 1 } } }, /write\.rotation\.timeInNames to be a boolean/)
+  refused({ write: { path: 'x', rotation: { files: 5 } } }, /files needs sizeBytes or seconds/)
+  refused({ write: { path: 'x', rotation: { sizeBytes: 500, keepBytes: 499 } } }, /keepBytes 499 is less than one file/)
+  refused({ user: '' }, /the option user to be a string that is not empty/)
+  assert.equal(plan({ user: 'nobody' }).user, 'nobody')
+  for (const name of ['perWorker', 'unbuffered', 'guard']) refused({ write: { path: 'x', [name]: 1 } }, new RegExp(`write\\.${name} to be a boolean, got 1`))
   refused({ write: { path: 'x', compress: true } }, /Unknown option write\.compress/)
 })
 

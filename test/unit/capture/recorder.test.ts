@@ -1,12 +1,13 @@
 /** What a recorder counts and tells, with a disk that fails when it is told to. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { gunzipSync, gzipSync } from 'node:zlib'
 import { consumedOf, dropPending } from '#src/capture/account.js'
 import { COUNTER, CounterWriter, countersMemory } from '#src/capture/counters.js'
-import { Recorder } from '#src/capture/recorder.js'
+import { Recorder, type RecorderParts } from '#src/capture/recorder.js'
+import { encodePcapHeader } from '#src/file/encode-pcap.js'
 import { ScriptRecords } from '#src/file/record.js'
-import { pcapHeader } from '#src/file/record-header.js'
-import { createSinkShared } from '#src/file/sink.js'
+import { createSinkShared, STATE, WORD, wordsOf } from '#src/file/sink.js'
 import { Block } from '#src/packet/block.js'
 import { readCaptureFile } from '../../support/capture-file.js'
 import { fakeKernel } from '../../support/fake-kernel.js'
@@ -14,9 +15,10 @@ import { KernelRing } from '../../support/ring-memory.js'
 
 const ENOSPC = 28
 const EIO = 5
+const HEADER = encodePcapHeader({ precision: 'ns', snapLengthBytes: 262_144, linkType: 1 })
 
 /** `room` bytes of buffer; `write` answers for each write(2) how much of it the disk takes, or -errno. */
-function setUp({ room = 10_000, unbuffered = false, write = (bytes: number): number => bytes }) {
+function setUp({ room = 10_000, unbuffered = false, compress = undefined as RecorderParts['compress'], write = (bytes: number): number => bytes }) {
   const kernel = fakeKernel()
   const written: Buffer[] = []
   const errors: number[] = []
@@ -29,10 +31,10 @@ function setUp({ room = 10_000, unbuffered = false, write = (bytes: number): num
   const format = { format: 'pcap', microseconds: false, snapLengthBytes: 262_144, interfaceId: 0 } as const
   const buffer = new ScriptRecords(room, format)
   const sink = createSinkShared({ fd: 3, isRegular: true, size: 0 })
-  const recorder = new Recorder({ kernel, sink, buffer, values, unbuffered, onError: (errno) => errors.push(errno) })
+  const recorder = new Recorder({ kernel, sink, buffer, values, unbuffered, compress, onError: (errno) => errors.push(errno) })
   const count = (name: keyof typeof COUNTER) => values[COUNTER[name]]
-  const file = () => readCaptureFile(Buffer.concat([pcapHeader(262_144, false), ...written])).packets.map(({ bytes }) => bytes.readUInt32BE(14))
-  return { kernel, recorder, values, count, file, errors, sink }
+  const file = () => readCaptureFile(Buffer.concat([HEADER, ...written])).packets.map(({ bytes }) => bytes.readUInt32BE(14))
+  return { kernel, recorder, values, count, file, errors, sink, written }
 }
 
 function blockOf(first: number, packets: number): Block {
@@ -130,19 +132,25 @@ test('packets that a handler gives up move from where they are', () => {
   assert.equal(consumedOf(it.values), 12)
 })
 
-test('another file, from the next buffer on', () => {
-  const fds: number[] = []
-  const { kernel, recorder, count } = setUp({})
-  kernel.answer('write', (fd, bytes) => {
-    fds.push(fd)
-    return bytes.length
-  })
-  recorder.record(blockOf(0, 3), 3)
-  recorder.switchTo(createSinkShared({ fd: 4, isRegular: true, size: 0 }))
-  assert.deepEqual([fds, count('packets')], [[3], 3])
-  recorder.record(blockOf(3, 3), 3)
-  recorder.flush()
-  assert.deepEqual(fds, [3, 4])
+test('no more files: the drop writer, and nothing to tell, as main has ordered it', () => {
+  const it = setUp({})
+  wordsOf(it.sink.lock).words[WORD.state] = STATE.full
+  it.recorder.record(blockOf(0, 3), 3)
+  it.recorder.flush()
+  assert.deepEqual([it.count('packets'), it.count('dropWriter'), it.count('writtenPackets'), it.errors], [0, 3, 0, []])
+  assert.equal(consumedOf(it.values), 3)
+})
+
+test('compressed: a member a buffer, which waits longer, and bytes as they are in the file', () => {
+  const it = setUp({ room: 1000, compress: (bytes) => gzipSync(bytes) })
+  it.recorder.record(blockOf(0, 30), 30)
+  it.recorder.tick(performance.now() + 500)
+  assert.deepEqual([it.written.length, it.count('packets')], [2, 26])
+  it.recorder.tick(performance.now() + 1000)
+  assert.deepEqual([it.written.length, it.count('packets')], [3, 30])
+  const bytes = Buffer.concat(it.written)
+  assert.equal(it.count('writtenBytes'), bytes.length)
+  assert.equal(readCaptureFile(Buffer.concat([HEADER, gunzipSync(bytes)])).packets.length, 30)
 })
 
 test('records of a worker that died are the drop writer', () => {

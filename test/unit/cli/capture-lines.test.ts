@@ -11,8 +11,9 @@ import {
   summaryDetailLines,
   summaryDocument,
   summaryLines,
+  writtenLines,
 } from '#src/cli/capture-lines.js'
-import { CaptureError, type CapturePlan, type CaptureStats, type CaptureSummary, type Drops, type WorkerCounters } from '#src/index.js'
+import { CaptureError, type CapturePlan, type CaptureStats, type CaptureSummary, type Drops, type WorkerCounters, type WritePlan } from '#src/index.js'
 
 const NO_DROPS: Drops = { ring: 0, socket: 0, fillRing: 0, rxRing: 0, oversize: 0, redirect: 0, handler: 0, consumer: 0, writer: 0, unread: 0 }
 
@@ -78,6 +79,7 @@ const PLAN: CapturePlan = {
   batch: 64,
   filter: undefined,
   write: undefined,
+  user: undefined,
   snapLengthBytes: 262_144,
   promiscuous: true,
   direction: undefined,
@@ -95,6 +97,44 @@ test('the line that says what is listened to, and how', () => {
     listeningLine({ ...PLAN, backend: 'recv', interfaces: ['a', 'b'], workersPerInterface: 1, fanout: undefined, netns: 'blue' }),
     'listening on a, b, link-type EN10MB (Ethernet), snapshot length 262144 bytes, backend recv, 1 worker an interface, socket buffer 64 MiB, namespace blue',
   )
+})
+
+const WRITE: WritePlan = {
+  path: 'x.pcapng',
+  format: 'pcapng',
+  precision: 'ns',
+  compression: 'none',
+  compressionLevel: undefined,
+  perWorker: false,
+  unbuffered: false,
+  rotation: undefined,
+  command: undefined,
+  guard: true,
+}
+
+test('what is written, and where', () => {
+  const said = (write: Partial<WritePlan>, plan: Partial<CapturePlan> = {}) =>
+    /128 x 1 MiB\), (.*)$/.exec(listeningLine({ ...PLAN, ...plan, write: { ...WRITE, ...write } }))?.[1]
+  assert.equal(said({}), 'writing pcapng to x.pcapng')
+  assert.equal(said({ path: '-', compression: 'gzip' }), 'writing pcapng by gzip to stdout')
+  assert.equal(said({ perWorker: true, format: 'pcap' }, { user: 'nobody' }), 'writing pcap to x.pcapng, a file a worker, as user nobody')
+  assert.equal(
+    said({ rotation: { sizeBytes: 1_000_000, files: 5, keepBytes: 2 ** 30 } }),
+    'writing pcapng to x.pcapng (another after 1.00 MB, a ring of 5, at most 1 GiB)',
+  )
+  assert.equal(said({ rotation: { seconds: 60, files: 5 } }), 'writing pcapng to x.pcapng (another after 60 s, 5 in all)')
+
+  const written = (...files: string[]) => writtenLines({ ...SUMMARY, files, writtenPackets: 7, writtenBytes: 532 })
+  assert.deepEqual(written(), [])
+  assert.deepEqual(written('-'), ['7 packets written to stdout (532 B)'])
+  assert.deepEqual(written('a', 'b'), ['7 packets written to a, b (532 B)'])
+  assert.deepEqual(written('a', 'b', 'c', 'd', 'e'), ['7 packets written to 5 files, a to e (532 B)'])
+})
+
+test('what happens to files', () => {
+  assert.deepEqual(eventLines({ type: 'file-finished', path: 'x', bytes: 1 }), [])
+  assert.deepEqual(eventLines({ type: 'files-full' }), ['ringtap: as many files as were ordered are written'])
+  assert.deepEqual(eventLines({ type: 'file-warning', message: 'gzip x: status 1' }), ['ringtap: warning: gzip x: status 1'])
 })
 
 test('the line a second', () => {
@@ -184,7 +224,22 @@ test('the names of the JSON documents are a contract', () => {
   const start = JSON.parse(startDocument(PLAN)) as Record<string, unknown>
   const { otherwise: _, ...plan } = PLAN
   const xdp = { ...PLAN.xdp, chunkBytes: null }
-  assert.deepEqual(start, { type: 'start', ...plan, xdp, netns: null, filter: null, pin: null, direction: null, count: null, durationMs: null, write: null })
+  assert.deepEqual(start, {
+    type: 'start',
+    ...plan,
+    xdp,
+    netns: null,
+    filter: null,
+    pin: null,
+    direction: null,
+    count: null,
+    durationMs: null,
+    write: null,
+    user: null,
+  })
+
+  const written = JSON.parse(startDocument({ ...PLAN, write: WRITE })) as CapturePlan
+  assert.deepEqual(written.write, { ...WRITE, compressionLevel: null, rotation: null, command: null })
 
   assert.equal((JSON.parse(startDocument({ ...PLAN, filter: 'udp port 53' })) as CapturePlan).filter, 'udp port 53')
 
@@ -196,5 +251,15 @@ test('the names of the JSON documents are a contract', () => {
   for (const name of ['backend', 'fanout', 'workers', 'seconds', 'packets', 'bytes', 'drops', 'cpuUserMs', 'cpuSystemMs']) assert.ok(name in summary, name)
 
   assert.equal(eventDocument({ type: 'interface-down', interface: 'eth0' }), '{"type":"event","event":"interface-down","interface":"eth0"}')
+  assert.equal(eventDocument({ type: 'file-finished', path: 'x', bytes: 7 }), '{"type":"event","event":"file-finished","path":"x","bytes":7}')
+  assert.equal(eventDocument({ type: 'files-full' }), '{"type":"event","event":"files-full"}')
+  assert.equal(eventDocument({ type: 'file-warning', message: 'gzip x: status 1' }), '{"type":"event","event":"file-warning","message":"gzip x: status 1"}')
+  const error = new CaptureError('FILE_FAILED', 'x: open: EACCES', { errnoName: 'EACCES' })
+  assert.deepEqual(JSON.parse(eventDocument({ type: 'file-warning', message: 'y', error })), {
+    type: 'event',
+    event: 'file-warning',
+    message: 'y',
+    error: { code: 'FILE_FAILED', message: 'x: open: EACCES', errnoName: 'EACCES' },
+  })
   assert.equal(snapshotDocument(new Map([[53, 1]])), '{"type":"snapshot","value":{"53":1}}')
 })

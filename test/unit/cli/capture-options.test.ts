@@ -110,3 +110,45 @@ test('--fanout-program goes with cbpf', () => {
   assert.throws(() => captureOptions(invocation.values), /^UsageError: --fanout cbpf needs --fanout-program FILE$/)
   assert.throws(() => captureOptions({ ...invocation.values, fanout: { mode: 'cpu' } }, [[6, 0, 0, 1]]), UsageError)
 })
+
+test('files', () => {
+  assert.deepEqual(options('-w', 'x.pcap').write, { path: 'x.pcap' })
+  assert.deepEqual(
+    options(
+      ...'-w x-%H --format pcap --precision micro --compression gzip --compression-level 3 --per-worker -U'.split(' '),
+      ...'-C 100 -G 60 -W 5 --keep 2G -z gzip --no-guard -Z nobody'.split(' '),
+    ),
+    {
+      ...PLAIN,
+      write: {
+        path: 'x-%H',
+        format: 'pcap',
+        precision: 'us',
+        compression: 'gzip',
+        compressionLevel: 3,
+        perWorker: true,
+        unbuffered: true,
+        rotation: { sizeBytes: 100_000_000, seconds: 60, files: 5, keepBytes: 2 ** 31 },
+        command: 'gzip',
+        guard: false,
+      },
+      user: 'nobody',
+    },
+  )
+  assert.deepEqual(options('-w', 'x', '-C', '64K').write?.rotation, { sizeBytes: 65_536 })
+  assert.equal(options('-w', 'x', '--time-stamp-precision', 'nano').write?.precision, 'ns')
+  for (const argv of [
+    '-U',
+    '-C 1',
+    '-G 1',
+    '-W 1',
+    '--keep 1G',
+    '-z gzip',
+    '--format pcap',
+    '--precision us',
+    '--per-worker',
+    '--no-guard',
+    '--compression none',
+  ])
+    assert.throws(() => options(...argv.split(' ')), /^UsageError: -.* goes with -w FILE$/, argv)
+})

@@ -71,6 +71,7 @@ test('options that were not given are absent, defaults are there', () => {
       hardwareHints: false,
       perWorker: false,
       packetBuffered: false,
+      noGuard: false,
     },
   )
 })
@@ -148,7 +149,7 @@ test('what cannot be understood is said with what was expected', () => {
   refused(['capture', '-K'], 'ringtap capture has no option -K', 'ringtap capture --help lists the options')
   refused(['capture', '-d'], 'ringtap capture has no option -d', 'ringtap filter has it')
   refused(['rate', '-d'], 'ringtap rate has no option -d', 'ringtap rate --help lists the options')
-  refused(['capture', '-C', '10'], '-C (rotate the file by size) is not there yet')
+  refused(['capture', '-e'], '-e (print link-layer headers) is not there yet')
   refused(['capture', 'eth0'], "which interface? got only 'eth0'", 'an interface is given with -i: ringtap capture -i eth0')
   refused(['rate', 'eth0'], "ringtap rate takes options only, got 'eth0'", 'an interface is given with -i: ringtap rate -i eth0')
   refused(['interfaces', 'eth0'], "ringtap interfaces takes options only, got 'eth0'")
@@ -164,7 +165,7 @@ test('the table is sound: names and letters are unique in a command, defaults ar
     assert.equal(new Set(names).size, names.length, command.name)
     assert.equal(new Set(letters).size, letters.length, command.name)
     for (const option of options) {
-      assert.match(option.name, /^[a-z][a-z-]*$/)
+      assert.match(option.name, /^[a-z][a-z0-9-]*$/)
       assert.ok(!option.doc.includes('\n') && !option.doc.endsWith('.'), option.name)
       assert.ok((option.kind === 'enum') === (option.values !== undefined), option.name)
     }
@@ -174,10 +175,12 @@ test('the table is sound: names and letters are unique in a command, defaults ar
 })
 
 test('a letter means the same in every command', () => {
+  // NB: tcpdump has --count beside -c N, and so has read.
   const meaning = new Map<string, string>()
   for (const command of COMMANDS) {
     for (const option of command.options as readonly OptionRow[]) {
       if (option.letter === undefined) continue
+      if (command.name === 'read' && option.letter === 'c') continue
       assert.equal(meaning.get(option.letter) ?? option.name, option.name, `-${option.letter}`)
       meaning.set(option.letter, option.name)
     }
