@@ -28,6 +28,7 @@ const REFERENCE = `## Values
 | FACTOR | \`2\`, \`0.5\` | so many times as much |
 | N | \`1000\`, \`10k\`, \`10M\` | a count; k, M and G are powers of 1000 |
 | TIME@RATE | \`500ms@2Mpps\` | a ring that holds this much time of minimum-size packets at this rate |
+| WHEN | \`2026-11-20\`, \`2026-11-20 15:38\`, \`2026-11-20T15:38:19.000000001Z\`, \`2026-11-20T15:38:19+01:00\`, \`1700000000.5\` | a time, to the nanosecond: of this machine's zone where none is said; a number is seconds since 1970 |
 | CPUS | \`0,1\`, \`0-3,6\` | CPU numbers |
 
 ## Exit status and signals
@@ -35,7 +36,7 @@ const REFERENCE = `## Values
 | status | meaning |
 |---|---|
 | 0 | done |
-| 1 | failed while it ran, or could not begin: no such interface or namespace, interface down, a handler that throws |
+| 1 | failed while it ran, or could not begin: no such interface or namespace, interface down, a handler that throws, a file that is not there or damaged |
 | 2 | usage: an option that does not exist, a value that is not of its kind or that the library refuses |
 | 3 | permission (a capability is missing) or unsupported (platform, link type) |
 
@@ -108,6 +109,15 @@ lists of lines.
 
 \`start\` (\`interface\`, \`kind\`, \`frameBytes\`, \`ratePps\`, null for as many as go), \`interval\` (\`seconds\`, \`packets\`, \`packetsPerSecond\`, \`total\`: \`seconds\`, \`packets\`) and
 at the end \`summary\` (\`seconds\`, \`packets\`, \`bytes\`, \`packetsPerSecond\`, \`cpus\`: \`cpu\`, \`packets\`). \`packets\` of the summary is exact.
+
+### ringtap read --json
+
+A document a packet: \`type\` is \`packet\`, \`number\`, \`file\` (of several), \`interface\` (its name, or its place in the file), \`linkType\`, \`time\` (UTC with nanoseconds,
+null without a time stamp), \`capturedLength\`, \`wireLength\`; and where the packet has them \`sourceMac\`, \`destinationMac\`, \`etherType\`, \`vlanIds\`, \`mplsLabels\`,
+\`pppoeSession\`, \`arpOperation\`, \`ipVersion\`, \`source\`, \`destination\`, \`protocol\`, \`ttl\`, \`fragmentOffset\`, \`moreFragments\`, \`sourcePort\`, \`destinationPort\`, \`tcpFlags\` (in
+tcpdump's letters), \`tcpSequence\`, \`tcpAcknowledgement\`, \`tcpWindow\`, \`icmpType\`, \`icmpCode\`, \`payloadLength\`, \`problem\` (\`cut\`, \`malformed\`), \`direction\` (\`in\`, \`out\`),
+\`dropCount\`, \`comment\`. Instead of them \`count\` (\`packets\`) with \`--count\`; \`info\`, one a file, with \`--info\`: the fields of \`captureFileInfo\` in [files.md](files.md#what-a-file-holds),
+times as text, \`damage\` as an \`error\`; \`summary\` (\`file\`, \`packets\`, \`blocksLeftOut\`) with \`-w\`. Of damage there is an \`error\` as well.
 
 ### ringtap replay --json
 

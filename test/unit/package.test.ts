@@ -216,7 +216,9 @@ describe('the packed package', () => {
     const names = (entry: string) => JSON.parse(run(process.execPath, '-e', `import('${entry}').then((m) => console.log(JSON.stringify(Object.keys(m))))`))
     for (const name of ['openCapture', 'packets', 'planCapture', 'CaptureError', 'defineHandler']) assert.ok(names('ringtap').includes(name), name)
     assert.deepEqual(names('ringtap/handler'), ['defineHandler'])
+    assert.deepEqual(names('ringtap/reader'), ['CAPTURE_ERROR_CODES', 'CaptureError', 'captureFileInfo', 'mergeCaptureFiles', 'openCaptureFile'])
     assert.deepEqual(names('ringtap/testbed'), ['createTestbed', 'startFlood'])
+    assert.deepEqual(names('ringtap/text'), ['PacketText', 'packetDocument'])
     assert.equal(run(process.execPath, '--no-warnings', '-p', "typeof require('ringtap').openCapture"), 'function\n')
     const inner = "import('ringtap/dist/capture/open.js').catch((error) => console.log(error.code))"
     assert.equal(run(process.execPath, '-e', inner), 'ERR_PACKAGE_PATH_NOT_EXPORTED\n')

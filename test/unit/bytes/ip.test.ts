@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { SocketAddress } from 'node:net'
 import { test } from 'node:test'
-import { ipText, ipv4Text, ipv6Text } from '#src/bytes/ip.js'
+import { ipText, ipv4Text, ipv6Text, parseIp } from '#src/bytes/ip.js'
 import { seededRandom } from '../../support/random.js'
 
 /** Sixteen bytes from eight groups. */
@@ -46,4 +46,34 @@ test('IPv6: as Node.js writes it, whatever the zeros', (t) => {
 test('either, by length', () => {
   assert.equal(ipText(Uint8Array.of(10, 0, 0, 1)), '10.0.0.1')
   assert.equal(ipText(groups(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1)), '2001:db8::1')
+})
+
+test('an address is read back from its text, in whatever form, and nothing else is one', (t) => {
+  const random = seededRandom(t)
+  for (let i = 0; i < 2000; i++) {
+    const address = random.bytes(random.pick([4, 16]))
+    // Runs of zeros.
+    if (address.length === 16) for (let at = random.between(0, 15), end = random.between(at, 15); at <= end; at++) address[at] = 0
+    assert.deepEqual(parseIp(ipText(address)), address, ipText(address))
+  }
+  assert.deepEqual(parseIp('2001:DB8:0:0:0:0:0:1'), groups(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1))
+  assert.deepEqual(parseIp('64:ff9b::192.0.2.1'), groups(0x64, 0xff9b, 0, 0, 0, 0, 0xc000, 0x0201))
+  const wrong = [
+    '',
+    '1.2.3',
+    '1.2.3.256',
+    '1.2.3.4.5',
+    'a.b.c.d',
+    ':',
+    ':::',
+    '1::2::3',
+    '1:2:3:4:5:6:7',
+    '1:2:3:4:5:6:7:8:9',
+    '12345::',
+    'g::',
+    '1:2:3:4:5:6:7:8::',
+    '::1.2.3',
+    '1.2.3.4::',
+  ]
+  for (const text of wrong) assert.equal(parseIp(text), undefined, text)
 })

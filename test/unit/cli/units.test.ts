@@ -1,6 +1,17 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { KINDS, parseCpus, parseDuration, parseInteger, parseKibibytes, parseRate, parseSeconds, parseSendingRate, parseSize } from '#src/cli/units.js'
+import {
+  KINDS,
+  parseCpus,
+  parseDuration,
+  parseInstant,
+  parseInteger,
+  parseKibibytes,
+  parseRate,
+  parseSeconds,
+  parseSendingRate,
+  parseSize,
+} from '#src/cli/units.js'
 
 function rows<T>(name: string, parse: (text: string) => T | undefined, cases: readonly (readonly [text: string, value: T | undefined])[]): void {
   test(name, () => {
@@ -153,4 +164,27 @@ rows('factors', KINDS.factor.parse, [
   ['1e3', undefined],
   ['-2', undefined],
   ['.5', undefined],
+])
+
+rows('times of day and seconds since 1970, to the nanosecond', parseInstant, [
+  ['0', { seconds: 0, nanoseconds: 0 }],
+  ['1700000000.5', { seconds: 1_700_000_000, nanoseconds: 500_000_000 }],
+  ['1700000000.000000001', { seconds: 1_700_000_000, nanoseconds: 1 }],
+  ['1700000000.0000000001', undefined],
+  ['2023-11-14T22:13:20Z', { seconds: 1_700_000_000, nanoseconds: 0 }],
+  ['2023-11-14 22:13:20.123456789z', { seconds: 1_700_000_000, nanoseconds: 123_456_789 }],
+  ['2023-11-14T22:13Z', { seconds: 1_699_999_980, nanoseconds: 0 }],
+  ['2023-11-14T23:13:20+01:00', { seconds: 1_700_000_000, nanoseconds: 0 }],
+  ['2023-11-14T17:43:20 -0430', { seconds: 1_700_000_000, nanoseconds: 0 }],
+  ['2023-11-14', { seconds: new Date(2023, 10, 14).getTime() / 1000, nanoseconds: 0 }],
+  ['2023-11-14T22:13:20.5', { seconds: new Date(2023, 10, 14, 22, 13, 20).getTime() / 1000, nanoseconds: 500_000_000 }],
+  ['1969-12-31T23:59:59.5Z', { seconds: -1, nanoseconds: 500_000_000 }],
+  ['2023-02-29', undefined],
+  ['2023-13-01', undefined],
+  ['2023-11-14T25:00Z', undefined],
+  ['2023-11-14T22:60Z', undefined],
+  ['2023-11-14Z', undefined],
+  ['-1', undefined],
+  ['12:30', undefined],
+  ['', undefined],
 ])

@@ -401,3 +401,42 @@ describe('ends', () => {
     assert.deepEqual(pcapOf(SHAPE, await all(file)), readFileSync(path))
   })
 })
+
+test('from and until: packets of a stretch of time, in both formats, with a filter or without', async () => {
+  const at = (place: number) => ({ seconds: packets[place]?.seconds as number, nanoseconds: packets[place]?.nanoseconds as number })
+  const ticks = ({ seconds, nanoseconds }: { seconds: number; nanoseconds: number }) => BigInt(seconds) * 1_000_000_000n + BigInt(nanoseconds)
+  const resolution = Uint8Array.of(9, 0, 1, 0, 9, 0, 0, 0)
+  const pcapng = Buffer.concat([
+    sectionHeader(true),
+    interfaceBlock(true, 1, 0, resolution),
+    ...packets.map((packet) => enhancedPacket(true, 0, ticks(packet), packet.bytes, packet.wireLength)),
+  ])
+  for (const file of [bytes, pcapng]) {
+    assert.deepEqual(await lengths(pieces(file), { from: at(100) }), expected.slice(100))
+    assert.deepEqual(await lengths(pieces(file), { until: at(100) }), expected.slice(0, 100))
+    assert.deepEqual(await lengths(pieces(file), { from: at(100), until: at(400) }), expected.slice(100, 400))
+    assert.deepEqual(await lengths(pieces(file), { from: at(400), until: at(100) }), [])
+    const long = packets.slice(100, 400).filter((packet) => packet.wireLength >= 100)
+    assert.deepEqual(
+      await lengths(pieces(file), { from: at(100), until: at(400), filter: 'greater 100' }),
+      long.map((packet) => packet.bytes.length),
+    )
+  }
+  await assert.rejects(openCaptureFile(path, { from: 5 as never }), /Expected the option from to be a time, \{ seconds, nanoseconds \}, got 5/)
+})
+
+test('hasOptions: pcap never has any, a block only where it is longer than its packet', async () => {
+  const comment = Buffer.from([1, 0, 2, 0, 0x68, 0x69, 0, 0, 0, 0, 0, 0])
+  const file = Buffer.concat([
+    sectionHeader(true),
+    interfaceBlock(true),
+    ...[1, 2, 3, 4].map((length) => enhancedPacket(true, 0, 1n, new Uint8Array(length))),
+    ...[1, 2, 3, 4].map((length) => enhancedPacket(true, 0, 1n, new Uint8Array(length), length, comment)),
+  ])
+  const found: boolean[] = []
+  await using opened = await openCaptureFile(pieces(file))
+  for await (const batch of opened.batches()) while (batch.next()) found.push(batch.hasOptions)
+  assert.deepEqual(found, [false, false, false, false, true, true, true, true])
+  await using pcap = await openCaptureFile(path)
+  for await (const batch of pcap.batches()) while (batch.next()) assert.equal(batch.hasOptions, false)
+})
