@@ -9,7 +9,8 @@ const SETTLED = 2
 const BLOCK_IN_HAND = 3
 const COUNTED_OF_BLOCK = 4
 const SWITCH_ASKED = 5
-const WORDS = 6
+const ORDERED = 6
+const WORDS = 7
 
 /** Values of the command word; a higher one overrides. */
 export const RUN = 0
@@ -48,6 +49,13 @@ export class Control {
   }
   switchesAsked(): number {
     return Atomics.load(this.#words, SWITCH_ASKED)
+  }
+  /** Counts the orders to a time machine; the message with the order is sent before. */
+  order(): void {
+    Atomics.add(this.#words, ORDERED, 1)
+  }
+  orders(): number {
+    return Atomics.load(this.#words, ORDERED)
   }
   /** Said by the worker when its account is settled. It closes a packet socket right after: the number may be another file's at once. */
   markSettled(): void {

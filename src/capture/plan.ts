@@ -14,6 +14,7 @@ import {
   type WriteOptions,
   XDP_MODES,
 } from './api.js'
+import { planPast } from './plan-past.js'
 
 export interface MachineFacts {
   pageSize: number
@@ -74,7 +75,17 @@ const KNOWN: Readonly<Record<keyof CaptureOptions, true>> = {
   onEvent: true,
 }
 
-const WRITE_KNOWN: Readonly<Record<keyof WriteOptions, true>> = { path: true, format: true, perWorker: true, unbuffered: true, microseconds: true }
+const WRITE_KNOWN: Readonly<Record<keyof WriteOptions, true>> = {
+  path: true,
+  format: true,
+  perWorker: true,
+  unbuffered: true,
+  microseconds: true,
+  beforeMs: true,
+  beforeSizeBytes: true,
+  afterMs: true,
+  trigger: true,
+}
 
 const FANOUT_KNOWN: Readonly<Record<keyof FanoutOptions, true>> = { mode: true, defrag: true, rollover: true, ignoreOutgoing: true, program: true }
 
@@ -132,7 +143,7 @@ export function planCapture(options: CaptureOptions, machine: MachineFacts): Cap
     promiscuous: boolean('promiscuous', options.promiscuous ?? true),
     direction,
     count: options.count === undefined ? undefined : integer('count', options.count, 1, Number.MAX_SAFE_INTEGER),
-    write: planWrite(options.write),
+    write: planWrite(options.write, machine),
     workerRestarts: integer('workerRestarts', options.workerRestarts ?? 0, 0, 1_000_000),
     durationMs: options.durationMs === undefined ? undefined : integer('durationMs', options.durationMs, 1, MAX_DURATION_MS),
   }
@@ -218,7 +229,7 @@ function planFanout(given: FanoutMode | FanoutOptions | undefined, workers: numb
   }
 }
 
-function planWrite(given: WriteOptions | undefined): CapturePlan['write'] {
+function planWrite(given: WriteOptions | undefined, machine: MachineFacts): CapturePlan['write'] {
   if (given === undefined) return undefined
   if (typeof given !== 'object' || given === null) throw invalid('write', '{ path, … }', given)
   for (const name of Object.keys(given)) {
@@ -228,12 +239,14 @@ function planWrite(given: WriteOptions | undefined): CapturePlan['write'] {
   }
   const path = text('write.path', given.path)
   if (path.includes('\0')) throw invalid('write.path', 'a path', path)
+  const past = planPast(given, machine.availableMemoryBytes)
   return {
     path,
     format: oneOf('write.format', given.format ?? formatByEnding(path), RECORD_FORMATS),
     perWorker: boolean('write.perWorker', given.perWorker ?? false),
     unbuffered: boolean('write.unbuffered', given.unbuffered ?? false),
     microseconds: boolean('write.microseconds', given.microseconds ?? false),
+    ...(past === undefined ? {} : { past }),
   }
 }
 

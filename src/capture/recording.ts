@@ -52,7 +52,7 @@ export class Recording {
    * @throws CaptureError FILE_FAILED; then none is left.
    */
   static open(kernel: Kernel, plan: CapturePlan, workers: readonly number[]): Recording | undefined {
-    if (plan.write === undefined) return undefined
+    if (plan.write === undefined || plan.write.past !== undefined) return undefined
     const recording = new Recording(kernel, plan)
     const { path, perWorker } = plan.write
     try {

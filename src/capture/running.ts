@@ -3,10 +3,22 @@ import { CaptureError } from '../errors.js'
 import type { SinkShared } from '../file/sink.js'
 import type { Handler } from '../handler.js'
 import type { Kernel } from '../kernel/system.js'
-import type { Capture, CaptureCounters, CaptureEvent, CapturePlan, CaptureStats, CaptureSummary, Drops, WorkerCounters, XdpInForce } from './api.js'
+import type {
+  Capture,
+  CaptureCounters,
+  CaptureEvent,
+  CapturePlan,
+  CaptureStats,
+  CaptureSummary,
+  Drops,
+  TriggeredFile,
+  WorkerCounters,
+  XdpInForce,
+} from './api.js'
 import { ABANDON, STOP } from './control.js'
 import { COUNTER, readCounters } from './counters.js'
 import { fileFailed, type InterfaceTotals, type Recording } from './recording.js'
+import type { TimeMachine } from './time-machine.js'
 import type { WorkerEnd, WorkerThread } from './worker-thread.js'
 
 /** A handler that does not come back is left to itself after so long, and its thread ended. */
@@ -22,6 +34,7 @@ export interface RunningParts {
   threads: WorkerThread[]
   counters: SharedArrayBuffer
   recording: Recording | undefined
+  timeMachine: TimeMachine | undefined
   signal: AbortSignal | undefined
   onEvent: ((event: CaptureEvent) => void) | undefined
   /** Packets that the interfaces themselves lost since the capture began. */
@@ -67,8 +80,11 @@ export class RunningCapture implements Capture {
       thread.onEnding = (end) => this.#workerEnded(end)
       thread.onReplaced = (error) => parts.onEvent?.({ type: 'worker-replaced', interface: thread.data.interfaceName, worker: thread.data.worker, error })
     }
-    this.#finished = Promise.all(parts.threads.map((thread) => thread.ended)).then(() => {
+    const { timeMachine } = parts
+    if (timeMachine !== undefined) timeMachine.totalsOf = (place) => this.#totalsOf(place, undefined)
+    this.#finished = Promise.all(parts.threads.map((thread) => thread.ended)).then(async () => {
       this.#close()
+      await timeMachine?.finish()
       ended()
       if (this.#error !== undefined) throw this.#error
       return this.#summary()
@@ -184,20 +200,25 @@ export class RunningCapture implements Capture {
   #end(reason: CaptureSummary['reason']): void {
     if (this.#reason !== undefined) return
     this.#reason = reason
-    for (const thread of this.#parts.threads) thread.send(reason === 'count' ? ABANDON : STOP)
-    this.#watchHandlers()
+    const send = () => {
+      for (const thread of this.#parts.threads) thread.send(reason === 'count' ? ABANDON : STOP)
+      this.#watchHandlers()
+    }
+    const ordering = this.#parts.timeMachine?.ending()
+    if (ordering === undefined) send()
+    else void ordering.then(send)
   }
 
   /** A handler that never returns cannot be asked to stop. */
   #watchHandlers(waitedMs = 0): void {
     this.#patience = setTimeout(() => {
-      const { threads, counters, recording } = this.#parts
+      const { threads, counters, recording, timeMachine } = this.#parts
       const waited = waitedMs + HANDLER_PATIENCE_MS
       for (const thread of threads) {
         if (thread.end !== undefined) continue
-        const isWriting = recording !== undefined && readCounters(counters, thread.data.worker)[COUNTER.handlerSinceMs] === 0
+        const isWriting = (recording ?? timeMachine) !== undefined && readCounters(counters, thread.data.worker)[COUNTER.handlerSinceMs] === 0
         if (isWriting && waited < WRITE_PATIENCE_MS) continue
-        const who = isWriting ? `writing ${recording.pathOf(thread.data.worker)}` : 'the handler'
+        const who = isWriting ? `writing ${this.#pathOf(thread)}` : 'the handler'
         const error = new CaptureError('WORKER_FAILED', `worker ${thread.data.worker}: ${who} has not returned for ${waited} ms`, {
           hint: 'its thread was ended; packets that it had not read are lost and not counted',
         })
@@ -215,6 +236,12 @@ export class RunningCapture implements Capture {
    */
   async switchSinks(sinkOf: (worker: number) => SinkShared): Promise<void> {
     await Promise.all(this.#parts.threads.map((thread) => thread.switchTo(sinkOf(thread.data.worker))))
+  }
+
+  trigger(reason?: string): Promise<TriggeredFile> {
+    const { timeMachine } = this.#parts
+    if (timeMachine !== undefined) return timeMachine.trigger(reason)
+    return Promise.reject(new CaptureError('INVALID_OPTION', 'trigger(): the capture remembers nothing', { hint: 'write: { path, beforeMs }' }))
   }
 
   #look(look: () => CaptureError | undefined): void {
@@ -263,26 +290,33 @@ export class RunningCapture implements Capture {
   }
 
   #finishFiles(): void {
-    const { recording, plan } = this.#parts
+    const { recording, onEvent } = this.#parts
     if (recording === undefined) return
+    const totals = (place: number, only: number | undefined) => this.#totalsOf(place, only)
+    for (const { path, error } of recording.finish(totals)) onEvent?.({ type: 'write-error', path, error })
+  }
+
+  #totalsOf(place: number, only: number | undefined): InterfaceTotals {
+    const { plan } = this.#parts
     const { workers, interfaceDrops } = this.counters()
-    const totals = (place: number, only: number | undefined): InterfaceTotals => {
-      const counted = workers.filter((worker) => worker.interface === plan.interfaces[place] && (only === undefined || worker.worker === only))
-      const sum = (of: (worker: WorkerCounters) => number) => counted.reduce((total, worker) => total + of(worker), 0)
-      const drops = Object.fromEntries(Object.keys(noDrops()).map((name) => [name, sum((worker) => worker.drops[name as keyof Drops])])) as unknown as Drops
-      const isAlone = plan.interfaces.length === 1 && only === undefined
-      return { offered: sum((it) => it.offered), drops, writtenPackets: sum((it) => it.writtenPackets), interfaceDrops: isAlone ? interfaceDrops : undefined }
-    }
-    for (const { path, error } of recording.finish(totals)) this.#parts.onEvent?.({ type: 'write-error', path, error })
+    const counted = workers.filter((worker) => worker.interface === plan.interfaces[place] && (only === undefined || worker.worker === only))
+    const sum = (of: (worker: WorkerCounters) => number) => counted.reduce((total, worker) => total + of(worker), 0)
+    const drops = Object.fromEntries(Object.keys(noDrops()).map((name) => [name, sum((worker) => worker.drops[name as keyof Drops])])) as unknown as Drops
+    const isAlone = plan.interfaces.length === 1 && only === undefined
+    return { offered: sum((it) => it.offered), drops, writtenPackets: sum((it) => it.writtenPackets), interfaceDrops: isAlone ? interfaceDrops : undefined }
   }
 
   /** Workers write to one disk: what several of them meet is told once. */
   #toldErrors = new Set<string>()
   #writeError(thread: WorkerThread, errno: number): void {
-    const path = this.#parts.recording?.pathOf(thread.data.worker)
+    const path = this.#pathOf(thread)
     if (path === undefined || this.#toldErrors.has(`${path} ${errno}`)) return
     this.#toldErrors.add(`${path} ${errno}`)
     this.#parts.onEvent?.({ type: 'write-error', path, error: fileFailed(path, 'write', errno) })
+  }
+
+  #pathOf({ data }: WorkerThread): string | undefined {
+    return this.#parts.recording?.pathOf(data.worker) ?? this.#parts.timeMachine?.path
   }
 
   #summary(): CaptureSummary {
@@ -293,7 +327,7 @@ export class RunningCapture implements Capture {
       fanout: plan.fanout?.mode ?? null,
       xdp: this.#parts.xdp ?? null,
       ...this.counters(),
-      files: this.#parts.recording?.paths ?? [],
+      files: (this.#parts.recording ?? this.#parts.timeMachine)?.paths ?? [],
       cpuUserMs: cpu.user / 1000,
       cpuSystemMs: cpu.system / 1000,
       reason: this.#reason ?? 'stopped',

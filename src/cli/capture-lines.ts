@@ -1,5 +1,5 @@
 /** What `ringtap capture` prints, as text made from the library's results. Pure. */
-import type { CaptureCounters, CaptureError, CaptureEvent, CapturePlan, CaptureStats, CaptureSummary, Drops, WorkerCounters } from '../index.js'
+import type { CaptureCounters, CaptureError, CaptureEvent, CapturePlan, CaptureStats, CaptureSummary, Drops, PastPlan, WorkerCounters } from '../index.js'
 import { alignColumns, formatBytes, formatCount, formatDecimal, formatSeconds, plural } from './human.js'
 import { toJson } from './to-json.js'
 
@@ -17,9 +17,20 @@ export function listeningLine(plan: CapturePlan): string {
         ? `ring ${formatBytes(plan.ring.blockBytes * plan.ring.blockCount)} (${plan.ring.blockCount} x ${formatBytes(plan.ring.blockBytes)})`
         : `socket buffer ${formatBytes(plan.receiveBufferBytes)}`,
   ]
+  if (plan.write?.past !== undefined) parts.push(pastText(plan.write.past))
   if (plan.write !== undefined) parts.push(`writing ${plan.write.format} to ${plan.write.path}`)
   if (plan.netns !== undefined) parts.push(`namespace ${plan.netns}`)
   return parts.join(', ')
+}
+
+/** What the last part, `writing ...`, waits for. */
+function pastText({ beforeMs, beforeSizeBytes, trigger }: PastPlan): string {
+  const signal = 'a signal (SIGUSR1)'
+  return `${formatSeconds(beforeMs / 1000)} kept in ${formatBytes(beforeSizeBytes)} until ${trigger === undefined ? signal : `${signal} or '${trigger}'`}`
+}
+
+function shownTime(ms: number): string {
+  return new Date(ms).toISOString()
 }
 
 function workersText(plan: CapturePlan): string {
@@ -120,6 +131,10 @@ export function eventLines(event: CaptureEvent): string[] {
       return [`ringtap: ${event.interface}: ${xdpText(event)}`]
     case 'write-error':
       return [`ringtap: ${event.error.message}`, '  packets that cannot be written are counted; the capture goes on, and writing is tried again']
+    case 'triggered':
+      return [`ringtap: trigger: ${event.reason}: writing ${event.path}`]
+    case 'past-written':
+      return [`ringtap: ${plural(event.packets, 'packet')} from ${shownTime(event.fromMs)} to ${shownTime(event.untilMs)} written to ${event.path}`]
     case 'warning':
       return event.hint === undefined ? [`ringtap: warning: ${event.message}`] : [`ringtap: warning: ${event.message}`, `  ${event.hint}`]
   }

@@ -65,6 +65,7 @@ function fanoutOptions(values: Values, program: Program | undefined): FanoutOpti
 
 function writeOptions(values: Values): WriteOptions | undefined {
   const { write: path, format, perWorker, packetBuffered, timeStampPrecision } = values
+  const past = { beforeMs: values.before, beforeSizeBytes: values.beforeSize, afterMs: values.after, trigger: values.trigger }
   if (path !== undefined) {
     return {
       path,
@@ -73,10 +74,20 @@ function writeOptions(values: Values): WriteOptions | undefined {
         perWorker: perWorker ? true : undefined,
         unbuffered: packetBuffered ? true : undefined,
         microseconds: timeStampPrecision === 'micro' ? true : undefined,
+        ...past,
       }),
     }
   }
-  const alone = [format && '--format', perWorker && '--per-worker', packetBuffered && '-U', timeStampPrecision && '--time-stamp-precision'].find((name) => name)
+  const alone = [
+    format && '--format',
+    perWorker && '--per-worker',
+    packetBuffered && '-U',
+    timeStampPrecision && '--time-stamp-precision',
+    past.beforeMs !== undefined && '--before',
+    past.beforeSizeBytes !== undefined && '--before-size',
+    past.afterMs !== undefined && '--after',
+    past.trigger !== undefined && '--trigger',
+  ].find((name) => name)
   if (alone) throw new UsageError(`${alone} goes with -w FILE`)
   return undefined
 }

@@ -197,6 +197,8 @@ test('docs/library.md has every backend, fanout mode, event and field', () => {
       'interface-up': true,
       'worker-replaced': true,
       'write-error': true,
+      triggered: true,
+      'past-written': true,
       xdp: true,
       warning: true,
     }),
