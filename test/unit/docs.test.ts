@@ -202,6 +202,8 @@ test('docs/library.md has every backend, fanout mode, event and field', () => {
       'file-removed': true,
       'files-full': true,
       'file-warning': true,
+      triggered: true,
+      'past-written': true,
       xdp: true,
       warning: true,
     }),

@@ -107,6 +107,7 @@ const WRITE: WritePlan = {
   compressionLevel: undefined,
   perWorker: false,
   unbuffered: false,
+  past: undefined,
   rotation: undefined,
   command: undefined,
   guard: true,
