@@ -324,10 +324,7 @@ inFolder('a packet that matches triggers; its tag is where the kernel has put it
     await sleep(300)
     sender.send(tagged(99, 8), tagged(98, 7))
     await sleep(100)
-    assert.deepEqual(
-      events.filter(({ type }) => type !== 'xdp'),
-      [],
-    )
+    assert.ok(events.every(({ type }) => type !== 'triggered'))
     const sentMs = Date.now()
     sender.send(tagged(99, 7))
     // While it is armed no more this does nothing; and behind the file's end it waits.
@@ -501,7 +498,7 @@ inFolder('the command in words', async (folder) => {
     '0',
   ])
   await until('it captures', () => said().includes('listening on'))
-  assert.match(said(), /2\.0s kept in 256.0? MiB until a signal \(SIGUSR1\), writing pcap to /)
+  assert.match(said(), /2\.0s kept in 256 MiB until a signal \(SIGUSR1\), writing pcap to /)
   child.kill('SIGUSR1')
   await until('the file is written', () => said().includes('written to'))
   child.kill('SIGINT')
