@@ -92,6 +92,7 @@ function text(traffic: string, way: string): number {
   const { bytes, places } = packed(framesOf(traffic))
   const printer = new PacketText({ linkType: 'EN10MB', ...(WAYS[way] as (typeof WAYS)[string])[0] })
   const nowhere = openSync('/dev/null', 'w')
+  const packet = { bytes, offset: 0, capturedLength: 0, wireLength: 0, seconds: 0, nanoseconds: 0 }
   let second = 1_700_000_000
   try {
     return best(() => {
@@ -99,9 +100,14 @@ function text(traffic: string, way: string): number {
       for (let i = 0; i < COUNT; i++) {
         const offset = places[i] as number
         const length = (places[i + 1] as number) - offset
-        printer.append(bytes, offset, length, length, second, i * 1000)
+        packet.offset = offset
+        packet.capturedLength = length
+        packet.wireLength = length
+        packet.seconds = second
+        packet.nanoseconds = i * 1000
+        printer.append(packet)
         if (printer.length < FLUSH_BYTES) continue
-        writeSync(nowhere, printer.output, 0, printer.length)
+        writeSync(nowhere, printer.bytes, 0, printer.length)
         printer.clear()
       }
     })
@@ -131,7 +137,7 @@ function documents(traffic: string): number {
     for (let i = 0; i < COUNT; i++) {
       const offset = places[i] as number
       const length = (places[i + 1] as number) - offset
-      sum += JSON.stringify(packetDocument('EN10MB', bytes, offset, length, length, 1_700_000_000, i * 1000)).length
+      sum += JSON.stringify(packetDocument({ bytes, offset, capturedLength: length, seconds: 1_700_000_000, nanoseconds: i * 1000 })).length
     }
   })
   return sum === 0 ? Number.NaN : ns

@@ -32,6 +32,7 @@ export type {
   XdpMode,
 } from './capture/api.js'
 export { BACKENDS, FANOUT_MODES, XDP_MODES } from './capture/api.js'
+export { type ConvertOptions, type ConvertSummary, convertCaptureFiles } from './capture/convert-files.js'
 export {
   COUNT_CLASSES,
   COUNT_MODES,
@@ -77,6 +78,7 @@ export type {
 export type { Precision } from './file/encode-pcap.js'
 export { type Instant, PACKET_FLAGS, type Section, type StatisticsToWrite } from './file/encode-pcapng.js'
 export { type CaptureFileInfo, type CaptureFileInfoOptions, captureFileInfo } from './file/info.js'
+export { type MergedPackets, type MergeOptions, mergeCaptureFiles } from './file/merge.js'
 export type { CaptureFile, CaptureFileInput, CaptureFileOptions, FilePacket } from './file/open.js'
 export type { RotationOptions } from './file/rotation.js'
 export { type CompiledFilter, compileFilter, type FilterOptions } from './filter/compile.js'
@@ -87,6 +89,10 @@ export { type BlockView, defineHandler, type Handler, type HandlerContext, type 
 export type { InterfaceCounters, InterfaceCountersReader, InterfaceScope, NetworkInterface } from './host/interfaces.js'
 export { resolveFilterNames } from './host/name-tables.js'
 export { listInterfaces, openInterfaceCounters } from './host/this-host.js'
+export { type DumpFormat, PacketText, type PacketTextOptions, type PacketToDescribe } from './packet/describe.js'
+export { type PacketDocument, packetDocument } from './packet/document.js'
+export type { PacketLinkType } from './packet/link-type.js'
+export type { TimeFormat } from './packet/time-text.js'
 export { openTransmitter } from './transmit/open.js'
 export {
   type Refusals,

@@ -227,7 +227,13 @@ export function startDocument(plan: CapturePlan): string {
 }
 
 function writeDocument(write: WritePlan): object {
-  return { ...write, compressionLevel: write.compressionLevel ?? null, rotation: write.rotation ?? null, command: write.command ?? null, past: write.past ?? null }
+  return {
+    ...write,
+    compressionLevel: write.compressionLevel ?? null,
+    rotation: write.rotation ?? null,
+    command: write.command ?? null,
+    past: write.past ?? null,
+  }
 }
 
 export function intervalDocument(stats: CaptureStats): string {

@@ -4,6 +4,11 @@ export interface Io {
   out(line: string): void
   /** Stdout is for something else: what `out` is given goes to stderr from now on. */
   reserveStdout(): void
+  /**
+   * The first `length` bytes, to stdout: for those who print much. Undefined when they are written; else they must stay as they are until the
+   * promise resolves.
+   */
+  write(bytes: Uint8Array, length: number): Promise<void> | undefined
   /** A line for the person at the terminal, to stderr. */
   err(line: string): void
   /** Aborted by the first SIGINT or SIGTERM, and when nobody reads stdout any more. A command then finishes and prints its summary. */
@@ -51,6 +56,17 @@ export function processIo(): ProcessIo {
     },
     reserveStdout() {
       isReserved = true
+    },
+    write(bytes, length) {
+      if (isClosed || length === 0) return undefined
+      const { stdout } = process
+      stdout.write(length === bytes.length ? bytes : bytes.subarray(0, length))
+      // Files and pipes are written at once.
+      if (stdout.writableLength === 0) return undefined
+      return new Promise((resolve) => {
+        if (isClosed) resolve()
+        else stdout.write('', () => resolve())
+      })
     },
     err(line) {
       process.stderr.write(`${line}\n`)

@@ -38,7 +38,7 @@ async function run(invocation: Invocation, io: ProcessIo): Promise<number> {
       return EXIT.done
     }
     case 'capture': {
-      if (invocation.values.listInterfaces) return run({ run: 'interfaces', values: invocation.values, words: [] }, io)
+      if (invocation.values.listInterfaces) return run({ run: 'interfaces', values: invocation.values, words: [], beforeDashes: 0 }, io)
       const { runCapture } = await import('./capture.js')
       return runCapture(invocation.values, invocation.words, io)
     }
@@ -61,6 +61,10 @@ async function run(invocation: Invocation, io: ProcessIo): Promise<number> {
     case 'flood': {
       const { runFlood } = await import('./flood.js')
       return runFlood(invocation.values, io)
+    }
+    case 'read': {
+      const { runRead } = await import('./read.js')
+      return runRead(invocation.values, invocation.words, invocation.beforeDashes, io)
     }
     case 'replay': {
       const { runReplay } = await import('./replay.js')

@@ -7,7 +7,7 @@ import { UsageError } from './usage-error.js'
 export type Invocation =
   | { run: 'version' }
   | { run: 'help'; command: CommandRow | undefined }
-  | { [C in CommandName]: { run: C; values: ValuesOf<C>; words: string[] } }[CommandName]
+  | { [C in CommandName]: { run: C; values: ValuesOf<C>; words: string[]; beforeDashes: number } }[CommandName]
 
 export function parseArguments(argv: readonly string[]): Invocation {
   const [first, ...rest] = argv
@@ -36,12 +36,14 @@ function requireCommand(name: string): CommandRow {
   throw new UsageError(`there is no command '${name}'`, near === undefined ? 'ringtap --help lists the commands' : `did you mean ringtap ${near}?`)
 }
 
-type Parsed = { values: Record<string, unknown>; words: string[] }
+/** `beforeDashes`: how many of the words stood before a `--`; all without one. */
+type Parsed = { values: Record<string, unknown>; words: string[]; beforeDashes: number }
 
 export function parseOptions(command: CommandRow, argv: readonly string[]): Parsed | 'help' {
   const values: Record<string, unknown> = {}
   const words: string[] = []
   const pending = [...argv]
+  let beforeDashes: number | undefined
 
   const take = (option: OptionRow, shown: string, inline: string | undefined): void => {
     const text = inline ?? pending.shift()
@@ -51,6 +53,7 @@ export function parseOptions(command: CommandRow, argv: readonly string[]): Pars
 
   for (let argument = pending.shift(); argument !== undefined; argument = pending.shift()) {
     if (argument === '--') {
+      beforeDashes = words.length
       words.push(...pending)
       break
     }
@@ -92,7 +95,7 @@ export function parseOptions(command: CommandRow, argv: readonly string[]): Pars
     if (option.kind === 'flag') values[key] = option.repeats === true ? 0 : false
     else if (option.default !== undefined) values[key] = parseValue(option, `--${option.name}`, option.default)
   }
-  return { values, words }
+  return { values, words, beforeDashes: beforeDashes ?? words.length }
 }
 
 function setValue(values: Record<string, unknown>, option: OptionRow, value: unknown): void {

@@ -41,7 +41,7 @@ export interface CommandRow {
   doc: readonly string[]
   /** Trailing words are a pcap-filter expression; other commands take none. */
   takesFilter?: true
-  /** One trailing word is a file. */
+  /** One trailing word is a file; of a command that takes a filter as well, those that come first. */
   takesFile?: true
   options: readonly OptionRow[]
   examples: readonly (readonly [command: string, meaning: string])[]
@@ -52,6 +52,9 @@ const HOW = 'How'
 const OUTPUT = 'Output'
 const FILE = 'File'
 const PAST = 'Time machine'
+const WHAT_TO_READ = 'What to read'
+const HOW_TO_PRINT = 'How to print'
+const INSTEAD = 'Instead'
 
 const NETNS = {
   name: 'netns',
@@ -585,6 +588,167 @@ export const COMMANDS = [
     ],
   },
   {
+    name: 'read',
+    usage: 'ringtap read FILE... [options] [--] [EXPR...]',
+    summary: 'print, count, describe, filter, merge, cut, split and convert capture files',
+    doc: [
+      'Reads capture files, pcap and pcapng, plain or compressed by gzip or zstd, and prints a line a packet, as tcpdump -n -r does. - is standard input. Several files are merged in order of time while they are read; each must be in order itself. What a packet carries above TCP and UDP is not taken apart: tshark does that.',
+      'The first word is a file, and so is each one after it that there is a file of that name for; the rest is a filter in the language of pcap-filter(7). With -r FILE all words are the filter, and so are those behind --. docs/filter.md has the language.',
+      'With -w the packets go to another file, or a series of files, in the format that its name says: interfaces, comments, names, statistics and other blocks of pcapng are taken along where the target has a place for them, and no time is made less exact.',
+      'Of a damaged file everything before the damage is printed or written; then an error says at which byte it is and why, and the status is 1.',
+    ],
+    takesFilter: true,
+    takesFile: true,
+    options: [
+      { name: 'read', letter: 'r', kind: 'string', metavar: 'FILE', repeats: true, group: WHAT_TO_READ, doc: 'a file to read; may be given several times' },
+      { name: 'append', aliases: ['no-merge'], kind: 'flag', group: WHAT_TO_READ, doc: 'one file after the other, instead of in order of time' },
+      { ...FILTER_FILE, api: 'filter', group: WHAT_TO_READ },
+      { name: 'limit', letter: 'c', kind: 'integer', min: 1, group: WHAT_TO_READ, doc: 'end after N packets' },
+      { name: 'from', kind: 'instant', api: 'from', group: WHAT_TO_READ, doc: 'packets of this time and later' },
+      { name: 'until', kind: 'instant', api: 'until', group: WHAT_TO_READ, doc: 'packets before this time' },
+      {
+        name: 'snap-length',
+        letter: 's',
+        aliases: ['snapshot-length'],
+        kind: 'size',
+        api: 'snapLengthBytes',
+        group: WHAT_TO_READ,
+        doc: 'cut packets to so many bytes; 0 leaves them as they are',
+      },
+      {
+        name: 'tolerant',
+        kind: 'flag',
+        api: 'tolerant',
+        group: WHAT_TO_READ,
+        doc: 'go on behind damage where the format allows, and say how much was passed over',
+      },
+      { name: 'link', letter: 'e', kind: 'flag', group: HOW_TO_PRINT, doc: 'the link-layer header as well' },
+      { name: 'verbose', letter: 'v', kind: 'flag', repeats: true, group: HOW_TO_PRINT, doc: 'more of each packet; -vv more still' },
+      { name: 'quiet', letter: 'q', kind: 'flag', group: HOW_TO_PRINT, doc: 'less of each packet; with -w no summary' },
+      {
+        name: 'timestamps',
+        letter: 't',
+        kind: 'flag',
+        repeats: true,
+        group: HOW_TO_PRINT,
+        doc: '-t no time, -tt seconds since 1970, -ttt since the packet before, -tttt date and time, -ttttt since the first packet',
+      },
+      { name: 'hex', letter: 'x', kind: 'flag', repeats: true, group: HOW_TO_PRINT, doc: 'the bytes in hexadecimal; -xx with the link-layer header' },
+      {
+        name: 'hex-ascii',
+        letter: 'X',
+        kind: 'flag',
+        repeats: true,
+        group: HOW_TO_PRINT,
+        doc: 'the same, and as characters beside it; -XX with the link-layer header',
+      },
+      { name: 'ascii', letter: 'A', kind: 'flag', repeats: true, group: HOW_TO_PRINT, doc: 'the bytes as characters; -AA with the link-layer header' },
+      { name: 'number', letter: '#', kind: 'flag', group: HOW_TO_PRINT, doc: 'the number of each packet before it' },
+      { name: 'nano', kind: 'flag', group: HOW_TO_PRINT, doc: 'nine places of a second; with -w nanoseconds in the file' },
+      { name: 'micro', kind: 'flag', group: HOW_TO_PRINT, doc: 'six places, which is the default; with -w microseconds in the file' },
+      {
+        name: 'precision',
+        aliases: ['time-stamp-precision'],
+        kind: 'enum',
+        values: ['nano', 'micro', 'ns', 'us'],
+        metavar: 'nano|micro',
+        group: HOW_TO_PRINT,
+        doc: 'the same as --nano and --micro',
+      },
+      {
+        name: 'line-buffered',
+        letter: 'l',
+        kind: 'flag',
+        group: HOW_TO_PRINT,
+        doc: 'write after each packet, not when there is enough or nothing more to read',
+      },
+      { name: 'no-names', letter: 'n', kind: 'flag', group: HOW_TO_PRINT, doc: 'accepted for the habit of it: addresses are never turned into names' },
+      {
+        name: 'absolute-tcp-sequence-numbers',
+        letter: 'S',
+        kind: 'flag',
+        group: HOW_TO_PRINT,
+        doc: 'accepted for the habit of it: sequence numbers are always absolute',
+      },
+      { name: 'count', kind: 'flag', group: INSTEAD, doc: 'only how many packets there are' },
+      { name: 'info', kind: 'flag', group: INSTEAD, doc: 'what is in each file, as capinfos tells: times, rates, lengths, interfaces, statistics, comments' },
+      { name: 'sha256', kind: 'flag', group: INSTEAD, doc: 'with --info: the hash of the file as well' },
+      { name: 'json', kind: 'flag', group: INSTEAD, doc: 'a JSON document a packet; of --count, --info and -w one about it' },
+      {
+        name: 'write',
+        letter: 'w',
+        kind: 'string',
+        metavar: 'FILE',
+        group: FILE,
+        doc: 'write the packets to this file, - is stdout; one that is there is replaced when the new one is complete',
+      },
+      {
+        name: 'format',
+        kind: 'enum',
+        values: ['pcap', 'pcapng'],
+        metavar: 'pcap|pcapng',
+        libraryDefault: 'pcap for .pcap, .cap and .dmp, before .gz too, else pcapng',
+        api: 'format',
+        group: FILE,
+        doc: 'of the file; pcapng has a place for all that files say',
+      },
+      {
+        name: 'compression',
+        kind: 'enum',
+        values: ['gzip', 'zstd', 'none'],
+        metavar: 'gzip|zstd|none',
+        libraryDefault: 'gzip for .gz, zstd for .zst, else none',
+        api: 'compression',
+        group: FILE,
+        doc: 'of the file',
+      },
+      { name: 'compression-level', kind: 'integer', libraryDefault: '1', api: 'compressionLevel', group: FILE, doc: 'gzip 1 to 9, zstd 1 to 19' },
+      {
+        name: 'rotate-size',
+        letter: 'C',
+        kind: 'millions',
+        api: 'sizeBytes',
+        group: FILE,
+        doc: 'a file that is longer is followed by another: FILE, FILE1, FILE2',
+      },
+      {
+        name: 'rotate-time',
+        letter: 'G',
+        kind: 'seconds',
+        min: 1000,
+        group: FILE,
+        doc: 'a file that began so long ago is followed by another, by the times of the packets; % in its name is strftime(3)',
+      },
+      {
+        name: 'files',
+        letter: 'W',
+        kind: 'integer',
+        group: FILE,
+        doc: 'with -C a ring of N files, the oldest written over; with -G alone end after N files',
+      },
+      { name: 'keep', kind: 'size', api: 'keepBytes', group: FILE, doc: 'with -C or -G: remove the oldest files, so that all together are at most so long' },
+      {
+        name: 'command',
+        letter: 'z',
+        kind: 'string',
+        metavar: 'PROGRAM',
+        api: 'command',
+        group: FILE,
+        doc: 'run a program for each finished file, its name the one argument, at the lowest priority',
+      },
+      { name: 'packet-buffered', letter: 'U', kind: 'flag', api: 'unbuffered', group: FILE, doc: 'write after each packet' },
+    ],
+    examples: [
+      ['ringtap read trace.pcap', 'a line a packet'],
+      ['ringtap read trace.pcapng.gz -e -XX -c 10 tcp port 80', 'ten packets of a filter, with all their bytes'],
+      ['ringtap read --info trace.pcap', 'what is in it'],
+      ['ringtap read a.pcap b.pcap c.pcap -w all.pcapng', 'three files as one, in order of time'],
+      ["ringtap read day.pcap --from '2026-11-20 15:00' --until '2026-11-20 15:05' -w five-minutes.pcap", 'a part of a file'],
+      ['ringtap read big.pcap -s 96 -C 100 -w part.pcap', 'headers only, in files of 100 MB'],
+      ['ringtap read trace.pcap --json udp port 53 | jq .source', 'for a program to read'],
+    ],
+  },
+  {
     name: 'replay',
     usage: 'ringtap replay FILE -i IFACE [options] [filter words]',
     summary: 'send the packets of a capture file out of an interface, as they came or at a rate',
@@ -715,7 +879,6 @@ export function findCommand(name: string): CommandRow | undefined {
 
 /** tcpdump's letters that come later, with what they do: a user of tcpdump is told so instead of being offered a typing error. */
 export const TCPDUMP_LETTERS_TO_COME: Readonly<Record<string, string>> = {
-  r: 'read packets from a file',
   e: 'print link-layer headers',
   x: 'print packets in hexadecimal',
   X: 'print packets in hexadecimal and ASCII',

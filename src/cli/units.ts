@@ -91,6 +91,41 @@ function parseHold(text: string): Hold | undefined {
   return ms === undefined || packetsPerSecond === undefined ? undefined : { ms, packetsPerSecond }
 }
 
+/** A time, exact to the nanosecond. */
+export interface InstantValue {
+  seconds: number
+  nanoseconds: number
+}
+
+/**
+ * `1700000000.5`, seconds since 1970; or `2026-11-20`, `2026-11-20T15:38`, `2026-11-20 15:38:19.000000001`, of this machine's zone, or with
+ * `Z` or `+01:00` behind.
+ */
+export function parseInstant(text: string): InstantValue | undefined {
+  const epoch = /^(\d{1,12})(?:\.(\d{1,9}))?$/.exec(text)
+  if (epoch !== null) return { seconds: Number(epoch[1]), nanoseconds: nanosecondsOf(epoch[2]) }
+  const match = /^(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,9}))?)?(?: ?(Z|[+-]\d\d:?\d\d))?)?$/i.exec(text)
+  if (match === null) return undefined
+  const [year, month, day, hour, minute, second] = match.slice(1, 7).map((part) => Number(part ?? 0)) as [number, number, number, number, number, number]
+  const utc = Date.UTC(year, month - 1, day, hour, minute, second)
+  const date = new Date(utc)
+  // 31 February is none, nor 25 o'clock.
+  if (date.getUTCMonth() !== month - 1 || date.getUTCDate() !== day || date.getUTCHours() !== hour || date.getUTCMinutes() !== minute) return undefined
+  const zone = match[8]
+  const ms = zone === undefined ? new Date(year, month - 1, day, hour, minute, second).getTime() : utc - zoneMs(zone)
+  return { seconds: Math.floor(ms / 1000), nanoseconds: nanosecondsOf(match[7]) }
+}
+
+function nanosecondsOf(fraction = ''): number {
+  return Number(fraction.padEnd(9, '0'))
+}
+
+function zoneMs(zone: string): number {
+  if (/^z$/i.test(zone)) return 0
+  const [hours, minutes] = [Number(zone.slice(1, 3)), Number(zone.slice(-2))]
+  return (zone.startsWith('-') ? -1 : 1) * (hours * 60 + minutes) * 60_000
+}
+
 /** `0,2-4` is 0, 2, 3, 4, in the order given. */
 export function parseCpus(text: string): number[] | undefined {
   const cpus: number[] = []
@@ -132,6 +167,7 @@ export const KINDS = {
   size: kind('SIZE', 'a size such as 256M or 4MiB', parseSize),
   kibibytes: kind('KIB', 'a size in KiB such as 4096, or with a unit such as 4M', parseKibibytes),
   millions: kind('SIZE', 'millions of bytes such as 100, or a size with a unit such as 1G', parseMillions),
+  instant: kind('WHEN', 'a time such as 2026-11-20T15:38:19.5Z or 1700000000.5', parseInstant),
   duration: kind('TIME', 'a duration such as 60ms or 2s', parseDuration),
   seconds: kind('TIME', 'a duration such as 10s or 500ms, or a number of seconds', parseSeconds),
   rate: kind('PPS', 'packets a second such as 2Mpps or 500k', parseRate),

@@ -29,6 +29,8 @@ export interface CreateCaptureFileOptions {
   interfaces?: readonly FileInterface[] | undefined
   /** Packets are cut to so many bytes. Default: 262144. */
   snapLengthBytes?: number | undefined
+  /** False: the snap length is what the file says, and longer packets are written as they are. Default: true. */
+  cuts?: boolean | undefined
   /** Default: by the ending of the name, `.gz` or `.zst`; else none. zstd needs Node.js 22.15. */
   compression?: Compression | 'none' | undefined
   /** gzip 1 to 9, zstd 1 to 19. Default: 1. */
@@ -69,6 +71,10 @@ export interface PacketToWrite {
   /** Receive queue. */
   queue?: number | undefined
   comment?: string | readonly string[] | undefined
+  /** Of pcapng alone, as `details()` of a cursor has them. */
+  packetId?: bigint | undefined
+  hashes?: readonly { algorithm: number; value: Uint8Array }[] | undefined
+  verdicts?: readonly { kind: number; value: Uint8Array }[] | undefined
 }
 
 /**

@@ -3,6 +3,7 @@
  * Source: draft-ietf-opsawg-pcapng.
  */
 import { alignUp } from '../bytes/align.js'
+import { parseIp } from '../bytes/ip.js'
 import type { Precision } from './encode-pcap.js'
 
 const SECTION_HEADER = 0x0a0d0d0a
@@ -127,6 +128,8 @@ export interface InterfaceDescription {
   /** Six bytes. */
   macAddress?: Uint8Array | undefined
   speedBitsPerSecond?: number | bigint | undefined
+  /** With mask or prefix: `192.0.2.1/255.255.255.0`, `2001:db8::1/64`. */
+  addresses?: readonly string[] | undefined
   /** Default 'ns'. */
   precision?: Precision | undefined
   /** Length of the frame check sequence that each packet ends in, in bytes; unknown when absent. */
@@ -145,6 +148,7 @@ export function encodeInterface(description: InterfaceDescription): Uint8Array<A
     ...texts(COMMENT, description.comments),
     ...texts(2, description.name),
     ...texts(3, description.description),
+    ...(description.addresses ?? []).map(encodeAddress).filter((option) => option !== undefined),
     ...raw(6, description.macAddress),
     ...word64(8, description.speedBitsPerSecond),
     ...raw(9, Uint8Array.of(description.precision === 'us' ? 6 : 9)),
@@ -154,6 +158,21 @@ export function encodeInterface(description: InterfaceDescription): Uint8Array<A
     ...texts(15, description.hardware),
   ]
   return encodeBlock(INTERFACE_DESCRIPTION, fixed, encodeOptions(options))
+}
+
+/** Whether it is an address with its mask or prefix, as `addresses` has them. */
+export function isInterfaceAddress(text: string): boolean {
+  return encodeAddress(text) !== undefined
+}
+
+/** if_IPv4addr with its mask, if_IPv6addr with the length of its prefix. */
+function encodeAddress(text: string): Option | undefined {
+  const [address = '', behind = ''] = text.split('/')
+  const bytes = parseIp(address)
+  const mask = parseIp(behind)
+  if (bytes?.byteLength === 4 && mask?.byteLength === 4) return [4, Uint8Array.from([...bytes, ...mask])]
+  if (bytes?.byteLength === 16 && /^\d{1,3}$/.test(behind)) return [5, Uint8Array.from([...bytes, Number(behind)])]
+  return undefined
 }
 
 export interface Instant {
@@ -241,12 +260,25 @@ export interface PacketOptions {
   /** Receive queue of the interface. */
   queue?: number | undefined
   comment?: string | readonly string[] | undefined
+  packetId?: bigint | undefined
+  /** 2 CRC-32, 3 MD5, 4 SHA-1, 5 Toeplitz. */
+  hashes?: readonly { algorithm: number; value: Uint8Array }[] | undefined
+  /** 0 hardware, 1 eBPF TC, 2 eBPF XDP. */
+  verdicts?: readonly { kind: number; value: Uint8Array }[] | undefined
 }
 
 /** Options of an Enhanced Packet Block, for `putPacketHead`; undefined when there are none. */
-export function encodePacketOptions({ flags, dropCount, queue, comment }: PacketOptions): Uint8Array<ArrayBuffer> | undefined {
-  if (flags === undefined && dropCount === undefined && queue === undefined && comment === undefined) return undefined
-  return encodeOptions([...texts(COMMENT, comment), ...word32(2, flags), ...word64(4, dropCount), ...word32(6, queue)])
+export function encodePacketOptions({ flags, dropCount, queue, comment, packetId, hashes, verdicts }: PacketOptions): Uint8Array<ArrayBuffer> | undefined {
+  const options = [
+    ...texts(COMMENT, comment),
+    ...word32(2, flags),
+    ...(hashes ?? []).map(({ algorithm, value }) => [3, Uint8Array.from([algorithm, ...value])] as const),
+    ...word64(4, dropCount),
+    ...word64(5, packetId),
+    ...word32(6, queue),
+    ...(verdicts ?? []).map(({ kind, value }) => [7, Uint8Array.from([kind, ...value])] as const),
+  ]
+  return options.length === 0 ? undefined : encodeOptions(options)
 }
 
 /** From the beginning of an Enhanced Packet Block to the packet's first byte. */

@@ -5,7 +5,7 @@ import { CAPTURE_FILE_FORMATS, type CaptureFileFormat, type CreateCaptureFileOpt
 import type { Compression } from './compression.js'
 import { checkCompression, compressNow } from './compressor.js'
 import { encodePcapHeader, PRECISIONS, type Precision } from './encode-pcap.js'
-import { encodeInterface, encodeSection, type InterfaceDescription, MAX_OPTION_BYTES, type Section } from './encode-pcapng.js'
+import { encodeInterface, encodeSection, type InterfaceDescription, isInterfaceAddress, MAX_OPTION_BYTES, type Section } from './encode-pcapng.js'
 
 const DEFAULT_SNAP_LENGTH = 262144
 const MAX_SNAP_LENGTH = 0x7fff_ffff
@@ -15,6 +15,7 @@ export interface FilePlan {
   precision: Precision
   linkType: number
   snapLengthBytes: number
+  cuts: boolean
   compression: Compression | undefined
   compressionLevel: number | undefined
   unbuffered: boolean
@@ -48,6 +49,7 @@ export function planFile(path: string, options: CreateCaptureFileOptions): FileP
     precision,
     linkType: linkTypeOf(options.linkType ?? 'EN10MB'),
     snapLengthBytes: snapLengthOf(options.snapLengthBytes ?? DEFAULT_SNAP_LENGTH),
+    cuts: options.cuts ?? true,
     compression,
     compressionLevel: options.compressionLevel,
     unbuffered: options.unbuffered ?? false,
@@ -82,6 +84,10 @@ export function describeInterface(plan: FilePlan, description: FileInterface): I
   const { macAddress } = description
   if (macAddress !== undefined && macAddress.byteLength !== 6) {
     throw new CaptureError('INVALID_OPTION', `expected macAddress to be 6 bytes, got ${macAddress.byteLength}`)
+  }
+  for (const address of description.addresses ?? []) {
+    if (!isInterfaceAddress(address))
+      throw new CaptureError('INVALID_OPTION', `expected addresses such as 192.0.2.1/255.255.255.0 and 2001:db8::1/64, got '${address}'`)
   }
   return { ...description, linkType, snapLengthBytes: snapLengthOf(description.snapLengthBytes ?? plan.snapLengthBytes), precision: plan.precision }
 }

@@ -109,7 +109,7 @@ export class FileWriter implements CaptureFileWriter {
     if (!(seconds >= 0 && seconds <= this.#maxSeconds && nanoseconds >= 0 && nanoseconds < 1e9)) throw this.#invalid(`time ${seconds} s ${nanoseconds} ns`)
     const described = this.#plan.interfaces[interfaceId]
     if (described === undefined) throw this.#invalid(`interfaceId ${interfaceId} of ${this.#plan.interfaces.length} interfaces`)
-    const captured = Math.min(length, this.#isPcap ? this.#plan.snapLengthBytes : (described.snapLengthBytes as number))
+    const captured = this.#plan.cuts ? Math.min(length, this.#isPcap ? this.#plan.snapLengthBytes : (described.snapLengthBytes as number)) : length
     const options = this.#isPcap ? undefined : this.#options(packet)
     const optionsBytes = options?.byteLength ?? 0
     const record = this.#isPcap ? PCAP_RECORD_HEADER_BYTES + captured : packetBlockBytes(captured, optionsBytes)
@@ -153,11 +153,12 @@ export class FileWriter implements CaptureFileWriter {
   }
 
   #options(packet: PacketToWrite): Uint8Array | undefined {
-    const { flags, dropCount, queue, comment } = packet
-    if (flags === undefined && dropCount === undefined && queue === undefined && comment === undefined && this.#comment.length === 0) return undefined
+    const { flags, dropCount, queue, comment, packetId, hashes, verdicts } = packet
+    const isPlain = flags === undefined && dropCount === undefined && queue === undefined && comment === undefined && this.#comment.length === 0
+    if (isPlain && packetId === undefined && hashes === undefined && verdicts === undefined) return undefined
     const own = comment === undefined ? [] : typeof comment === 'string' ? [comment] : comment
     const comments = [...this.#comment, ...own]
-    const options = withinOptionLength(() => encodePacketOptions({ flags, dropCount, queue, comment: comments.length === 0 ? undefined : comments }))
+    const options = withinOptionLength(() => encodePacketOptions({ flags, dropCount, queue, comment: comments, packetId, hashes, verdicts }))
     this.#comment = []
     return options
   }

@@ -2,7 +2,6 @@
  * What a capture file holds, in figures: what capinfos(1) tells. One walk over the packets, without looking into them; bench/read has
  * its cost.
  */
-import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { CaptureError } from '../errors.js'
 import type { CaptureFileInterface, CaptureFileSection, FileTime, Format, PacketCursor } from './decode/cursor.js'
@@ -195,6 +194,7 @@ class Sums {
 }
 
 async function hashOf(name: string, path: string): Promise<string> {
+  const { createHash } = await import('node:crypto')
   const hash = createHash('sha256')
   try {
     for await (const piece of createReadStream(path, { highWaterMark: 2 ** 20 })) hash.update(piece as Uint8Array)

@@ -11,7 +11,7 @@ import type { Matcher } from '../bpf/matcher.js'
 import { CaptureError } from '../errors.js'
 import { LINK_TYPES, linkTypeNumbered } from '../filter/link-type.js'
 import type { NameTables } from '../filter/names.js'
-import type { CaptureFileInterface, CaptureFileSection, Decoder, FileBlock, Format, MatcherFor, NameRecord, PacketCursor } from './decode/cursor.js'
+import type { CaptureFileInterface, CaptureFileSection, Decoder, FileBlock, FileTime, Format, MatcherFor, NameRecord, PacketCursor } from './decode/cursor.js'
 import { type Compression, createDecoder, detectCompression, MAGIC_BYTES } from './decode/detect.js'
 import { ByteWindow } from './decode/window.js'
 import { type ByteInput, FileInput, fileFailed, StreamInput } from './input.js'
@@ -24,6 +24,10 @@ export interface CaptureFileOptions {
   filter?: string | undefined
   /** Of the network that `ip broadcast` in the filter means, as a 32-bit number. */
   netmask?: number | undefined
+  /** Only packets of this time or later. One without a time stamp is of no time. */
+  from?: FileTime | undefined
+  /** Only packets before this time. */
+  until?: FileTime | undefined
   /**
    * Goes on behind damage where the format allows, and counts what it passes over in `skippedBytes`. Default false: the packets before the
    * damage, then an error.
@@ -89,7 +93,15 @@ export interface CaptureFile extends AsyncDisposable, AsyncIterable<FilePacket> 
 /** Looks up the names of a filter expression; it may ask the system, which is not for this folder. */
 export type ResolveNames = (filter: string) => Promise<NameTables>
 
-const KNOWN: Readonly<Record<keyof CaptureFileOptions, true>> = { filter: true, netmask: true, tolerant: true, signal: true, onBlock: true }
+const KNOWN: Readonly<Record<keyof CaptureFileOptions, true>> = {
+  filter: true,
+  netmask: true,
+  from: true,
+  until: true,
+  tolerant: true,
+  signal: true,
+  onBlock: true,
+}
 
 export async function openFile(input: CaptureFileInput, options: CaptureFileOptions, resolveNames: ResolveNames): Promise<CaptureFile> {
   checkOptions(options)
@@ -119,6 +131,8 @@ function checkOptions(options: CaptureFileOptions): void {
   }
   expect('filter', 'a string', typeof options.filter === 'string')
   expect('netmask', 'a number', typeof options.netmask === 'number')
+  for (const name of ['from', 'until'] as const)
+    expect(name, 'a time, { seconds, nanoseconds }', Number.isFinite(options[name]?.seconds) && Number.isFinite(options[name]?.nanoseconds))
   expect('tolerant', 'a boolean', typeof options.tolerant === 'boolean')
   expect('onBlock', 'a function', typeof options.onBlock === 'function')
 }
@@ -146,6 +160,20 @@ async function matchers(filter: string, netmask: number | undefined, names: Name
     const matcher = compileMatcher(compileFilter(filter, { linkType, names, netmask, savefile }).instructions)
     made.set(key, matcher)
     return matcher
+  }
+}
+
+/** A matcher that looks at the time first, which the cursor knows and the bytes do not tell. */
+function withinTimes(cursor: () => PacketCursor, from: FileTime | undefined, until: FileTime | undefined, matches: Matcher | undefined): Matcher {
+  const first = from ?? { seconds: Number.NEGATIVE_INFINITY, nanoseconds: 0 }
+  const end = until ?? { seconds: Number.POSITIVE_INFINITY, nanoseconds: 0 }
+  return (bytes, offset, capturedLength, wireLength) => {
+    const packet = cursor()
+    if (!packet.hasTimestamp) return 0
+    const seconds = packet.seconds
+    if (seconds < first.seconds || (seconds === first.seconds && packet.nanoseconds < first.nanoseconds)) return 0
+    if (seconds > end.seconds || (seconds === end.seconds && packet.nanoseconds >= end.nanoseconds)) return 0
+    return matches === undefined ? 1 : matches(bytes, offset, capturedLength, wireLength)
   }
 }
 
@@ -259,13 +287,18 @@ class OpenFile implements CaptureFile {
     await this.#fillUntil(() => window.end - window.start >= MAGIC_BYTES)
     this.compression = detectCompression(window.bytes.subarray(window.start, window.end))
     if (this.compression !== 'none') await this.#decompress(this.compression)
-    const { tolerant = false, onBlock } = this.#options
+    const { tolerant = false, onBlock, from, until } = this.#options
+    const filtered = this.#matcherFor
+    const matcherFor: MatcherFor | undefined =
+      from === undefined && until === undefined
+        ? filtered
+        : (described, littleEndian) => withinTimes(() => this.#decoder, from, until, filtered?.(described, littleEndian))
     let made: Decoder | string | undefined
     await this.#fillUntil(() => {
-      made = createDecoder(window, { tolerant, matcherFor: this.#matcherFor, onBlock })
+      made = createDecoder(window, { tolerant, matcherFor, onBlock })
       return made !== undefined
     })
-    if (made === undefined) made = createDecoder(window, { tolerant, matcherFor: this.#matcherFor, onBlock })
+    if (made === undefined) made = createDecoder(window, { tolerant, matcherFor, onBlock })
     if (made === undefined || typeof made === 'string') {
       throw new CaptureError('INVALID_FILE', `${this.name}: no capture file: ${made ?? 'nothing could be read'}`, {
         hint: 'pcap and pcapng are read, plain or compressed by gzip or zstd',
@@ -334,7 +367,7 @@ class OpenFile implements CaptureFile {
     if (damage === undefined) return
     const place = this.compression === 'none' ? `at byte ${damage.offset}` : `at byte ${damage.offset} of what was decompressed`
     throw new CaptureError('INVALID_FILE', `${this.name}: ${place}: ${damage.reason}`, {
-      hint: 'packets before the damage have been delivered; tolerant goes on behind it where the format allows',
+      hint: 'packets before the damage have been delivered; with tolerant set reading goes on behind it where the format allows',
     })
   }
 

@@ -20,7 +20,7 @@ import { printCooked1, printCooked2 } from './cooked.js'
 import { dumpAscii, dumpHex } from './dump.js'
 import { printEthernet } from './ethernet.js'
 import { printRawIp } from './ip.js'
-import type { PacketLinkType } from './link-type.js'
+import { LINKTYPE, type PacketLinkType, packetLinkType } from './link-type.js'
 import { printLoopback } from './loopback.js'
 import { PacketPrinter } from './packet-printer.js'
 import { type TimeFormat, TimeText } from './time-text.js'
@@ -29,24 +29,47 @@ import { type TimeFormat, TimeText } from './time-text.js'
 export type DumpFormat = 'none' | 'hex' | 'hexLink' | 'hexAscii' | 'hexAsciiLink' | 'ascii' | 'asciiLink'
 
 export interface PacketTextOptions {
-  linkType: PacketLinkType
+  /** Of packets that do not say theirs: a name of `tcpdump -y` or a LINKTYPE_ number. Default `EN10MB`. */
+  linkType?: PacketLinkType | number | undefined
   /** Default `local`. */
-  time?: TimeFormat
+  time?: TimeFormat | undefined
   /** Nine places of a second instead of six. Default false. */
-  nanoseconds?: boolean
+  nanoseconds?: boolean | undefined
+  /** The number of each packet before it, tcpdump's -#. Default false. */
+  number?: boolean | undefined
   /** The link-layer header, tcpdump's -e. Default false. */
-  link?: boolean
+  link?: boolean | undefined
   /** 0 to 2: tcpdump's -v and -vv. Default 0. */
-  verbosity?: number
+  verbosity?: number | undefined
   /** Less of each packet, tcpdump's -q. Default false. */
-  quiet?: boolean
+  quiet?: boolean | undefined
   /** Default `none`. */
-  dump?: DumpFormat
+  dump?: DumpFormat | undefined
+  /** As if the packet had been cut to so many bytes when it was captured. Default: as it is. */
+  snapLengthBytes?: number | undefined
+}
+
+/** A packet to be described. A PacketView, a Packet of `packets()`, a FilePacket and the cursor of a capture file are such. */
+export interface PacketToDescribe {
+  readonly bytes: Uint8Array
+  /** Where in `bytes` it begins. Default: 0. */
+  readonly offset?: number | undefined
+  /** Default: to the end of `bytes`. */
+  readonly capturedLength?: number | undefined
+  /** Its length on the wire. Default: capturedLength. */
+  readonly wireLength?: number | undefined
+  /** Since 1970. */
+  readonly seconds: number
+  readonly nanoseconds: number
+  /** LINKTYPE_ number. Default: that of the options. */
+  readonly linkType?: number | undefined
 }
 
 /** tcpdump's MAXIMUM_SNAPLEN: no packet is longer. */
 const LONGEST_PACKET = 262144
 const LINE_FEED = 0x0a
+const SPACE = 0x20
+const COMMA = 0x2c
 
 type PrintLink = (p: PacketPrinter, start: number, wireLength: number) => number
 
@@ -63,78 +86,144 @@ const LINK_PRINTERS: Readonly<Record<PacketLinkType, PrintLink>> = {
 }
 
 /**
- * Prints packets into one growing text: `output`, of which the first `length` bytes are the text, every packet ended by a line feed.
- * Whoever writes it out calls `clear()` then.
+ * Packets as text, as `tcpdump -n -S` prints them: one line each, more with `verbosity` or `dump`. Of a link type that is not printed the
+ * line says which it is and how long the packet; `dump` works for all.
+ *
+ * The text grows until `clear()`: whoever prints many packets writes it out, and clears it, whenever there is enough of it.
  */
-export class PacketText extends PacketPrinter {
+export class PacketText {
+  readonly #printer: PacketPrinter
   readonly #time: TimeText
-  readonly #print: PrintLink
   readonly #dump: DumpFormat
+  readonly #isNumbered: boolean
+  readonly #snapLengthBytes: number
+  readonly #linkType: number
+  /** What the last packet was of, and how such are printed. */
+  #printed: number
+  #print: PrintLink
+  #packets = 0
 
-  constructor(options: PacketTextOptions) {
-    super(options.link ?? false, options.verbosity ?? 0, options.quiet ?? false)
+  constructor(options: PacketTextOptions = {}) {
+    const { linkType = 'EN10MB' } = options
+    this.#printer = new PacketPrinter(options.link ?? false, options.verbosity ?? 0, options.quiet ?? false)
     this.#time = new TimeText(options.time ?? 'local', options.nanoseconds ?? false)
-    this.#print = LINK_PRINTERS[options.linkType]
     this.#dump = options.dump ?? 'none'
+    this.#isNumbered = options.number ?? false
+    this.#snapLengthBytes = options.snapLengthBytes ?? Number.MAX_SAFE_INTEGER
+    this.#linkType = typeof linkType === 'number' ? linkType : LINKTYPE[linkType]
+    this.#printed = this.#linkType
+    this.#print = linkPrinter(this.#linkType)
   }
 
-  /** Adds a packet, whose bytes are `bytes[offset]` to `bytes[offset + capturedLength - 1]`. */
-  append(bytes: Uint8Array, offset: number, capturedLength: number, wireLength: number, seconds: number, nanoseconds: number): void {
+  /** Memory whose first `length` bytes are the text so far: ASCII, every packet ended by a line feed. Valid until the next call of any method. */
+  get bytes(): Uint8Array<ArrayBuffer> {
+    return this.#printer.output
+  }
+
+  get length(): number {
+    return this.#printer.length
+  }
+
+  /** Forgets the text, not the times and numbers of packets, and keeps the memory. */
+  clear(): void {
+    this.#printer.clear()
+  }
+
+  toString(): string {
+    return this.#printer.toText()
+  }
+
+  /** Adds a packet. */
+  append(packet: PacketToDescribe): void {
+    const { bytes } = packet
+    const offset = packet.offset ?? 0
+    const present = packet.capturedLength ?? bytes.length - offset
+    const wireLength = packet.wireLength ?? present
+    const capturedLength = Math.min(present, this.#snapLengthBytes)
+    const linkType = packet.linkType ?? this.#linkType
+    const printer = this.#printer
+    if (linkType !== this.#printed) {
+      this.#printed = linkType
+      this.#print = linkPrinter(linkType)
+    }
+    if (this.#isNumbered) this.#number(++this.#packets)
     if (capturedLength === 0 || wireLength < capturedLength || wireLength > LONGEST_PACKET) {
       this.#impossible(capturedLength, wireLength)
     } else {
-      this.#time.write(this, seconds, nanoseconds)
-      this.begin(bytes, offset + capturedLength)
-      const header = this.#print(this, offset, wireLength)
-      if (this.#dump !== 'none') this.#dumpPacket(offset, capturedLength, this.lost ? 0 : header)
+      this.#time.write(printer, packet.seconds, packet.nanoseconds)
+      printer.begin(bytes, offset + capturedLength)
+      const header = this.#print(printer, offset, wireLength)
+      if (this.#dump !== 'none') this.#dumpPacket(offset, capturedLength, printer.lost ? 0 : header)
     }
-    this.char(LINE_FEED)
+    printer.char(LINE_FEED)
   }
 
-  /** The same as a string, without the last line feed; nothing is added to `output`. */
-  line(bytes: Uint8Array, offset: number, capturedLength: number, wireLength: number, seconds: number, nanoseconds: number): string {
-    const start = this.length
-    this.append(bytes, offset, capturedLength, wireLength, seconds, nanoseconds)
-    this.length--
-    const text = this.toText(start)
-    this.length = start
+  /** A packet as a string, without the last line feed; nothing is added to the text. */
+  line(packet: PacketToDescribe): string {
+    const printer = this.#printer
+    const start = printer.length
+    this.append(packet)
+    printer.length--
+    const text = printer.toText(start)
+    printer.length = start
     return text
   }
 
+  #number(packets: number): void {
+    for (let place = 10_000; place > packets; place /= 10) this.#printer.char(SPACE)
+    this.#printer.decimal(packets)
+    this.#printer.text('  ')
+  }
+
   #impossible(capturedLength: number, wireLength: number): void {
-    this.text('[Invalid header:')
-    const start = this.length
-    if (capturedLength === 0) this.text(' caplen==0')
+    const printer = this.#printer
+    printer.text('[Invalid header:')
+    const start = printer.length
+    if (capturedLength === 0) printer.text(' caplen==0')
     if (wireLength === 0) {
-      if (this.length > start) this.text(',')
-      this.text(' len==0')
+      if (printer.length > start) printer.char(COMMA)
+      printer.text(' len==0')
     } else if (wireLength < capturedLength) {
-      if (this.length > start) this.text(',')
-      this.text(' len(')
-      this.decimal(wireLength)
-      this.text(') < caplen(')
-      this.decimal(capturedLength)
-      this.text(')')
+      if (printer.length > start) printer.char(COMMA)
+      printer.text(' len(')
+      printer.decimal(wireLength)
+      printer.text(') < caplen(')
+      printer.decimal(capturedLength)
+      printer.text(')')
     }
     if (capturedLength > LONGEST_PACKET) this.#tooLong(start, ' caplen(', capturedLength)
     if (wireLength > LONGEST_PACKET) this.#tooLong(start, ' len(', wireLength)
-    this.text(']')
+    printer.text(']')
   }
 
   #tooLong(start: number, name: string, length: number): void {
-    if (this.length > start) this.text(',')
-    this.text(name)
-    this.decimal(length)
-    this.text(') > 262144')
+    const printer = this.#printer
+    if (printer.length > start) printer.char(COMMA)
+    printer.text(name)
+    printer.decimal(length)
+    printer.text(') > 262144')
   }
 
   #dumpPacket(offset: number, capturedLength: number, header: number): void {
     const format = this.#dump
     const skipped = format === 'hexLink' || format === 'hexAsciiLink' || format === 'asciiLink' ? 0 : header
     if (capturedLength <= skipped) return
+    const printer = this.#printer
     const start = offset + skipped
     const length = capturedLength - skipped
-    if (format === 'ascii' || format === 'asciiLink') dumpAscii(this, this.packet, start, length)
-    else dumpHex(this, this.packet, start, length, format === 'hexAscii' || format === 'hexAsciiLink')
+    if (format === 'ascii' || format === 'asciiLink') dumpAscii(printer, printer.packet, start, length)
+    else dumpHex(printer, printer.packet, start, length, format === 'hexAscii' || format === 'hexAsciiLink')
+  }
+}
+
+function linkPrinter(linkType: number): PrintLink {
+  const known = packetLinkType(linkType)
+  if (known !== undefined) return LINK_PRINTERS[known]
+  return (p, _, wireLength) => {
+    p.text('link-type ')
+    p.decimal(linkType)
+    p.text(', length ')
+    p.decimal(wireLength)
+    return 0
   }
 }

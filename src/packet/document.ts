@@ -1,9 +1,10 @@
 /** A packet as a flat object, for JSON lines and for whoever wants values instead of text. Keys are there when the packet has them. */
 import { ipv4Text, ipv6Text } from '../bytes/ip.js'
 import { DecodedPacket, decodePacket, PROBLEM } from './decode.js'
+import type { PacketToDescribe } from './describe.js'
 import { ETHERTYPE } from './ethertype.js'
 import { IP_PROTOCOL } from './ip-protocol.js'
-import type { PacketLinkType } from './link-type.js'
+import { LINKTYPE, type PacketLinkType, packetLinkType } from './link-type.js'
 
 export interface PacketDocument {
   /** UTC with nanoseconds: `2026-11-20T15:38:19.000000001Z`. */
@@ -61,18 +62,21 @@ const decoded = new DecodedPacket()
 let knownSecond = -1
 let knownTime = ''
 
-/** The packet's bytes are `bytes[offset]` to `bytes[offset + capturedLength - 1]`. */
-export function packetDocument(
-  linkType: PacketLinkType,
-  bytes: Uint8Array,
-  offset: number,
-  capturedLength: number,
-  wireLength: number,
-  seconds: number,
-  nanoseconds: number,
-): PacketDocument {
-  decodePacket(decoded, linkType, bytes, offset, capturedLength)
+/** What the packet's headers say. Of a link type that is not decoded only its time and lengths are told. */
+export function packetDocument(packet: PacketToDescribe): PacketDocument {
+  const {
+    bytes,
+    offset = 0,
+    capturedLength = bytes.length - offset,
+    wireLength = capturedLength,
+    seconds,
+    nanoseconds,
+    linkType: number = LINKTYPE.EN10MB,
+  } = packet
   const document: PacketDocument = { time: timeText(seconds, nanoseconds), capturedLength, wireLength }
+  const linkType = packetLinkType(number)
+  if (linkType === undefined) return document
+  decodePacket(decoded, linkType, bytes, offset, capturedLength)
   addLink(document, linkType, bytes, offset, capturedLength)
   if (decoded.ipVersion !== 0) addNetwork(document, bytes)
   else if (decoded.etherType === ETHERTYPE.ARP && decoded.l3 >= 0) addArp(document, bytes, decoded.l3, offset + capturedLength)

@@ -14,7 +14,9 @@ export const LINKTYPE = {
 
 export type PacketLinkType = keyof typeof LINKTYPE
 
+const NAMES: ReadonlyMap<number, PacketLinkType> = new Map((Object.keys(LINKTYPE) as PacketLinkType[]).map((name) => [LINKTYPE[name], name]))
+
 /** Undefined for a link type that is not decoded. */
 export function packetLinkType(linktype: number): PacketLinkType | undefined {
-  return (Object.keys(LINKTYPE) as PacketLinkType[]).find((name) => LINKTYPE[name] === linktype)
+  return NAMES.get(linktype)
 }

@@ -25,6 +25,8 @@ const ORDER = [
   'export',
   'capture',
   'testbed',
+  'reader.ts',
+  'text.ts',
   'index.ts',
   'cli',
   'dashboard',

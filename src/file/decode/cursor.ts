@@ -35,6 +35,8 @@ export interface PacketCursor {
   readonly dropCount: number
   /** The packet's first comment. Allocates. */
   readonly comment: string | undefined
+  /** Whether the file may say more of it than lengths and time: without, `flags` and `dropCount` are 0 and there are no comments and details. */
+  readonly hasOptions: boolean
   /** Byte of the (uncompressed) file where the packet's record begins. */
   readonly fileOffset: number
   /** A copy of the packet's bytes. Allocates. */

@@ -84,6 +84,7 @@ export class PcapDecoder implements Decoder {
   readonly flags = 0
   readonly dropCount = 0
   readonly comment = undefined
+  readonly hasOptions = false
   damage: Damage | undefined
   failure: { thrown: unknown } | undefined
   skippedBytes = 0
@@ -199,8 +200,9 @@ export class PcapDecoder implements Decoder {
         continue
       }
       window.start = following
-      if (matches !== undefined && matches(window.bytes, offset, captured, this.#wireLengthAt(at)) === 0) continue
+      // First: a matcher may ask for the time.
       this.#record = at
+      if (matches !== undefined && matches(window.bytes, offset, captured, this.#wireLengthAt(at)) === 0) continue
       this.offset = offset
       this.capturedLength = captured
       return true

@@ -250,6 +250,11 @@ export class PcapngDecoder implements Decoder {
     return at < 0 ? undefined : optionText(this.window.bytes, at, this.window.view.getUint16(at - 2, this.#littleEndian))
   }
 
+  get hasOptions(): boolean {
+    if (this.#type !== ENHANCED_PACKET_BLOCK) return this.#type === PACKET_BLOCK
+    return this.window.view.getUint32(this.#block + BLOCK.length, this.#littleEndian) > this.#optionsAt() - this.#block + 4
+  }
+
   get fileOffset(): number {
     return this.window.base + this.#block
   }

@@ -23,6 +23,7 @@ Commands:
   count       count packets in the kernel by protocol, at rates that no capture keeps up with
   filter      compile a filter expression and print its program, as tcpdump -d does
   flood       make a flood on a veth interface, in the kernel
+  read        print, count, describe, filter, merge, cut, split and convert capture files
   replay      send the packets of a capture file out of an interface, as they came or at a rate
   bench       the ladder: every way to capture, under a flood, on this machine
 

@@ -95,8 +95,9 @@ test('a command line with every option of a command is understood', () => {
     pin: 'queues',
     fanout: 'hash',
     json: '1',
+    instant: '2026-11-20T15:38:19Z',
   }
-  for (const command of ['capture', 'interfaces', 'rate', 'count', 'filter', 'flood', 'replay', 'bench']) {
+  for (const command of ['capture', 'interfaces', 'rate', 'count', 'filter', 'flood', 'read', 'replay', 'bench']) {
     const argv = (findCommand(command)?.options ?? []).flatMap(({ name, kind, values }) =>
       kind === 'flag' ? [`--${name}`] : [`--${name}`, kind === 'enum' ? (values?.[0] ?? '') : (samples[kind] ?? '')],
     )

@@ -121,7 +121,7 @@ test('nothing outside the packet is read, and offsets are inside it', (t) => {
     for (const at of [one.l3, one.l4, one.payload, one.vlan, one.mpls, one.pppoe, one.end]) assert.ok(at === -1 || (at >= 9 && at <= end))
     assert.ok(one.end <= end)
     if (one.payload >= 0) assert.ok(one.l3 < one.l4 && one.l4 < one.payload && one.payload <= one.end)
-    const document = packetDocument(linkType, frame, 0, length, length, 0, 0)
+    const document = packetDocument({ bytes: frame, capturedLength: length, seconds: 0, nanoseconds: 0, linkType: LINKTYPE[linkType] })
     assert.deepEqual(JSON.parse(JSON.stringify(document)), document)
   }
 })
@@ -199,7 +199,7 @@ for (const linkType of LINK_TYPES) {
     assert.equal(theirs.length, packets.length)
     let compared = 0
     for (const [place, { name, bytes }] of packets.entries()) {
-      const document = packetDocument(linkType, bytes, 0, bytes.length, bytes.length, 0, 0)
+      const document = packetDocument({ bytes, seconds: 0, nanoseconds: 0, linkType: LINKTYPE[linkType] })
       const fields = theirs[place] as Fields
       const same = (ours: unknown, field: string): void => {
         if (ours === undefined) return
@@ -243,7 +243,7 @@ for (const linkType of LINK_TYPES) {
 
 test('a packet as a document', () => {
   const syn = Buffer.from(`${MACS} 8100 6005 0800 ${SYN} ${TCP}`.replaceAll(' ', ''), 'hex')
-  assert.deepEqual(packetDocument('EN10MB', syn, 0, syn.length, 100, 1_700_000_000, 1), {
+  assert.deepEqual(packetDocument({ bytes: syn, wireLength: 100, seconds: 1_700_000_000, nanoseconds: 1 }), {
     time: '2023-11-14T22:13:20.000000001Z',
     capturedLength: 58,
     wireLength: 100,
@@ -263,7 +263,7 @@ test('a packet as a document', () => {
     tcpWindow: 8192,
     payloadLength: 0,
   })
-  const cut = packetDocument('EN10MB', syn, 0, 40, 100, 1_700_000_000, 999_999_999)
+  const cut = packetDocument({ bytes: syn, capturedLength: 40, wireLength: 100, seconds: 1_700_000_000, nanoseconds: 999_999_999 })
   assert.equal(cut.time, '2023-11-14T22:13:20.999999999Z')
   assert.equal(cut.problem, 'cut')
   assert.equal(cut.source, '10.0.0.1')
@@ -272,9 +272,9 @@ test('a packet as a document', () => {
 
 test('an ARP request as a document', () => {
   const arp = Buffer.from(`${MACS} 0806 0001 0800 0604 0001 02005e100002 0a000001 000000000000 0a000002`.replaceAll(' ', ''), 'hex')
-  const { arpOperation, source, destination } = packetDocument('EN10MB', arp, 0, arp.length, arp.length, 0, 0)
+  const { arpOperation, source, destination } = packetDocument({ bytes: arp, seconds: 0, nanoseconds: 0 })
   assert.deepEqual({ arpOperation, source, destination }, { arpOperation: 1, source: '10.0.0.1', destination: '10.0.0.2' })
-  assert.equal(packetDocument('EN10MB', arp, 0, 30, 60, 0, 0).problem, 'cut')
+  assert.equal(packetDocument({ bytes: arp, capturedLength: 30, wireLength: 60, seconds: 0, nanoseconds: 0 }).problem, 'cut')
 })
 
 test('link types by number', () => {

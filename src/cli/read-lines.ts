@@ -1,0 +1,134 @@
+/** What `ringtap read` prints besides packets as tcpdump has them. */
+import type { CaptureFile, CaptureFileInfo, CaptureFileInterface, FileTime } from '../reader.js'
+import { describeFailure, failureDocument } from './exit-status.js'
+import { alignColumns, formatBytes, formatDecimal } from './human.js'
+
+const DEFAULT_SNAP_LENGTH = 262144
+
+/** As tcpdump begins. */
+export function openingLine({ name, interfaces }: CaptureFile): string {
+  const [first] = interfaces
+  const shown = name === 'stdin' ? '-' : name
+  if (first === undefined) return `reading from file ${shown}, no interface yet`
+  return `reading from file ${shown}, link-type ${linkTypeText(first)}, snapshot length ${first.snapLengthBytes || DEFAULT_SNAP_LENGTH}`
+}
+
+const DESCRIPTIONS: Readonly<Record<string, string>> = {
+  NULL: 'BSD loopback',
+  EN10MB: 'Ethernet',
+  RAW: 'Raw IP',
+  LOOP: 'OpenBSD loopback',
+  LINUX_SLL: 'Linux cooked v1',
+  IPV4: 'Raw IPv4',
+  IPV6: 'Raw IPv6',
+  LINUX_SLL2: 'Linux cooked v2',
+  PPP: 'PPP',
+  IEEE802_11: '802.11',
+  IEEE802_11_RADIO: '802.11 plus radiotap header',
+}
+
+function linkTypeText({ linkType, linkTypeName }: CaptureFileInterface): string {
+  if (linkTypeName.startsWith('LINKTYPE_')) return String(linkType)
+  const description = DESCRIPTIONS[linkTypeName]
+  return description === undefined ? linkTypeName : `${linkTypeName} (${description})`
+}
+
+function timeText({ seconds, nanoseconds }: FileTime): string {
+  const date = new Date(seconds * 1000)
+  // Years that Date does not know.
+  if (Number.isNaN(date.getTime())) return `${seconds}.${String(nanoseconds).padStart(9, '0')}`
+  return date.toISOString().replace('.000Z', `.${String(nanoseconds).padStart(9, '0')}Z`)
+}
+
+const COMPRESSIONS = { none: '', gzip: ', gzip', zstd: ', zstd' } as const
+
+/** A table of two columns, and one of the interfaces. */
+export function infoLines(info: CaptureFileInfo): string[] {
+  const { firstTime, lastTime, durationSeconds, packets } = info
+  const rows: [string, string | undefined][] = [
+    ['file', info.name],
+    [
+      'format',
+      `${info.format}${info.format === 'pcap' ? `, ${info.interfaces[0]?.ticksPerSecond === 1e9 ? 'nanoseconds' : 'microseconds'}` : ''}${COMPRESSIONS[info.compression]}`,
+    ],
+    ['size', info.fileSizeBytes === undefined ? undefined : `${info.fileSizeBytes} bytes (${formatBytes(info.fileSizeBytes)})`],
+    ['link type', info.linkTypeNames.join(', ')],
+    ['snap length', info.snapLengthBytes === undefined ? 'of each interface' : info.snapLengthBytes === 0 ? 'no limit' : `${info.snapLengthBytes} bytes`],
+    ['packets', String(packets)],
+    ['bytes', `${info.wireBytes} on the wire, ${info.capturedBytes} captured`],
+    ['truncated', info.truncatedPackets === 0 ? undefined : `${info.truncatedPackets} packets`],
+    ['average', info.averagePacketBytes === undefined ? undefined : `${info.averagePacketBytes.toFixed(2)} bytes a packet`],
+    ['first', firstTime === undefined ? undefined : timeText(firstTime)],
+    ['last', lastTime === undefined ? undefined : timeText(lastTime)],
+    ['duration', durationSeconds === undefined ? undefined : `${durationSeconds.toFixed(9)} seconds`],
+    [
+      'rate',
+      info.packetsPerSecond === undefined || info.bitsPerSecond === undefined
+        ? undefined
+        : `${formatDecimal(info.packetsPerSecond, 'pps')}, ${formatDecimal(info.bitsPerSecond, 'bit/s')}`,
+    ],
+    ['time order', info.strictTimeOrder ? 'strict' : 'not strict: a packet is earlier than the one before it'],
+    ['skipped', info.skippedBytes === 0 ? undefined : `${info.skippedBytes} bytes, because of damage`],
+    ['sha256', info.sha256],
+    ...info.sections.flatMap(({ hardware, os, application, comments }): [string, string | undefined][] => [
+      ['application', application],
+      ['hardware', hardware],
+      ['os', os],
+      ...comments.map((comment): [string, string] => ['comment', comment]),
+    ]),
+  ]
+  const lines = alignColumns(rows.filter((row): row is [string, string] => row[1] !== undefined).map(([name, value]) => [name, printable(value)]))
+  return info.format === 'pcap' ? lines : [...lines, ...info.interfaces.flatMap(interfaceLines)]
+}
+
+/** Texts of a file do not reach a terminal as they are. */
+function printable(text: string): string {
+  return text.replaceAll(/\p{Cc}/gu, (character) => (character === '\n' || character === '\r' || character === '\t' ? ' ' : '?'))
+}
+
+function interfaceLines(each: CaptureFileInfo['interfaces'][number]): string[] {
+  const { statistics } = each
+  const counted: [string, number | undefined][] =
+    statistics === undefined
+      ? []
+      : [
+          ['received', statistics.received],
+          ['accepted', statistics.accepted],
+          ['delivered', statistics.delivered],
+          ['dropped', statistics.dropped],
+          ['dropped by os', statistics.droppedByOs],
+        ]
+  const rows: [string, string | undefined][] = [
+    ['  description', each.description],
+    ['  link type', each.linkTypeName],
+    ['  snap length', each.snapLengthBytes === 0 ? 'no limit' : `${each.snapLengthBytes} bytes`],
+    ['  time unit', each.ticksPerSecond === 1e9 ? 'nanoseconds' : each.ticksPerSecond === 1e6 ? 'microseconds' : `1/${each.ticksPerSecond} s`],
+    ['  time offset', each.timestampOffsetSeconds === 0 ? undefined : `${each.timestampOffsetSeconds} s`],
+    ['  filter', each.filter],
+    ['  os', each.os],
+    ['  hardware', each.hardware],
+    ['  mac', each.macAddress],
+    ['  addresses', each.addresses.length === 0 ? undefined : each.addresses.join(', ')],
+    ['  speed', each.speedBitsPerSecond === undefined ? undefined : formatDecimal(each.speedBitsPerSecond, 'bit/s')],
+    ['  fcs', each.fcsLengthBytes === undefined ? undefined : `${each.fcsLengthBytes} bytes`],
+    ['  packets', String(each.packets)],
+    ...counted.map(([name, count]): [string, string | undefined] => [`  ${name}`, count === undefined ? undefined : String(count)]),
+    ...each.comments.map((comment): [string, string] => ['  comment', comment]),
+  ]
+  return [
+    `interface ${each.id}${each.name === undefined ? '' : ` ${printable(each.name)}`}`,
+    ...alignColumns(rows.filter((row): row is [string, string] => row[1] !== undefined).map(([name, value]) => [name, printable(value)])),
+  ]
+}
+
+/** The same for a program. */
+export function infoDocument(info: CaptureFileInfo): object {
+  const { damage, firstTime, lastTime, ...rest } = info
+  return {
+    type: 'info',
+    ...rest,
+    firstTime: firstTime === undefined ? null : timeText(firstTime),
+    lastTime: lastTime === undefined ? null : timeText(lastTime),
+    damage: damage === undefined ? null : failureDocument(describeFailure(damage)),
+  }
+}

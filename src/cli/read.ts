@@ -1,0 +1,220 @@
+/**
+ * `ringtap read`. Text is collected in one piece of memory and written out in large pieces; what has been read is printed before more is
+ * waited for. Cost: bench/read-cli.ts.
+ */
+import { statSync } from 'node:fs'
+import type { CaptureFile, ConvertOptions, MergedPackets } from '../index.js'
+import { CaptureError, type CaptureFileOptions, captureFileInfo, mergeCaptureFiles, openCaptureFile } from '../reader.js'
+import type { PacketText } from '../text.js'
+import { describeFailure, EXIT, failureDocument, failureLines } from './exit-status.js'
+import { plural } from './human.js'
+import type { Io } from './io.js'
+import { infoDocument, infoLines, openingLine } from './read-lines.js'
+import { precisionOf, type ReadPlan, readPlan, textOptions } from './read-plan.js'
+import { findCommand, type ValuesOf } from './table.js'
+
+type Values = ValuesOf<'read'>
+
+/** Text is written out when there is so much of it: more leaves the CPU's cache, less costs calls. */
+const WRITE_BYTES = 128 * 1024
+
+export async function runRead(values: Values, words: readonly string[], beforeDashes: number, io: Io): Promise<number> {
+  const plan = readPlan(values, words, beforeDashes, isFile)
+  const reading = new Reading(values, plan, io)
+  switch (plan.what) {
+    case 'print':
+      await reading.print()
+      break
+    case 'json':
+      await reading.printJson()
+      break
+    case 'count':
+      await reading.count()
+      break
+    case 'info':
+      await reading.info()
+      break
+    case 'write':
+      await reading.write(values.write as string)
+  }
+  return reading.status
+}
+
+function isFile(path: string): boolean {
+  const status = statSync(path, { throwIfNoEntry: false })
+  return status !== undefined && !status.isDirectory()
+}
+
+class Reading {
+  status: number = EXIT.done
+  readonly #values: Values
+  readonly #plan: ReadPlan
+  readonly #io: Io
+  readonly #limit: number
+
+  constructor(values: Values, plan: ReadPlan, io: Io) {
+    this.#values = values
+    this.#plan = plan
+    this.#io = io
+    this.#limit = values.limit ?? Number.POSITIVE_INFINITY
+  }
+
+  async print(): Promise<void> {
+    const io = this.#io
+    // NB: loaded by those who need it, here and below: it takes as long as reading a quarter of a gigabyte.
+    const { PacketText } = await import('../text.js')
+    const text = new PacketText(textOptions(this.#values))
+    const enough = this.#values.lineBuffered ? 1 : WRITE_BYTES
+    let left = this.#limit
+    for await (const batch of this.#packets()) {
+      for (let isMore = true; isMore && left > 0 && !io.signal.aborted; ) {
+        const { packets, ended } = printSome(batch, text, enough, left)
+        left -= packets
+        isMore = !ended
+        const waiting = io.write(text.bytes, text.length)
+        if (waiting !== undefined) await waiting
+        text.clear()
+      }
+      if (left === 0) break
+    }
+  }
+
+  async printJson(): Promise<void> {
+    const io = this.#io
+    const { packetLine } = await import('./read-json.js')
+    const cutTo = this.#values.snapLength || undefined
+    let packets = 0
+    let lines: string[] = []
+    const flush = async () => {
+      const bytes = Buffer.from(lines.join(''), 'utf8')
+      lines = []
+      await io.write(bytes, bytes.length)
+    }
+    for await (const batch of this.#packets()) {
+      while (packets < this.#limit && batch.next()) {
+        packets++
+        lines.push(packetLine(batch, packets, this.#plan.files, cutTo))
+        if (lines.length >= (this.#values.lineBuffered ? 1 : 256)) await flush()
+      }
+      await flush()
+      if (packets === this.#limit) break
+    }
+  }
+
+  async count(): Promise<void> {
+    let packets = 0
+    // In whatever order, they are as many.
+    for await (const batch of this.#packets('files')) {
+      packets += countUpTo(batch, this.#limit - packets)
+      if (packets === this.#limit) break
+    }
+    this.#io.out(this.#values.json ? JSON.stringify({ type: 'count', packets }) : plural(packets, 'packet'))
+  }
+
+  async info(): Promise<void> {
+    const { json, sha256 } = this.#values
+    for (const [index, path] of this.#plan.files.entries()) {
+      await using file = await openCaptureFile(path, this.#fileOptions())
+      const info = await captureFileInfo(file, { sha256 })
+      if (json) this.#io.out(JSON.stringify(infoDocument(info)))
+      else for (const line of [...(index > 0 ? [''] : []), ...infoLines(info)]) this.#io.out(line)
+      if (info.damage !== undefined) this.#tell(info.damage)
+      this.#tellSkipped([file])
+    }
+  }
+
+  async write(target: string): Promise<void> {
+    const io = this.#io
+    const { format, compression, compressionLevel, append, packetBuffered, command, snapLength, limit, json, quiet } = this.#values
+    const { rotateSize: sizeBytes, rotateTime, files, keep: keepBytes } = this.#values
+    const isSeries = (sizeBytes ?? rotateTime ?? files ?? keepBytes) !== undefined
+    if (target === '-') io.reserveStdout()
+    const opened: CaptureFile[] = []
+    const { convertCaptureFiles } = await import('../index.js')
+    const options: ConvertOptions = {
+      ...this.#fileOptions(),
+      format,
+      compression,
+      compressionLevel,
+      order: append ? 'files' : 'time',
+      precision: precisionOf(this.#values),
+      unbuffered: packetBuffered,
+      command,
+      snapLengthBytes: snapLength === 0 ? undefined : snapLength,
+      count: limit,
+      rotation: isSeries ? { sizeBytes, seconds: rotateTime === undefined ? undefined : rotateTime / 1000, files, keepBytes } : undefined,
+      onOpen: (file) => {
+        opened.push(file)
+        this.#opened(file)
+      },
+      onDamage: (error) => this.#tell(error),
+      onEvent: (event) => {
+        if (event.type === 'file-warning') io.err(`ringtap: ${event.message}`)
+      },
+    }
+    try {
+      const { packets, blocksLeftOut } = await convertCaptureFiles(this.#plan.files, target, options)
+      if (json) io.out(JSON.stringify({ type: 'summary', file: target, packets, blocksLeftOut }))
+      else if (!quiet) io.err(`${plural(packets, 'packet')} written${blocksLeftOut > 0 ? `, ${plural(blocksLeftOut, 'block')} left out` : ''}`)
+      this.#tellSkipped(opened)
+    } catch (error) {
+      // Nobody reads stdout any more.
+      if (target !== '-' || !(error instanceof CaptureError) || error.errnoName !== 'EPIPE') throw error
+    }
+  }
+
+  /** Opens the files and walks over all their packets. */
+  async *#packets(order: 'time' | 'files' = this.#values.append ? 'files' : 'time'): AsyncGenerator<MergedPackets, void, undefined> {
+    const files: CaptureFile[] = []
+    try {
+      for (const path of this.#plan.files) {
+        const file = await openCaptureFile(path, this.#fileOptions())
+        files.push(file)
+        this.#opened(file)
+      }
+      yield* mergeCaptureFiles(files, { order, onDamage: (error) => this.#tell(error) })
+      this.#tellSkipped(files)
+    } finally {
+      await Promise.all(files.map((file) => file.close()))
+    }
+  }
+
+  #fileOptions(): CaptureFileOptions {
+    const { from, until, tolerant } = this.#values
+    // There is no interface whose network `ip broadcast` could mean; tcpdump -r takes 0, too.
+    return { filter: this.#plan.filter, netmask: 0, from, until, tolerant, signal: this.#io.signal }
+  }
+
+  #opened(file: CaptureFile): void {
+    if (!this.#values.json) this.#io.err(openingLine(file))
+  }
+
+  /** Of damage; reading goes on in other files. */
+  #tell(error: CaptureError): void {
+    const failure = describeFailure(error, findCommand('read'))
+    for (const line of failureLines(failure)) this.#io.err(line)
+    if (this.#values.json) this.#io.out(JSON.stringify(failureDocument(failure)))
+    this.status = failure.status
+  }
+
+  #tellSkipped(files: readonly CaptureFile[]): void {
+    for (const { name, skippedBytes } of files) if (skippedBytes > 0) this.#io.err(`${name}: ${plural(skippedBytes, 'byte')} passed over because of damage`)
+  }
+}
+
+/** Until there is enough text, as many packets as are wanted, or the batch is over. */
+function printSome(batch: MergedPackets, text: PacketText, enough: number, limit: number): { packets: number; ended: boolean } {
+  let packets = 0
+  while (text.length < enough) {
+    if (packets === limit || !batch.next()) return { packets, ended: true }
+    text.append(batch.packet)
+    packets++
+  }
+  return { packets, ended: false }
+}
+
+function countUpTo(batch: MergedPackets, limit: number): number {
+  let packets = 0
+  while (packets < limit && batch.next()) packets++
+  return packets
+}

@@ -1,0 +1,228 @@
+/**
+ * What a capture file says besides packets, taken over into another one: interfaces and what is known of them, comments, statistics, names,
+ * secrets, custom and unknown blocks. Blocks of the other byte order are turned around where their layout is known.
+ */
+import type { CaptureError } from '../errors.js'
+import type { CaptureFileWriter, CreateCaptureFileOptions, FileInterface } from './capture-file.js'
+import type { CaptureFileInterface, FileBlock } from './decode/cursor.js'
+import * as layout from './decode/layout.js'
+import type { Precision } from './encode-pcap.js'
+import type { CaptureFile } from './open.js'
+
+const MICROSECONDS = 1_000_000
+const MAX_SNAP_LENGTH = 0x7fff_ffff
+
+/** What the target says of itself, from what the files have said so far. */
+export function fileOptionsOf(
+  files: readonly CaptureFile[],
+  { precision, snapLengthBytes }: { precision?: Precision | undefined; snapLengthBytes?: number | undefined },
+): CreateCaptureFileOptions {
+  const interfaces = files.flatMap((file) => file.interfaces)
+  const sections = files.flatMap((file) => file.sections)
+  const lengths = interfaces.map((described) => snapLengthOf(described, snapLengthBytes)).filter((length) => length !== undefined)
+  const common = <T>(values: readonly T[]): T | undefined => (new Set(values).size === 1 ? values[0] : undefined)
+  // An interface of nanoseconds may come anywhere in pcapng.
+  const areMicroseconds = files.every(({ format }) => format === 'pcap') && interfaces.every(({ ticksPerSecond }) => ticksPerSecond <= MICROSECONDS)
+  return {
+    precision: precision ?? (areMicroseconds ? 'us' : 'ns'),
+    linkType: interfaces[0]?.linkType,
+    snapLengthBytes: lengths.length < interfaces.length || lengths.length === 0 ? undefined : Math.max(...lengths),
+    // Packets may be longer than their file says.
+    cuts: false,
+    interfaces: [],
+    section: {
+      hardware: common(sections.map(({ hardware }) => hardware)),
+      os: common(sections.map(({ os }) => os)),
+      comments: [...new Set(sections.flatMap(({ comments }) => comments))],
+    },
+  }
+}
+
+/** Undefined for no limit. */
+function snapLengthOf({ snapLengthBytes }: CaptureFileInterface, cutTo: number | undefined): number | undefined {
+  const own = snapLengthBytes === 0 || snapLengthBytes > MAX_SNAP_LENGTH ? undefined : snapLengthBytes
+  return own === undefined ? cutTo : Math.min(own, cutTo ?? own)
+}
+
+/** Takes blocks as they are met, before there is a target, too, and numbers interfaces anew. */
+export class BlockCarrier {
+  /** Blocks that the target has no place for. */
+  leftOut = 0
+  readonly #files: CaptureFile[] = []
+  /** By file and interface: its number in the target. */
+  readonly #numbers: number[][] = []
+  /** Interfaces of the target, and the files that have each. */
+  readonly #known = new Map<string, { id: number; files: Set<number> }[]>()
+  #waiting: [file: number, block: FileBlock][] = []
+  #writer: CaptureFileWriter | undefined
+  #cutTo: number | undefined
+  #failure: { thrown: unknown } | undefined
+
+  addFile(file: CaptureFile): void {
+    this.#files.push(file)
+    this.#numbers.push([])
+  }
+
+  /** There is a target now: what has been met before is written to it. */
+  begin(writer: CaptureFileWriter, cutTo: number | undefined): void {
+    this.#writer = writer
+    this.#cutTo = cutTo
+    for (const [index, file] of this.#files.entries()) if (file.format === 'pcap') this.#addInterfaces(index)
+    // Descriptions first, where the blocks say nothing else: an order that tools expect.
+    const waiting = this.#waiting
+    this.#waiting = []
+    for (const [index, block] of waiting) this.#carry(index, block, true)
+    this.throwFailure()
+  }
+
+  /** For `onBlock`. What goes wrong is not the fault of the file that is being read: `throwFailure` tells it. */
+  take(fileIndex: number, block: FileBlock): void {
+    if (this.#writer === undefined) this.#waiting.push([fileIndex, block])
+    else this.#carry(fileIndex, block, false)
+  }
+
+  throwFailure(): void {
+    const failure = this.#failure
+    this.#failure = undefined
+    if (failure !== undefined) throw failure.thrown as CaptureError
+  }
+
+  /** Number in the target of an interface of a file. */
+  numberOf(fileIndex: number, interfaceId: number): number {
+    const numbers = this.#numbers[fileIndex] as number[]
+    if (interfaceId >= numbers.length) this.#addInterfaces(fileIndex)
+    return numbers[interfaceId] as number
+  }
+
+  /** Those that the file has described since. */
+  #addInterfaces(fileIndex: number): void {
+    const numbers = this.#numbers[fileIndex] as number[]
+    const { interfaces } = this.#files[fileIndex] as CaptureFile
+    for (let id = numbers.length; id < interfaces.length; id++) numbers.push(this.#add(fileIndex, interfaces[id] as CaptureFileInterface))
+  }
+
+  #add(fileIndex: number, described: CaptureFileInterface): number {
+    const description = descriptionOf(described, this.#cutTo)
+    const key = JSON.stringify(description, (_, value) => (value instanceof Uint8Array ? [...value] : value))
+    const alike = this.#known.get(key) ?? []
+    this.#known.set(key, alike)
+    // Two of one file are two, however alike.
+    const free = alike.find(({ files }) => !files.has(fileIndex))
+    if (free !== undefined) {
+      free.files.add(fileIndex)
+      return free.id
+    }
+    const id = (this.#writer as CaptureFileWriter).addInterface(description)
+    alike.push({ id, files: new Set([fileIndex]) })
+    return id
+  }
+
+  #carry(fileIndex: number, block: FileBlock, isAhead: boolean): void {
+    try {
+      this.#write(fileIndex, block, isAhead, this.#writer as CaptureFileWriter)
+    } catch (thrown) {
+      this.#failure ??= { thrown }
+    }
+  }
+
+  #write(fileIndex: number, block: FileBlock, isAhead: boolean, writer: CaptureFileWriter): void {
+    const { type } = block
+    if (type === layout.INTERFACE_DESCRIPTION_BLOCK) {
+      this.#addInterfaces(fileIndex)
+      return
+    }
+    if (type === layout.SECTION_HEADER_BLOCK) {
+      // The comments of those that came ahead are in the target's own.
+      if (!isAhead) for (const comment of (this.#files[fileIndex] as CaptureFile).sections.at(-1)?.comments ?? []) writer.comment(comment)
+      return
+    }
+    if (writer.format === 'pcap') {
+      this.leftOut++
+      return
+    }
+    if (type === layout.INTERFACE_STATISTICS_BLOCK) {
+      this.#writeStatistics(fileIndex, block, writer)
+      return
+    }
+    const body = type === layout.CUSTOM_BLOCK_NOT_COPIED ? undefined : littleEndianBody(block)
+    if (body === undefined) this.leftOut++
+    else writer.block(type, body)
+  }
+
+  #writeStatistics(fileIndex: number, block: FileBlock, writer: CaptureFileWriter): void {
+    const { interfaces, sections } = this.#files[fileIndex] as CaptureFile
+    const section = sections.findLastIndex(({ fileOffset }) => fileOffset < block.fileOffset)
+    const place = viewOf(block).getUint32(layout.ISB.interface, block.byteOrder === 'little-endian')
+    const described = interfaces.filter((each) => each.section === section)[place]
+    const statistics = described?.statistics
+    if (described === undefined || statistics === undefined) {
+      this.leftOut++
+      return
+    }
+    const number = this.numberOf(fileIndex, described.id)
+    writer.statistics(number, {
+      at: statistics.time,
+      start: statistics.startTime,
+      end: statistics.endTime,
+      received: statistics.received,
+      droppedByInterface: statistics.dropped,
+      filterAccepted: statistics.accepted,
+      droppedBySystem: statistics.droppedByOs,
+      delivered: statistics.delivered,
+      comments: statistics.comments,
+    })
+  }
+}
+
+function viewOf({ bytes }: FileBlock): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+}
+
+function descriptionOf(described: CaptureFileInterface, cutTo: number | undefined): FileInterface {
+  const { linkType, name, description, filter, os, hardware, speedBitsPerSecond, macAddress, addresses, fcsLengthBytes, comments } = described
+  return {
+    linkType,
+    snapLengthBytes: snapLengthOf(described, cutTo),
+    name,
+    description,
+    // A program is told of in words alone.
+    filter: filter !== undefined && /^(BPF program of \d+ instructions|filter of kind \d+)$/.test(filter) ? undefined : filter,
+    os,
+    hardware,
+    speedBitsPerSecond,
+    macAddress: macAddress === undefined ? undefined : Uint8Array.from(macAddress.split(':'), (byte) => Number.parseInt(byte, 16)),
+    addresses,
+    fcsBytes: fcsLengthBytes,
+    comments,
+  }
+}
+
+/** What stands between the lengths of a block, little-endian; undefined where nobody knows what to turn around. */
+function littleEndianBody(block: FileBlock): Uint8Array | undefined {
+  const body = block.bytes.subarray(layout.BLOCK.body, block.bytes.length - 4)
+  if (block.byteOrder === 'little-endian') return body
+  if (block.type === layout.NAME_RESOLUTION_BLOCK) return turnRecords(body)
+  // Their numbers come first, the rest is bytes.
+  if (block.type === layout.DECRYPTION_SECRETS_BLOCK) return turnWords(body, 2)
+  if (block.type === layout.CUSTOM_BLOCK) return turnWords(body, 1)
+  return undefined
+}
+
+function turnWords(body: Uint8Array, count: number): Uint8Array {
+  const turned = body.slice()
+  for (let at = 0; at + 4 <= Math.min(body.length, 4 * count); at += 4) turned.subarray(at, at + 4).reverse()
+  return turned
+}
+
+/** Records of addresses and names, and the options behind them: type and length of 16 bits, then bytes. */
+function turnRecords(body: Uint8Array): Uint8Array {
+  const turned = body.slice()
+  const view = new DataView(turned.buffer)
+  for (let at = 0; at + 4 <= turned.length; ) {
+    const length = view.getUint16(at + 2)
+    view.setUint16(at, view.getUint16(at), true)
+    view.setUint16(at + 2, length, true)
+    at += 4 + ((length + 3) & ~3)
+  }
+  return turned
+}
