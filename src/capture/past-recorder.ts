@@ -5,8 +5,9 @@
  * A packet is delivered, in `packets`, when it is in memory: what is forgotten later is no drop. `writtenPackets` counts those in files,
  * twice those that are in two. What could not be written is taken back from `packets`, becomes the drop `writer` and is forgotten.
  *
- * Memory is a ring of segments. Records are made in the newest; whole segments are appended, so writing needs no copy. While there is
- * a backlog two bytes of it are written for each byte recorded, so that the ring of the source never waits for more than that.
+ * Memory is a ring of segments. Records are made in the newest; whole segments are appended, so writing needs no copy. A backlog is
+ * written when nothing comes. While packets come, as many bytes of it as come, as an ordinary recording would, and some more as time
+ * goes by: the source must not wait for it, and it needs the CPU more. When memory is full the oldest segment is written at once.
  *
  * Beside making the records (record.ts) a block costs a look at the clock; nothing is done a packet.
  */
@@ -24,8 +25,10 @@ const SEC = TPACKET3_HDR.tp_sec / 4
 const NSEC = TPACKET3_HDR.tp_nsec / 4
 const STATUS = TPACKET3_HDR.tp_status / 4
 
-/** Bytes of the backlog that are written for each byte that comes. */
-const WRITTEN_PER_RECORDED = 2
+/** What is written of a backlog while packets come, beside as much as comes: 128 MiB a second. */
+const BACKLOG_BYTES_PER_MS = 2 ** 27 / 1000
+/** For so long at a time at most. */
+const MAX_BETWEEN_TICKS_MS = 50
 
 /** A NIC's clock that is less off than this follows the system's; others are of another epoch, TAI or the NIC's own. */
 const OTHER_CLOCK_MS = 1000
@@ -105,7 +108,12 @@ export class PastRecorder {
   #end = Number.POSITIVE_INFINITY
   /** Records before this are not written. */
   #trimMs = 0
+  /** Bytes of the backlog that may be written. */
   #credit = 0
+  #tickedAt = 0
+  /** Nothing came between the last two ticks. */
+  #isQuiet = false
+  #hasRecorded = false
   #writtenPackets = 0
   #coversFromMs = 0
   #errno = 0
@@ -120,6 +128,7 @@ export class PastRecorder {
   /** Remembers the first `packets` packets of a block. */
   record(block: Block, packets: number): void {
     if (packets === 0) return
+    this.#hasRecorded = true
     const { watch, onMatch } = this.#parts
     this.#compareClocks(block)
     const matchMs = watch?.look(block, packets)
@@ -159,7 +168,7 @@ export class PastRecorder {
       add(values, COUNTER.pending, added)
       add(values, COUNTER.bytes, buffer.wireBytes - wireBytes)
       add(values, COUNTER.truncated, buffer.truncated - truncated)
-      this.#credit += WRITTEN_PER_RECORDED * (buffer.length - length)
+      this.#credit += buffer.length - length
       left -= added
       header = buffer.header
       if (left > 0) this.#advance()
@@ -224,18 +233,27 @@ export class PastRecorder {
     this.#parts.watch?.arm(0)
   }
 
-  /** What an order waits for may not come: time passes all the same. And there is time to write. */
-  tick(): void {
+  /** What an order waits for may not come: time passes all the same. And there may be time to write. `now` of performance.now(). */
+  tick(now: number): void {
     this.#settle()
+    this.#isQuiet = !this.#hasRecorded
+    this.#hasRecorded = false
+    const elapsed = now - this.#tickedAt
+    this.#tickedAt = now
     const order = this.#order
     if (order === undefined) return
     if (this.#end === Number.POSITIVE_INFINITY && this.#clock() >= order.untilMs + this.#parts.lagMs) this.#endFile()
-    if (this.#hasBacklog()) this.#writeNext()
-    this.#endOrder()
+    if (this.#isQuiet) {
+      if (this.#hasBacklog()) this.#writeNext()
+      this.#endOrder()
+    } else {
+      this.#credit += Math.min(elapsed, MAX_BETWEEN_TICKS_MS) * BACKLOG_BYTES_PER_MS
+      this.#writeSome()
+    }
   }
 
   get isBusy(): boolean {
-    return this.#hasBacklog()
+    return this.#isQuiet && this.#hasBacklog()
   }
 
   /** Writes all that there is for the file that is ordered; without one, nothing. */

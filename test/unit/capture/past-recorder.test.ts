@@ -107,7 +107,9 @@ function setUp({
     },
     /** Until the recorder has nothing to do. */
     idle() {
-      do recorder.tick()
+      // Something may have come just now.
+      recorder.tick(0)
+      do recorder.tick(0)
       while (recorder.isBusy)
     },
     /** Numbers of the packets of a file. */
@@ -286,16 +288,23 @@ test('a backlog is written by and by, and what would be forgotten before', () =>
       return bytes
     },
   })
-  it.record(0, 495)
+  it.record(0, 490)
   it.recorder.begin(it.order(0, 0, 100_000))
   assert.equal(writes, 0)
+  it.record(490, 495)
+  assert.equal(writes, 0)
   it.record(495, 500)
-  assert.equal(writes, 1, 'two bytes for each that came')
-  it.record(500, 505)
-  assert.equal(writes, 2)
+  assert.equal(writes, 1, 'as much as came')
+  it.recorder.tick(0)
+  it.record(500, 501)
+  it.recorder.tick(760 / 134_217)
+  assert.deepEqual([writes, it.recorder.isBusy], [2, false], 'and some more by time')
+  it.recorder.tick(1)
+  assert.deepEqual([writes, it.recorder.isBusy], [3, true], 'nothing comes')
   it.idle()
+  assert.equal(writes, 50)
   it.recorder.flush()
-  assert.deepEqual(it.file(0), range(0, 505))
+  assert.deepEqual(it.file(0), range(0, 501))
 
   const tight = setUp({ segments: 4 })
   tight.record(0, 38)
@@ -311,12 +320,13 @@ test('a disk that is full: the drop writer, told once, and the capture goes on',
   it.record(0, 100)
   it.recorder.begin(it.order(0, 35, 200))
   result = -ENOSPC
-  it.recorder.tick()
+  it.recorder.tick(0)
+  it.recorder.tick(0)
   // The first segment: packets 30 to 34 are before the file.
   assert.deepEqual([it.count('packets'), it.count('dropWriter'), it.count('bytes'), it.count('truncated')], [95, 5, 9500, 95])
-  it.recorder.tick()
+  it.recorder.tick(0)
   result = -EIO
-  it.recorder.tick()
+  it.recorder.tick(0)
   result = undefined
   it.idle()
   assert.deepEqual(it.errors, [ENOSPC, EIO])
