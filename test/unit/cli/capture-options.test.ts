@@ -110,3 +110,16 @@ test('--fanout-program goes with cbpf', () => {
   assert.throws(() => captureOptions(invocation.values), /^UsageError: --fanout cbpf needs --fanout-program FILE$/)
   assert.throws(() => captureOptions({ ...invocation.values, fanout: { mode: 'cpu' } }, [[6, 0, 0, 1]]), UsageError)
 })
+
+test('a time machine goes with a file', () => {
+  assert.deepEqual(options(...'-w x.pcapng --before 30s --before-size 1G --after 1.5 --trigger icmp'.split(' ')), {
+    ...PLAIN,
+    write: { path: 'x.pcapng', beforeMs: 30_000, beforeSizeBytes: 2 ** 30, afterMs: 1500, trigger: 'icmp' },
+  })
+  for (const [name, value] of Object.entries({ '--before': '0', '--before-size': '1G', '--after': '0', '--trigger': 'x' })) {
+    assert.throws(
+      () => options(name, value),
+      (error) => error instanceof UsageError && error.message === `${name} goes with -w FILE`,
+    )
+  }
+})
