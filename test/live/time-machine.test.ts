@@ -29,7 +29,7 @@ import {
 import { readStrictly, type StrictCapture, type StrictPacket, textOf } from '../support/strict-capture.js'
 
 const MAIN = fileURLToPath(new URL('../../../dist/cli/main.js', import.meta.url))
-/** Between a frame's being sent, as this process sees it, and its time stamp. The process may have to wait for the CPU in between. */
+/** Between a frame's time stamp and when this process sees that it was sent: it may have to wait for the CPU in between. */
 const TOLERANCE_MS = 30
 const SECTION = 0x0a0d0d0a
 const STATISTICS = 5
@@ -100,11 +100,11 @@ function assertSpan(file: StrictCapture, sentMs: readonly number[], fromMs: numb
   const first = numbers[0] as number
   assert.deepEqual(numbers, range(numbers.length, first), 'none is missing, none is twice')
   const last = numbers.at(-1) as number
-  // On a busy machine the sender pauses: the frames beside those that are missing say how far they reach.
-  const [atFirst, before] = [sentMs[first] as number, sentMs[first - 1] ?? 0]
-  assert.ok(atFirst >= fromMs - TOLERANCE_MS && before <= fromMs + TOLERANCE_MS, `sent at ${before}, and the first at ${atFirst}, asked from ${fromMs}`)
-  const [atLast, after] = [sentMs[last] as number, sentMs[last + 1] ?? Number.POSITIVE_INFINITY]
-  assert.ok(atLast <= untilMs + TOLERANCE_MS && after >= untilMs - TOLERANCE_MS, `the last sent at ${atLast}, then ${after}, asked to ${untilMs}`)
+  // Those on both sides of them were sent outside.
+  const [before = 0, after = Number.POSITIVE_INFINITY] = [sentMs[first - 1], sentMs[last + 1]]
+  assert.ok(before <= fromMs + TOLERANCE_MS, `the one before was sent at ${before}, asked from ${fromMs}`)
+  assert.ok(after >= untilMs - TOLERANCE_MS, `the one after was sent at ${after}, asked to ${untilMs}`)
+  assert.ok(numbers.length >= 20, `${numbers.length}`)
   for (const packet of file.packets) {
     const at = millisecondsOf(packet)
     assert.ok(at >= fromMs && at < untilMs, `${at} in ${fromMs} to ${untilMs}`)
