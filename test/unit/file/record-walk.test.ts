@@ -1,8 +1,9 @@
 /** Records before a time, found by walking them, are those that the strict reader finds. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { encodePcapHeader } from '#src/file/encode-pcap.js'
+import { encodeInterface, encodeSection } from '#src/file/encode-pcapng.js'
 import { ScriptRecords } from '#src/file/record.js'
-import { pcapHeader, pcapngHeader } from '#src/file/record-header.js'
 import { recordsBefore } from '#src/file/record-walk.js'
 import { Block } from '#src/packet/block.js'
 import { seededRandom } from '../../support/random.js'
@@ -40,8 +41,8 @@ test('any packets, any time', (t) => {
     if (packets > 0) assert.equal(records.add(block, block.firstOffset, packets), packets)
     // To a millisecond, so that it is exact; often that of a packet.
     const ms = packets > 0 ? Number(random.pick(times) / 1_000_000n) + random.between(0, 1) : 5
-    const head =
-      format === 'pcap' ? pcapHeader(262_144, microseconds) : pcapngHeader([{ name: 'x', filter: undefined, snapLengthBytes: 262_144 }], microseconds, 'Linux')
+    const described = { linkType: 1, snapLengthBytes: 262_144, precision: microseconds ? 'us' : 'ns' } as const
+    const head = format === 'pcap' ? encodePcapHeader(described) : Buffer.concat([encodeSection({}), encodeInterface(described)])
     const all = readStrictly(Buffer.concat([head, records.bytes.subarray(0, records.length)])).packets
     const found = recordsBefore(records.bytes, records.length, layout, ms)
     const before = all.filter((packet) => packet.time < BigInt(ms) * 1_000_000n)
