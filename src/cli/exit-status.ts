@@ -56,14 +56,14 @@ function isCaptureError(error: unknown): error is CaptureError {
 
 /**
  * The library says `ringBytes`, its user on the command line knows `--ring`. A name that is also an English word is meant as a name
- * only where the sentence says so: "the option count", "expected count to be".
+ * only where the sentence says so: "expected count to be", "with tolerant set".
  */
 function optionNames(text: string, command: CommandRow): string {
   let named = text.replaceAll(/\bringHold\b/g, '--ring')
   for (const option of command.options) {
     if (option.api === undefined) continue
     const name = option.api.replace('.', '\\.')
-    const places = /[a-z][A-Z.]/.test(option.api) ? `()\\b${name}\\b` : `\\b(option |expected )${name}(?= to be )`
+    const places = /[a-z][A-Z.]/.test(option.api) ? `()\\b${name}\\b` : `\\b(option |expected |with )${name}(?= to be | set )`
     named = named.replaceAll(new RegExp(places, 'g'), (_, before: string) => `${before}--${option.name}`)
   }
   return named

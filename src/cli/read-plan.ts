@@ -52,6 +52,9 @@ function checkOptions(values: Values, what: ReadPlan['what']): void {
   }
   const alone = Object.entries(ofWriting).find(([, value]) => value !== undefined)?.[0]
   if (alone !== undefined && what !== 'write') throw new UsageError(`${alone} goes with -w FILE`)
+  for (const [name, value] of Object.entries({ '-W': values.files, '--keep': values.keep })) {
+    if (value !== undefined && values.rotateSize === undefined && values.rotateTime === undefined) throw new UsageError(`${name} goes with -C or -G`)
+  }
   if (values.sha256 && what !== 'info') throw new UsageError('--sha256 goes with --info')
   if (values.limit !== undefined && what === 'info') throw new UsageError('-c does not go with --info', '--from, --until and a filter do')
   if (values.timestamps > 5) throw new UsageError('-t is given at most five times', 'ringtap read --help says what each means')

@@ -75,7 +75,7 @@ class Reading {
         if (waiting !== undefined) await waiting
         text.clear()
       }
-      if (left === 0) break
+      if (left === 0 || io.signal.aborted) break
     }
   }
 
@@ -97,7 +97,7 @@ class Reading {
         if (lines.length >= (this.#values.lineBuffered ? 1 : 256)) await flush()
       }
       await flush()
-      if (packets === this.#limit) break
+      if (packets === this.#limit || io.signal.aborted) break
     }
   }
 
