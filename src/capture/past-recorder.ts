@@ -133,7 +133,8 @@ export class PastRecorder {
     this.#compareClocks(block)
     const matchMs = watch?.look(block, packets)
     const order = this.#order
-    if (order !== undefined && this.#end === Number.POSITIVE_INFINITY && this.#clock() >= order.untilMs) this.#recordLast(block, packets, order)
+    // NB: the clock shows whole milliseconds.
+    if (order !== undefined && this.#end === Number.POSITIVE_INFINITY && this.#clock() + 1 > order.untilMs) this.#recordLast(block, packets, order)
     else this.#add(block, block.firstOffset, packets)
     this.#settle()
     if (this.#order !== undefined) this.#writeSome()

@@ -206,6 +206,19 @@ test('no packet comes any more: the file ends all the same, but not while one mi
   assert.equal(it.reports.length, 1)
 })
 
+test('the end in the middle of a millisecond', () => {
+  const it = setUp({ segments: 20 })
+  it.record(0, 10)
+  const order = it.order(0, 0, 15)
+  it.recorder.begin({ ...order, untilMs: order.untilMs + 0.4 })
+  it.clock(15)
+  it.record(10, 16)
+  it.record(15, 16, { nanoseconds: 15_500_000 })
+  it.clock(16)
+  it.idle()
+  assert.deepEqual(it.file(0), range(0, 16))
+})
+
 test('nothing at all: an empty file', () => {
   const it = setUp({})
   it.recorder.begin(it.order(0, -10, 10))
