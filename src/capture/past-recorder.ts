@@ -9,7 +9,8 @@
  * written when nothing comes. While packets come, as many bytes of it as come, as an ordinary recording would, and some more as time
  * goes by: the source must not wait for it, and it needs the CPU more. When memory is full the oldest segment is written at once.
  *
- * Beside making the records (record.ts) a block costs a look at the clock; nothing is done a packet.
+ * Nothing is done a packet but its record (record.ts), into memory that is in no cache: 60 bytes 10 ns, 590 bytes 43 to 63 with 4 to
+ * 512 MiB of segments (best of 12 rounds over 64 MiB of blocks, Node.js 20 on a busy machine).
  */
 import type { RecordBuffer } from '../file/record.js'
 import type { RecordFormat } from '../file/record-layout.js'

@@ -280,9 +280,11 @@ for (const way of [{ backend: 'ring', workers: 2 }, { backend: 'xdp' }] satisfie
       `${summary.offered} offered, ${summary.packets} remembered, drops ${JSON.stringify(summary.drops)}; ${count} in the file, from ${(first - triggeredMs).toFixed(1)} to ${(last - triggeredMs).toFixed(1)} ms, complete ${afterMs - triggeredMs} ms after the trigger`,
     )
     assert.equal(count, file.packets)
-    assert.ok(first >= file.fromMs && first - file.fromMs < 100, `${first - file.fromMs}`)
+    assert.ok(first >= file.fromMs && last < file.untilMs, `${first - file.fromMs}, ${file.untilMs - last}`)
+    // Where packets were lost there may be none for a while.
+    if (summary.dropped === 0) assert.ok(first - file.fromMs < 100 && file.untilMs - last < 200, `${first - file.fromMs}, ${file.untilMs - last}`)
+    else assert.ok(first < triggeredMs - 500 && last > triggeredMs)
     assert.ok(file.fromMs - (triggeredMs - 1000) < 5, 'memory reached back as far as was asked')
-    assert.ok(last < file.untilMs && file.untilMs - last < 200, `${file.untilMs - last}`)
   })
 }
 
