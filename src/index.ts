@@ -23,6 +23,8 @@ export type {
   FanoutOptions,
   HardwareHint,
   PacketCounters,
+  PastPlan,
+  TriggeredFile,
   WorkerCounters,
   WriteOptions,
   WritePlan,

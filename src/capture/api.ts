@@ -66,6 +66,17 @@ export interface WriteOptions {
   command?: string | undefined
   /** A process stands by to cut the files to whole records and give them their names if this one is killed. Default true; for regular files only. */
   guard?: boolean | undefined
+  /**
+   * Time machine: packets are kept in memory, and nothing is written until `trigger()` is called or `trigger` matches. The file then
+   * begins so many milliseconds before that, as far as `beforeSizeBytes` reach. Default: an ordinary recording.
+   */
+  beforeMs?: number | undefined
+  /** Memory for that, of all workers together; taken when the capture opens. Default 256 MiB; 2 MiB to 3 GiB a worker. */
+  beforeSizeBytes?: number | undefined
+  /** So long after the trigger the file ends. Default 10000. */
+  afterMs?: number | undefined
+  /** A packet that matches this expression of pcap-filter(7) triggers. Default: none does. */
+  trigger?: string | undefined
 }
 
 /** `write` with every default filled in. */
@@ -80,6 +91,8 @@ export interface WritePlan {
   rotation: RotationOptions | undefined
   command: string | undefined
   guard: boolean
+  /** A time machine; undefined for an ordinary recording. */
+  past: PastPlan | undefined
 }
 
 export interface CaptureOptions {
@@ -180,8 +193,22 @@ export type CaptureEvent =
   | { type: 'write-error'; path: string; error: CaptureError }
   /** Of the files of `write`: finished and under its name, removed, no more to come, or something that ends nothing. */
   | FileEvent
+  /** A file of a time machine is begun, or becomes longer. */
+  | { type: 'triggered'; reason: string; path: string }
+  /** It is complete. */
+  | ({ type: 'past-written' } & TriggeredFile)
   /** Something that the kernel granted only in part: a smaller ring, a smaller buffer, queues without a worker. */
   | { type: 'warning'; message: string; hint?: string }
+
+/** A complete file of a time machine. */
+export interface TriggeredFile {
+  path: string
+  /** Packets in it. */
+  packets: number
+  /** It has every packet of this span that was delivered, milliseconds since 1970. Later than asked where memory did not reach back so far. */
+  fromMs: number
+  untilMs: number
+}
 
 /** Packets that were offered and not delivered, by where they were lost. Only these; their sum is `dropped`. */
 export interface Drops {
@@ -208,7 +235,7 @@ export interface Drops {
 }
 
 export interface PacketCounters {
-  /** Packets delivered: to the handler, and where they are recorded, written to the file. */
+  /** Packets delivered: to the handler, and where they are recorded, written to the file; with `beforeMs`, into memory. */
   packets: number
   /** Their bytes on the wire. */
   bytes: number
@@ -221,7 +248,7 @@ export interface PacketCounters {
   freezes: number
   /** Delivered packets of which not all bytes were captured. */
   truncated: number
-  /** Packets in the files of `write`, and the bytes that their records take. */
+  /** Packets in the files of `write`, and the bytes that their records take; with `beforeMs` a packet may be in two. */
   writtenPackets: number
   writtenBytes: number
 }
@@ -285,11 +312,25 @@ export interface Capture extends AsyncDisposable {
   stats(options?: { intervalMs?: number }): AsyncIterableIterator<CaptureStats>
   /** The handlers' snapshots, folded by `merge`; undefined when the handler has none. */
   snapshot<T = unknown>(): Promise<T | undefined>
+  /**
+   * With `write.beforeMs`: writes a file of what is remembered and what comes. Resolves when it is complete. While one is being written
+   * it makes that longer. The reason, of at most 1000 characters, stands in the file.
+   * Rejects with a CaptureError INVALID_OPTION without `write.beforeMs` and after the end; FILE_FAILED when the file cannot be made.
+   */
+  trigger(reason?: string): Promise<TriggeredFile>
   /** Settles when the capture has ended and everything is closed; rejects with the error that ended it. */
   readonly finished: Promise<CaptureSummary>
   /** Ends the capture; idempotent. Resolves as `finished` does. */
   stop(): Promise<CaptureSummary>
   [Symbol.asyncDispose](): Promise<void>
+}
+
+/** Of a time machine. */
+export interface PastPlan {
+  beforeMs: number
+  beforeSizeBytes: number
+  afterMs: number
+  trigger: string | undefined
 }
 
 /** Every decision that needs no kernel, as plain data. */

@@ -8,7 +8,8 @@ const SNAPSHOT_ASKED = 1
 const SETTLED = 2
 const BLOCK_IN_HAND = 3
 const COUNTED_OF_BLOCK = 4
-const WORDS = 5
+const ORDERED = 5
+const WORDS = 6
 
 /** Values of the command word; a higher one overrides. */
 export const RUN = 0
@@ -40,6 +41,13 @@ export class Control {
   }
   snapshotsAsked(): number {
     return Atomics.load(this.#words, SNAPSHOT_ASKED)
+  }
+  /** Counts the orders to a time machine; the message with the order is sent before. */
+  order(): void {
+    Atomics.add(this.#words, ORDERED, 1)
+  }
+  orders(): number {
+    return Atomics.load(this.#words, ORDERED)
   }
   /** Said by the worker when its account is settled. It closes a packet socket right after: the number may be another file's at once. */
   markSettled(): void {

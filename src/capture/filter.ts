@@ -10,6 +10,19 @@ type Backend = CapturePlan['backend']
 export type FilterFor = (backend: Backend, netmask: number) => readonly Instruction[]
 
 /**
+ * The same of the filter that triggers a time machine: for packets of any backend as a worker has them, their outermost tag taken out.
+ * @throws FilterError
+ */
+export async function prepareTrigger({ write }: CapturePlan): Promise<((netmask: number) => readonly Instruction[]) | undefined> {
+  const trigger = write?.past?.trigger
+  if (trigger === undefined) return undefined
+  const names = await resolveFilterNames(trigger)
+  const compile = (netmask: number) => compileFilter(trigger, { names, netmask, vlan: 'ancillary' }).instructions
+  compile(0)
+  return compile
+}
+
+/**
  * Looks names up, and compiles once for each backend that may be taken, so that what is wrong is told before anything is open.
  * Each program is compiled once, however many interfaces it serves.
  * @throws FilterError

@@ -16,7 +16,6 @@ import { consumedOf, placedOf, storeStatistics } from './account.js'
 import { type Budget, type Control, RUN, STOP } from './control.js'
 import { COUNTER, type CounterWriter } from './counters.js'
 import type { InterfaceWatch } from './interface-watch.js'
-import type { Recorder } from './recorder.js'
 
 const SNAPLEN = TPACKET3_HDR.tp_snaplen / 4
 const LEN = TPACKET3_HDR.tp_len / 4
@@ -32,6 +31,17 @@ const BUSY_PACKETS = 8
 /** After so many polls that say ready without a ready block, the ring is searched. */
 const STALL_POLLS = 3
 
+/** Takes the packets of each block, and counts them. */
+export interface BlockRecorder {
+  record(block: Block, packets: number): void
+  /** Called each time that there is nothing to read, with performance.now(). */
+  tick(now: number): void
+  /** Has work left for the next tick: the loop does not wait. */
+  readonly isBusy?: boolean
+  /** The last call. */
+  flush(): void
+}
+
 export interface LoopContext {
   kernel: Kernel
   source: Source
@@ -46,7 +56,9 @@ export interface LoopContext {
   watch: InterfaceWatch
   answerSnapshot: (asked: number) => void
   /** Gets the packets that the handler has been given, and counts them. */
-  recorder?: Recorder | undefined
+  recorder?: BlockRecorder | undefined
+  /** Reads what the main thread has told the recorder. */
+  takeOrders?: (() => void) | undefined
 }
 
 export type LoopEnd = 'stopped' | 'count'
@@ -72,6 +84,7 @@ export class Loop {
   #handed = 0
   /** Snapshots. NB: from 0, not from what has been asked so far: that may have been after `ready` and before `run`, and wants an answer. */
   #answered = 0
+  #ordered = 0
 
   constructor(context: LoopContext) {
     this.#context = context
@@ -113,9 +126,17 @@ export class Loop {
   /** NB: only while no block is out. A handler may throw here, and a block of chunks that was peeked once is not as it was for who takes over. */
   #answer(): void {
     const { control, answerSnapshot } = this.#context
+    this.#takeOrders()
     if (control.snapshotsAsked() === this.#answered) return
     this.#answered = control.snapshotsAsked()
     answerSnapshot(this.#answered)
+  }
+
+  #takeOrders(): void {
+    const { control, takeOrders } = this.#context
+    if (takeOrders === undefined || control.orders() === this.#ordered) return
+    this.#ordered = control.orders()
+    takeOrders()
   }
 
   /** Leaves everything as it is to a worker that takes over, and tells what has been counted. */
@@ -133,6 +154,8 @@ export class Loop {
   settle(deliverRest: boolean): void {
     const { kernel, source, counters, control, budget } = this.#context
     source.account.closeGate()
+    // One that came right before the end is carried out as well.
+    this.#takeOrders()
     this.#readStatistics(performance.now())
     const values = counters.values
     const placed = placedOf(values)
@@ -198,7 +221,7 @@ export class Loop {
   }
 
   /** What is recorded counts when it is written. */
-  #record(recorder: Recorder, block: Block, packets: number): void {
+  #record(recorder: BlockRecorder, block: Block, packets: number): void {
     recorder.record(block, packets)
     this.#consumed += packets
   }
@@ -296,6 +319,7 @@ export class Loop {
     counters.publish()
     const error = source.takeError()
     if (error !== 0) watch.socketError(-error)
+    if (recorder?.isBusy === true) return
     if (source.coalesceMs > 0) {
       const consumed = this.#consumed - this.#consumedBefore
       const isBusy = consumed >= BUSY_PACKETS && consumed >= BUSY_PACKETS_PER_MS * (now - this.#awakeSince)

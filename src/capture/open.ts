@@ -18,12 +18,13 @@ import type { AccountSpec } from './account.js'
 import type { Capture, CaptureOptions, CapturePlan } from './api.js'
 import { Budget, Control, controlMemory } from './control.js'
 import { countersMemory } from './counters.js'
-import { type FilterFor, prepareFilter } from './filter.js'
+import { type FilterFor, prepareFilter, prepareTrigger } from './filter.js'
 import { loadHandler } from './handler-module.js'
 import { InterfaceDrops } from './interface-drops.js'
 import { MAX_SNAP_LENGTH_BYTES, MAX_WORKERS, type MachineFacts, planCapture, workerCpu } from './plan.js'
 import { Recording } from './recording.js'
 import { HANDLER_PATIENCE_MS, RunningCapture } from './running.js'
+import { TimeMachine } from './time-machine.js'
 import { UserChange } from './user-change.js'
 import type { WorkerData } from './worker.js'
 import { type Restarts, WorkerThread } from './worker-thread.js'
@@ -53,9 +54,10 @@ export async function openCaptureWith(kernel: Kernel, options: CaptureOptions, h
   options.signal?.throwIfAborted()
   checkClonable(options.handlerData)
   const filter = await prepareFilter(plan)
+  const trigger = await prepareTrigger(plan)
   const handlerUrl = options.handler === undefined ? undefined : absoluteUrl(options.handler)
   const handler = handlerUrl === undefined ? {} : await loadHandler(handlerUrl)
-  const opening = new Opening(kernel, plan, filter, options, handler, handlerData ?? (() => options.handlerData))
+  const opening = new Opening(kernel, plan, filter, trigger, options, handler, handlerData ?? (() => options.handlerData))
   try {
     return await opening.open(handlerUrl)
   } catch (error) {
@@ -77,6 +79,7 @@ class Opening {
   readonly #kernel: Kernel
   #plan: CapturePlan
   readonly #filter: FilterFor | undefined
+  readonly #trigger: Awaited<ReturnType<typeof prepareTrigger>>
   readonly #options: CaptureOptions
   readonly #handler: Handler
   readonly #handlerData: (workers: number) => unknown
@@ -92,6 +95,7 @@ class Opening {
     kernel: Kernel,
     plan: CapturePlan,
     filter: FilterFor | undefined,
+    trigger: Awaited<ReturnType<typeof prepareTrigger>>,
     options: CaptureOptions,
     handler: Handler,
     handlerData: (workers: number) => unknown,
@@ -99,6 +103,7 @@ class Opening {
     this.#kernel = kernel
     this.#plan = plan
     this.#filter = filter
+    this.#trigger = trigger
     this.#options = options
     this.#handler = handler
     this.#handlerData = handlerData
@@ -120,10 +125,12 @@ class Opening {
     const handlerData = this.#handlerData(workerCount)
     const recording = plan.write === undefined ? undefined : await this.#openRecording(sources.flatMap((ofInterface, i) => ofInterface.map(() => i)))
     this.#recording = recording
+    const pastOf = TimeMachine.workerPast(plan, workerCount)
     let worker = 0
     for (const [i, ofInterface] of sources.entries()) {
       const interfaceName = plan.interfaces[i] as string
       const { index: interfaceIndex } = (this.#sockets[i] as PacketSockets | XdpSockets).identity
+      const past = pastOf?.(i, this.#trigger?.(withNamespace(kernel, this.#namespace, () => netmaskOf(interfaceName))))
       const cpus = plan.pin === 'queues' ? queueCpus(interfaceName, allowed) : []
       for (const [w, { socket, account, source, controlFd }] of ofInterface.entries()) {
         const wake = this.#openWake()
@@ -136,7 +143,7 @@ class Opening {
             wake,
             control: new Control(control, worker),
             restarts,
-            data: { ...data, handler: handlerUrl, handlerData, recording: recording?.ofWorker(worker, i), control, counters, budget },
+            data: { ...data, handler: handlerUrl, handlerData, recording: recording?.ofWorker(worker, i), past, control, counters, budget },
           }),
         )
         worker++
@@ -155,6 +162,7 @@ class Opening {
       threads: this.#threads,
       counters,
       recording,
+      timeMachine: TimeMachine.open({ kernel, plan, threads: this.#threads, onEvent: this.#options.onEvent }),
       signal: this.#options.signal,
       onEvent: this.#options.onEvent,
       interfaceDrops: () => this.#interfaceDrops?.total() ?? 0,

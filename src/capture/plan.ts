@@ -19,6 +19,7 @@ import {
   type WritePlan,
   XDP_MODES,
 } from './api.js'
+import { planPast } from './plan-past.js'
 
 export interface MachineFacts {
   pageSize: number
@@ -91,6 +92,10 @@ const WRITE_KNOWN: Readonly<Record<keyof WriteOptions, true>> = {
   rotation: true,
   command: true,
   guard: true,
+  beforeMs: true,
+  beforeSizeBytes: true,
+  afterMs: true,
+  trigger: true,
 }
 
 const ROTATION_KNOWN: Readonly<Record<keyof RotationOptions, true>> = { sizeBytes: true, seconds: true, files: true, keepBytes: true, timeInNames: true }
@@ -151,7 +156,7 @@ export function planCapture(options: CaptureOptions, machine: MachineFacts): Cap
     promiscuous: boolean('promiscuous', options.promiscuous ?? true),
     direction,
     count: options.count === undefined ? undefined : integer('count', options.count, 1, Number.MAX_SAFE_INTEGER),
-    write: planWrite(options.write),
+    write: planWrite(options.write, machine),
     user: options.user === undefined ? undefined : text('user', options.user),
     workerRestarts: integer('workerRestarts', options.workerRestarts ?? 0, 0, 1_000_000),
     durationMs: options.durationMs === undefined ? undefined : integer('durationMs', options.durationMs, 1, MAX_DURATION_MS),
@@ -238,7 +243,7 @@ function planFanout(given: FanoutMode | FanoutOptions | undefined, workers: numb
   }
 }
 
-function planWrite(given: WriteOptions | undefined): WritePlan | undefined {
+function planWrite(given: WriteOptions | undefined, machine: MachineFacts): WritePlan | undefined {
   if (given === undefined) return undefined
   if (typeof given !== 'object' || given === null) throw invalid('write', '{ path, … }', given)
   for (const name of Object.keys(given)) {
@@ -253,6 +258,7 @@ function planWrite(given: WriteOptions | undefined): WritePlan | undefined {
   if (compression !== 'none') checkCompression(compression, given.compressionLevel)
   const perWorker = boolean('write.perWorker', given.perWorker ?? false)
   if (perWorker && path === '-') throw invalid('write.perWorker', 'absent where stdout is written', perWorker)
+  const past = planPast({ ...given, compression }, machine.availableMemoryBytes)
   return {
     path,
     format: oneOf('write.format', given.format ?? endings.format, CAPTURE_FILE_FORMATS),
@@ -264,6 +270,7 @@ function planWrite(given: WriteOptions | undefined): WritePlan | undefined {
     rotation: planRotation(given.rotation),
     command: given.command === undefined ? undefined : text('write.command', given.command),
     guard: boolean('write.guard', given.guard ?? true),
+    past,
   }
 }
 

@@ -95,7 +95,7 @@ export class Recording {
    */
   static async open(parts: RecordingParts): Promise<Recording | undefined> {
     const { plan, user } = parts
-    if (plan.write === undefined) return undefined
+    if (plan.write === undefined || plan.write.past !== undefined) return undefined
     const recording = new Recording(parts, plan.write)
     try {
       await (user === undefined ? recording.#openAll() : user.during(() => recording.#openAll()))

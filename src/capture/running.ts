@@ -4,10 +4,22 @@ import { fileFailed } from '../file/file-failed.js'
 import type { Handler } from '../handler.js'
 import { EPIPE } from '../kernel/errno.js'
 import type { Kernel } from '../kernel/system.js'
-import type { Capture, CaptureCounters, CaptureEvent, CapturePlan, CaptureStats, CaptureSummary, Drops, WorkerCounters, XdpInForce } from './api.js'
+import type {
+  Capture,
+  CaptureCounters,
+  CaptureEvent,
+  CapturePlan,
+  CaptureStats,
+  CaptureSummary,
+  Drops,
+  TriggeredFile,
+  WorkerCounters,
+  XdpInForce,
+} from './api.js'
 import { ABANDON, STOP } from './control.js'
 import { COUNTER, readCounters } from './counters.js'
 import type { InterfaceTotals, Recording } from './recording.js'
+import type { TimeMachine } from './time-machine.js'
 import type { WorkerEnd, WorkerThread } from './worker-thread.js'
 
 /** A handler that does not come back is left to itself after so long, and its thread ended. */
@@ -23,6 +35,7 @@ export interface RunningParts {
   threads: WorkerThread[]
   counters: SharedArrayBuffer
   recording: Recording | undefined
+  timeMachine: TimeMachine | undefined
   signal: AbortSignal | undefined
   onEvent: ((event: CaptureEvent) => void) | undefined
   /** Packets that the interfaces themselves lost since the capture began. */
@@ -72,9 +85,12 @@ export class RunningCapture implements Capture {
       parts.recording.totalsOf = (place, worker) => this.#totalsOf(place, worker)
       parts.recording.onFull = () => this.#end('files')
     }
+    const { timeMachine } = parts
+    if (timeMachine !== undefined) timeMachine.totalsOf = (place) => this.#totalsOf(place, undefined)
     this.#finished = Promise.all(parts.threads.map((thread) => thread.ended)).then(async () => {
       this.#close()
       await parts.recording?.finish()
+      await timeMachine?.finish()
       ended()
       if (this.#error !== undefined) throw this.#error
       return this.#summary()
@@ -191,21 +207,26 @@ export class RunningCapture implements Capture {
     if (this.#reason !== undefined) return
     this.#reason = reason
     const isEnough = reason === 'count' || reason === 'files' || reason === 'reader'
-    for (const thread of this.#parts.threads) thread.send(isEnough ? ABANDON : STOP)
-    this.#watchHandlers()
-    void this.#parts.recording?.hurryPipes(() => this.#parts.threads.every(({ end }) => end !== undefined))
+    const send = () => {
+      for (const thread of this.#parts.threads) thread.send(isEnough ? ABANDON : STOP)
+      this.#watchHandlers()
+      void this.#parts.recording?.hurryPipes(() => this.#parts.threads.every(({ end }) => end !== undefined))
+    }
+    const ordering = this.#parts.timeMachine?.ending()
+    if (ordering === undefined) send()
+    else void ordering.then(send)
   }
 
   /** A handler that never returns cannot be asked to stop. */
   #watchHandlers(waitedMs = 0): void {
     this.#patience = setTimeout(() => {
-      const { threads, counters, recording } = this.#parts
+      const { threads, counters, recording, timeMachine } = this.#parts
       const waited = waitedMs + HANDLER_PATIENCE_MS
       for (const thread of threads) {
         if (thread.end !== undefined) continue
-        const isWriting = recording !== undefined && readCounters(counters, thread.data.worker)[COUNTER.handlerSinceMs] === 0
+        const isWriting = (recording ?? timeMachine) !== undefined && readCounters(counters, thread.data.worker)[COUNTER.handlerSinceMs] === 0
         if (isWriting && waited < WRITE_PATIENCE_MS) continue
-        const who = isWriting ? `writing ${recording.pathOf(thread.data.worker)}` : 'the handler'
+        const who = isWriting ? `writing ${this.#pathOf(thread)}` : 'the handler'
         const error = new CaptureError('WORKER_FAILED', `worker ${thread.data.worker}: ${who} has not returned for ${waited} ms`, {
           hint: 'its thread was ended; packets that it had not read are lost and not counted',
         })
@@ -215,6 +236,12 @@ export class RunningCapture implements Capture {
       if (threads.some(({ end }) => end === undefined)) this.#watchHandlers(waited)
     }, HANDLER_PATIENCE_MS)
     this.#patience.unref()
+  }
+
+  trigger(reason?: string): Promise<TriggeredFile> {
+    const { timeMachine } = this.#parts
+    if (timeMachine !== undefined) return timeMachine.trigger(reason)
+    return Promise.reject(new CaptureError('INVALID_OPTION', 'trigger(): the capture remembers nothing', { hint: 'write: { path, beforeMs }' }))
   }
 
   #look(look: () => CaptureError | undefined): void {
@@ -276,17 +303,20 @@ export class RunningCapture implements Capture {
   #writeError(thread: WorkerThread, errno: number): void {
     const { recording } = this.#parts
     const { worker } = thread.data
-    if (recording === undefined) return
-    if (errno === EPIPE && recording.isPipe(worker)) {
+    if (recording !== undefined && errno === EPIPE && recording.isPipe(worker)) {
       recording.giveUp(worker)
       this.#end('reader')
       return
     }
-    const which = `${recording.fileOf(worker)} ${errno}`
-    if (this.#toldErrors.has(which)) return
+    const path = this.#pathOf(thread)
+    const which = `${recording?.fileOf(worker) ?? path} ${errno}`
+    if (path === undefined || this.#toldErrors.has(which)) return
     this.#toldErrors.add(which)
-    const path = recording.pathOf(worker)
     this.#parts.onEvent?.({ type: 'write-error', path, error: fileFailed(path, 'write', errno) })
+  }
+
+  #pathOf({ data }: WorkerThread): string | undefined {
+    return this.#parts.recording?.pathOf(data.worker) ?? this.#parts.timeMachine?.path
   }
 
   #summary(): CaptureSummary {
@@ -297,7 +327,7 @@ export class RunningCapture implements Capture {
       fanout: plan.fanout?.mode ?? null,
       xdp: this.#parts.xdp ?? null,
       ...this.counters(),
-      files: this.#parts.recording?.paths ?? [],
+      files: (this.#parts.recording ?? this.#parts.timeMachine)?.paths ?? [],
       cpuUserMs: cpu.user / 1000,
       cpuSystemMs: cpu.system / 1000,
       reason: this.#reason ?? 'stopped',

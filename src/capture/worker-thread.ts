@@ -6,7 +6,8 @@ import { releaseRange } from '../kernel/mapping.js'
 import type { Kernel } from '../kernel/system.js'
 import { settleForDead } from './account.js'
 import { ABANDON, type Control, RUN } from './control.js'
-import type { WorkerData, WorkerMessage } from './worker.js'
+import type { PastOrder, PastReport } from './past-recorder.js'
+import type { PastMessage, WorkerData, WorkerMessage } from './worker.js'
 
 export interface WorkerEnd {
   reason: 'stopped' | 'count' | 'error'
@@ -41,6 +42,9 @@ export class WorkerThread {
   onEvent: (event: 'interface-down' | 'interface-up') => void = () => {}
   /** Called with the errno when writing begins to fail. */
   onWriteError: (errno: number) => void = () => {}
+  /** Called with what a worker that remembers has written, and when it has seen a packet to begin a file for. */
+  onPast: (report: PastReport) => void = () => {}
+  onMatch: (atMs: number) => void = () => {}
   /** Called at the worker's own word that it has ended, a little before `ended`. */
   onEnding: (end: WorkerEnd) => void = () => {}
   /** Called when another worker takes the place of one that died. */
@@ -89,6 +93,8 @@ export class WorkerThread {
       else if (message.type === 'ready') this.#markReady()
       else if (message.type === 'event') this.onEvent(message.event)
       else if (message.type === 'write-error') this.onWriteError(message.errno)
+      else if (message.type === 'past') this.onPast(message.report)
+      else if (message.type === 'match') this.onMatch(message.atMs)
       else if (message.type === 'snapshot') this.#answer(message.asked, message.value)
       else this.#ending({ ...message, error: message.error === undefined ? undefined : fromPlainError(message.error) })
     })
@@ -163,6 +169,22 @@ export class WorkerThread {
     const answer = new Promise<unknown>((resolve) => this.#snapshots.set(asked, resolve))
     this.#signal()
     return answer
+  }
+
+  /** Has a worker that remembers write a file; undefined: look for a packet to begin one for, again. */
+  order(order: PastOrder | undefined): void {
+    const { data, control } = this.#parts
+    if (this.#exited || data.past === undefined) return
+    this.keepOrder(order)
+    this.#thread.postMessage({ past: { order } } satisfies PastMessage)
+    control.order()
+    this.#signal()
+  }
+
+  /** What a worker that takes this one's place has to write. */
+  keepOrder(order: PastOrder | undefined): void {
+    const { data } = this.#parts
+    if (data.past !== undefined) data.past = { ...data.past, order }
   }
 
   send(command: number): void {

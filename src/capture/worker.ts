@@ -1,11 +1,13 @@
 /** Entry of a worker thread: maps its source, loads its handler, runs the loop, and tells the main thread how it ended. */
-import { parentPort, workerData } from 'node:worker_threads'
+import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
+import type { Instruction } from '../bpf/classic.js'
 import { alignUp } from '../bytes/align.js'
 import { CaptureError, type PlainCaptureError, toPlainError } from '../errors.js'
 import type { Compression } from '../file/compression.js'
 import { compressNow } from '../file/compressor.js'
 import { CompiledRecords, createRecordBuffer } from '../file/record.js'
 import type { RecordFormat } from '../file/record-layout.js'
+import { createRecordPool, poolGeometry, poolMemoryBytes } from '../file/record-pool.js'
 import type { SinkShared } from '../file/sink.js'
 import type { Handler } from '../handler.js'
 import { LinearMemory } from '../kernel/linear-memory.js'
@@ -22,7 +24,9 @@ import { COUNTER, CounterWriter } from './counters.js'
 import { loadHandler } from './handler-module.js'
 import { InterfaceWatch } from './interface-watch.js'
 import { Loop } from './loop.js'
+import { type PastOrder, PastRecorder, type PastReport } from './past-recorder.js'
 import { Recorder } from './recorder.js'
+import { TriggerWatch } from './trigger-watch.js'
 
 export interface WorkerData {
   worker: number
@@ -48,6 +52,8 @@ export interface WorkerData {
   handlerData: unknown
   /** Records packets; undefined without. */
   recording: WorkerRecording | undefined
+  /** Remembers packets, to record them when it is told to; instead of `recording`. */
+  past: WorkerPast | undefined
   control: SharedArrayBuffer
   counters: SharedArrayBuffer
   budget: SharedArrayBuffer | undefined
@@ -61,6 +67,22 @@ export interface WorkerRecording {
   compressionLevel: number | undefined
 }
 
+export interface WorkerPast {
+  /** Memory for records. */
+  bytes: number
+  format: RecordFormat
+  lagMs: number
+  /** What triggers a file; undefined for the main thread alone. */
+  trigger: readonly Instruction[] | undefined
+  /** The file that is being written as the worker begins: when it takes over. */
+  order: PastOrder | undefined
+}
+
+/** What the main thread tells a worker that remembers. `order` undefined: the match that it told of began no file. */
+export interface PastMessage {
+  past: { order: PastOrder | undefined }
+}
+
 /** Records are gathered in so many bytes. Larger ones fit no L2 cache, smaller ones are more system calls. */
 const RECORD_BUFFER_BYTES = 2 ** 20
 
@@ -70,6 +92,9 @@ export type WorkerMessage =
   | { type: 'snapshot'; asked: number; value: unknown }
   | { type: 'event'; event: 'interface-down' | 'interface-up' }
   | { type: 'write-error'; errno: number }
+  | { type: 'past'; report: PastReport }
+  /** A packet of this time, in milliseconds since 1970, is one to begin a file for. */
+  | { type: 'match'; atMs: number }
   /** `snapshot` is the last one; `error` what ended the worker, if anything did. */
   | { type: 'ended'; reason: 'stopped' | 'count' | 'error'; hasSnapshot: boolean; snapshot: unknown; error: PlainCaptureError | undefined }
 
@@ -104,7 +129,7 @@ async function main(): Promise<void> {
   const subject = `${data.interfaceName} worker ${data.worker}`
   const control = new Control(data.control, data.worker)
   const counters = new CounterWriter(data.counters, data.worker)
-  const memory = data.recording === undefined ? undefined : LinearMemory.create(kernel, ...linearMemoryFor(data.source))
+  const memory = data.recording === undefined && data.past === undefined ? undefined : LinearMemory.create(kernel, ...linearMemoryFor(data.source))
   const source = openSource(kernel, subject, counters.values, memory)
   post({ type: 'mapped', ranges: source.mappings.filter((it) => it.ownsRange).map(({ address, length }) => ({ address, length })) })
   let reason: 'stopped' | 'count' | 'error' = 'stopped'
@@ -116,7 +141,9 @@ async function main(): Promise<void> {
       passByBlockInHand(source, control, counters)
       dropPending(counters.values)
     }
-    const recorder = openRecorder(kernel, counters.values, memory)
+    const past = data.past === undefined ? undefined : openPast(kernel, counters.values, memory, data.past)
+    const ordinary = openRecorder(kernel, counters.values, memory)
+    const recorder = past ?? ordinary
     const handler: Handler = data.handler === undefined ? {} : await loadHandler(data.handler)
     const countDrops = (packets: number, why: 'handler' | 'consumer' = 'handler'): void => {
       const values = counters.values
@@ -143,6 +170,7 @@ async function main(): Promise<void> {
         ),
         answerSnapshot: (asked) => postSnapshot(asked, handler, state),
         recorder,
+        takeOrders: past === undefined ? undefined : () => takeOrders(past),
       })
       post({ type: 'ready' })
       try {
@@ -181,7 +209,7 @@ async function main(): Promise<void> {
 
 /** Bytes and alignment of the memory that holds packets and, beside them, their records. */
 function linearMemoryFor(source: WorkerData['source']): [bytes: number, alignment?: number] {
-  const records = CompiledRecords.memoryBytes(RECORD_BUFFER_BYTES)
+  const records = data.past === undefined ? CompiledRecords.memoryBytes(RECORD_BUFFER_BYTES) : poolMemoryBytes(poolGeometry(data.past.bytes))
   switch (source.kind) {
     case 'ring':
       return [source.blockBytes * source.blockCount + records]
@@ -198,6 +226,31 @@ function openRecorder(kernel: Kernel, values: Float64Array, memory: LinearMemory
   const buffer = createRecordBuffer(memory, RECORD_BUFFER_BYTES, format)
   const compress = compression === undefined ? undefined : (bytes: Uint8Array) => compressNow(compression, bytes, compressionLevel)
   return new Recorder({ kernel, sink, buffer, values, unbuffered, compress, onError: (errno) => post({ type: 'write-error', errno }) })
+}
+
+function openPast(kernel: Kernel, values: Float64Array, memory: LinearMemory | undefined, { bytes, format, lagMs, trigger, order }: WorkerPast): PastRecorder {
+  const recorder = new PastRecorder({
+    kernel,
+    ...createRecordPool(memory, poolGeometry(bytes), format),
+    format,
+    values,
+    lagMs,
+    onError: (errno) => post({ type: 'write-error', errno }),
+    report: (report) => post({ type: 'past', report }),
+    watch: trigger === undefined ? undefined : new TriggerWatch(trigger),
+    onMatch: (atMs) => post({ type: 'match', atMs }),
+  })
+  if (order !== undefined) recorder.begin(order)
+  return recorder
+}
+
+function takeOrders(recorder: PastRecorder): void {
+  if (parentPort === null) return
+  for (let received = receiveMessageOnPort(parentPort); received !== undefined; received = receiveMessageOnPort(parentPort)) {
+    const { order } = (received.message as PastMessage).past
+    if (order === undefined) recorder.rearm()
+    else recorder.begin(order)
+  }
 }
 
 function openSource(kernel: Kernel, subject: string, values: Float64Array, memory: LinearMemory | undefined): RingSource | RecvSource | XdpSource {

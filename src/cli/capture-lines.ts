@@ -1,5 +1,16 @@
 /** What `ringtap capture` prints, as text made from the library's results. Pure. */
-import type { CaptureCounters, CaptureError, CaptureEvent, CapturePlan, CaptureStats, CaptureSummary, Drops, WorkerCounters, WritePlan } from '../index.js'
+import type {
+  CaptureCounters,
+  CaptureError,
+  CaptureEvent,
+  CapturePlan,
+  CaptureStats,
+  CaptureSummary,
+  Drops,
+  PastPlan,
+  WorkerCounters,
+  WritePlan,
+} from '../index.js'
 import { alignColumns, formatBytes, formatCount, formatDecimal, formatSeconds, plural } from './human.js'
 import { toJson } from './to-json.js'
 
@@ -17,6 +28,7 @@ export function listeningLine(plan: CapturePlan): string {
         ? `ring ${formatBytes(plan.ring.blockBytes * plan.ring.blockCount)} (${plan.ring.blockCount} x ${formatBytes(plan.ring.blockBytes)})`
         : `socket buffer ${formatBytes(plan.receiveBufferBytes)}`,
   ]
+  if (plan.write?.past !== undefined) parts.push(pastText(plan.write.past))
   if (plan.write !== undefined) parts.push(`writing ${writeText(plan.write)}`)
   if (plan.user !== undefined) parts.push(`as user ${plan.user}`)
   if (plan.netns !== undefined) parts.push(`namespace ${plan.netns}`)
@@ -34,6 +46,16 @@ function writeText({ format, compression, path, rotation, perWorker }: WritePlan
   const what = compression === 'none' ? format : `${format} by ${compression}`
   const where = path === '-' ? 'stdout' : path
   return `${what} to ${where}${perWorker ? ', a file a worker' : ''}${rules.length === 0 ? '' : ` (${rules.join(', ')})`}`
+}
+
+/** What the last part, `writing ...`, waits for. */
+function pastText({ beforeMs, beforeSizeBytes, trigger }: PastPlan): string {
+  const signal = 'a signal (SIGUSR1)'
+  return `${formatSeconds(beforeMs / 1000)} kept in ${formatBytes(beforeSizeBytes)} until ${trigger === undefined ? signal : `${signal} or '${trigger}'`}`
+}
+
+function shownTime(ms: number): string {
+  return new Date(ms).toISOString()
 }
 
 function workersText(plan: CapturePlan): string {
@@ -148,6 +170,10 @@ export function eventLines(event: CaptureEvent): string[] {
       return ['ringtap: as many files as were ordered are written']
     case 'file-warning':
       return event.error?.hint === undefined ? [`ringtap: warning: ${event.message}`] : [`ringtap: warning: ${event.message}`, `  ${event.error.hint}`]
+    case 'triggered':
+      return [`ringtap: trigger: ${event.reason}: writing ${event.path}`]
+    case 'past-written':
+      return [`ringtap: ${plural(event.packets, 'packet')} from ${shownTime(event.fromMs)} to ${shownTime(event.untilMs)} written to ${event.path}`]
     case 'warning':
       return event.hint === undefined ? [`ringtap: warning: ${event.message}`] : [`ringtap: warning: ${event.message}`, `  ${event.hint}`]
   }
@@ -201,7 +227,13 @@ export function startDocument(plan: CapturePlan): string {
 }
 
 function writeDocument(write: WritePlan): object {
-  return { ...write, compressionLevel: write.compressionLevel ?? null, rotation: write.rotation ?? null, command: write.command ?? null }
+  return {
+    ...write,
+    compressionLevel: write.compressionLevel ?? null,
+    rotation: write.rotation ?? null,
+    command: write.command ?? null,
+    past: write.past ?? null,
+  }
 }
 
 export function intervalDocument(stats: CaptureStats): string {

@@ -78,6 +78,10 @@ const OF_FILES = {
   keep: '--keep',
   command: '-z',
   noGuard: '--no-guard',
+  before: '--before',
+  beforeSize: '--before-size',
+  after: '--after',
+  trigger: '--trigger',
 } as const satisfies { [name in keyof Values]?: string }
 
 function writeOptions(values: Values): WriteOptions | undefined {
@@ -99,6 +103,10 @@ function writeOptions(values: Values): WriteOptions | undefined {
       rotation: rotationOptions(values),
       command,
       guard: noGuard ? false : undefined,
+      beforeMs: values.before,
+      beforeSizeBytes: values.beforeSize,
+      afterMs: values.after,
+      trigger: values.trigger,
     }),
   }
 }

@@ -1,7 +1,7 @@
 /** `ringtap capture`. */
 import { readFileSync } from 'node:fs'
 import { inspect } from 'node:util'
-import { type CaptureEvent, openCapture } from '../index.js'
+import { type Capture, type CaptureEvent, openCapture } from '../index.js'
 import {
   eventDocument,
   eventLines,
@@ -37,7 +37,11 @@ export async function runCapture(values: ValuesOf<'capture'>, words: readonly st
     else for (const line of eventLines(event)) io.err(line)
   }
 
+  // Node.js would start its debugger. Before the capture is open there is nothing to write.
+  let remembering: Capture | undefined
+  if (options.write?.beforeMs !== undefined) process.on('SIGUSR1', () => void remembering?.trigger('SIGUSR1'))
   await using capture = await openCapture({ ...options, signal: io.signal, onEvent })
+  remembering = capture
   if (json) io.out(startDocument(capture.plan))
   else io.err(listeningLine(capture.plan))
 

@@ -51,6 +51,7 @@ const WHAT = 'What to capture'
 const HOW = 'How'
 const OUTPUT = 'Output'
 const FILE = 'File'
+const PAST = 'Time machine'
 const WHAT_TO_READ = 'What to read'
 const HOW_TO_PRINT = 'How to print'
 const INSTEAD = 'Instead'
@@ -80,6 +81,7 @@ export const COMMANDS = [
     doc: [
       "Captures packets, prints a line a second and, at the end, tcpdump's summary. Every packet that the kernel offered is in it: captured, or dropped and where.",
       'The packets go to a handler: without --handler they are counted. With -w they are recorded to a file as well.',
+      'With --before nothing is written until a trigger: the last of it all, and what comes for a while, then stand in a file of their own, -w with the time in its name (or strftime(3) for %). SIGUSR1 to the process is a trigger, and so is a packet that matches --trigger.',
       'EXPR is a filter in the language of pcap-filter(7), tested in the kernel: only packets that match are offered. docs/filter.md has it.',
     ],
     takesFilter: true,
@@ -369,6 +371,23 @@ export const COMMANDS = [
         group: FILE,
         doc: 'become this user when everything is open; files are made, and belong to it, as if it had begun them',
       },
+      {
+        name: 'before',
+        kind: 'seconds',
+        api: 'write.beforeMs',
+        group: PAST,
+        doc: 'keep packets in memory for so long and write nothing until triggered, by SIGUSR1 or --trigger: the file then begins so long before',
+      },
+      {
+        name: 'before-size',
+        kind: 'size',
+        libraryDefault: '256M',
+        api: 'write.beforeSizeBytes',
+        group: PAST,
+        doc: 'memory for that, all workers together: what does not fit is forgotten sooner',
+      },
+      { name: 'after', kind: 'seconds', libraryDefault: '10s', api: 'write.afterMs', group: PAST, doc: 'the file ends so long after the trigger' },
+      { name: 'trigger', kind: 'string', metavar: 'EXPR', api: 'write.trigger', group: PAST, doc: 'a packet that matches this filter triggers' },
       { name: 'interval', kind: 'seconds', default: '1s', min: 10, group: OUTPUT, doc: 'time between lines' },
       { name: 'verbose', letter: 'v', kind: 'flag', group: OUTPUT, doc: 'a line a worker as well' },
       { name: 'quiet', letter: 'q', kind: 'flag', group: OUTPUT, doc: 'no line a second: the summary only' },
@@ -385,6 +404,7 @@ export const COMMANDS = [
       ['ringtap capture -i eth0 --workers auto -w flood.pcapng', 'every packet to a file, at full rate'],
       ['ringtap capture -i eth0 -w trace-%H%M%S.pcap -G 60 --keep 20G -z gzip', 'a file a minute, compressed behind it, of all 20 GiB at most'],
       ["ringtap capture -i eth0 -w - 'tcp port 80' | tshark -r -", 'dissected by someone who can'],
+      ["ringtap capture -i eth0 --before 30s --before-size 1G -w incident.pcapng --trigger 'icmp'", 'what came before an event, and after'],
       ['ringtap capture -i eth0 --handler ./top.js --duration 10s --json', 'a handler of your own, for a program to read'],
     ],
   },

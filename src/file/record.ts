@@ -45,7 +45,7 @@ const SET_FROM_BYTES = 160
 /** Records in a buffer, and what they hold. */
 export abstract class RecordBuffer {
   /** Records are `bytes[0, length)`, each of them whole. */
-  readonly bytes: Uint8Array<ArrayBuffer>
+  bytes: Uint8Array<ArrayBuffer>
   length = 0
   packets = 0
   /** Bytes on the wire of these packets, tags that were put back not counted: as the capture counts them. */
@@ -65,6 +65,12 @@ export abstract class RecordBuffer {
    */
   abstract add(block: Block, header: number, packets: number): number
 
+  /** Makes the next records in `bytes`; those before stay where they are. Compiled code needs memory of the same kind, with SLACK_BYTES behind. */
+  moveTo(bytes: Uint8Array<ArrayBuffer>): void {
+    this.bytes = bytes
+    this.clear()
+  }
+
   clear(): void {
     this.length = 0
     this.packets = 0
@@ -78,7 +84,7 @@ export class CompiledRecords extends RecordBuffer {
   readonly #run: (arguments_: number) => number
   readonly #arguments: Uint32Array
   readonly #argumentsAt: number
-  readonly #at: number
+  #at: number
 
   private constructor(memory: LinearMemory, at: number, bytes: number, argumentsAt: number, format: RecordFormat, hasVectors: boolean | undefined) {
     super(new Uint8Array(memory.buffer, at, bytes))
@@ -102,6 +108,12 @@ export class CompiledRecords extends RecordBuffer {
     return at === undefined || argumentsAt === undefined ? undefined : new CompiledRecords(memory, at, bytes, argumentsAt, format, hasVectors)
   }
 
+  override moveTo(bytes: Uint8Array<ArrayBuffer>): void {
+    if (bytes.buffer !== this.bytes.buffer) throw new Error('a buffer of another memory')
+    super.moveTo(bytes)
+    this.#at = bytes.byteOffset
+  }
+
   add(block: Block, header: number, packets: number): number {
     if (block.bytes.buffer !== this.bytes.buffer) throw new Error('a block of another memory')
     const base = block.bytes.byteOffset
@@ -123,7 +135,7 @@ export class CompiledRecords extends RecordBuffer {
 
 /** For any block. */
 export class ScriptRecords extends RecordBuffer {
-  readonly #view: DataView
+  #view: DataView
   readonly #isPcap: boolean
   readonly #microseconds: boolean
   readonly #snapLength: number
@@ -140,6 +152,11 @@ export class ScriptRecords extends RecordBuffer {
     this.#microseconds = microseconds
     this.#snapLength = snapLengthBytes
     this.#interfaceId = interfaceId
+  }
+
+  override moveTo(bytes: Uint8Array<ArrayBuffer>): void {
+    super.moveTo(bytes)
+    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   }
 
   add(block: Block, header: number, packets: number): number {

@@ -370,6 +370,21 @@ inFolder('a FIFO that nobody reads any more, though it is open: SIGINT ends the 
   }
 })
 
+inFolder('-w - into a socket that nobody reads: SIGINT ends the capture all the same', async () => {
+  using testbed = createTestbed()
+  using running = new Running(testbed, ['-w', '-', '--json', '-q'], 'pipe')
+  await running.listening()
+  await using flood = await startFlood({ ...testbed.sender, count: 100_000, ratePps: 200_000 })
+  await flood.finished
+  await sleep(300)
+  const began = performance.now()
+  running.child.kill('SIGINT')
+  await once(running.child, 'exit')
+  assert.ok(performance.now() - began < 5000, `${performance.now() - began} ms`)
+  assertAccount(running.summary())
+  assert.ok(running.summary().drops.writer > 0)
+})
+
 inFolder('a FIFO that nobody opens: SIGINT ends the waiting, and nothing is left', async (folder) => {
   using testbed = createTestbed()
   const fifo = join(folder, 'fifo')

@@ -85,7 +85,7 @@ async function main(options: CaptureOptions): Promise<CaptureSummary> {
     onEvent(event) {
       if (event.type === 'warning') same<typeof event.hint, string | undefined>()
       else if (event.type === 'worker-replaced' || event.type === 'write-error') same<typeof event.error, CaptureError>()
-      else same<typeof event.interface, string>()
+      else if (event.type === 'interface-down' || event.type === 'xdp') same<typeof event.interface, string>()
     },
   })
   for await (const { packetsPerSecond, drops, workers, total } of capture.stats({ intervalMs: 100 })) {

@@ -70,6 +70,7 @@ test('write: the format by the ending, and every field checked', () => {
     rotation: undefined,
     command: undefined,
     guard: true,
+    past: undefined,
   })
   for (const [path, format, compression] of [
     ['x.pcap.gz', 'pcap', 'gzip'],

@@ -107,6 +107,7 @@ const WRITE: WritePlan = {
   compressionLevel: undefined,
   perWorker: false,
   unbuffered: false,
+  past: undefined,
   rotation: undefined,
   command: undefined,
   guard: true,
@@ -239,7 +240,7 @@ test('the names of the JSON documents are a contract', () => {
   })
 
   const written = JSON.parse(startDocument({ ...PLAN, write: WRITE })) as CapturePlan
-  assert.deepEqual(written.write, { ...WRITE, compressionLevel: null, rotation: null, command: null })
+  assert.deepEqual(written.write, { ...WRITE, compressionLevel: null, rotation: null, command: null, past: null })
 
   assert.equal((JSON.parse(startDocument({ ...PLAN, filter: 'udp port 53' })) as CapturePlan).filter, 'udp port 53')
 

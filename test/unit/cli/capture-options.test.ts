@@ -152,3 +152,16 @@ test('files', () => {
   ])
     assert.throws(() => options(...argv.split(' ')), /^UsageError: -.* goes with -w FILE$/, argv)
 })
+
+test('a time machine goes with a file', () => {
+  assert.deepEqual(options(...'-w x.pcapng --before 30s --before-size 1G --after 1.5 --trigger icmp'.split(' ')), {
+    ...PLAIN,
+    write: { path: 'x.pcapng', beforeMs: 30_000, beforeSizeBytes: 2 ** 30, afterMs: 1500, trigger: 'icmp' },
+  })
+  for (const [name, value] of Object.entries({ '--before': '0', '--before-size': '1G', '--after': '0', '--trigger': 'x' })) {
+    assert.throws(
+      () => options(name, value),
+      (error) => error instanceof UsageError && error.message === `${name} goes with -w FILE`,
+    )
+  }
+})

@@ -17,13 +17,13 @@ test('a duration that is a multiple of the interval has no extra tick', async ()
 
 test('a late tick does not make the next one late', async () => {
   const seen: number[] = []
-  for await (const seconds of ticks({ intervalMs: 50, durationMs: 150, signal: new AbortController().signal })) {
+  for await (const seconds of ticks({ intervalMs: 200, durationMs: 600, signal: new AbortController().signal })) {
     seen.push(seconds)
-    const busyUntil = performance.now() + 30
+    const busyUntil = performance.now() + 120
     while (performance.now() < busyUntil);
   }
   assert.equal(seen.length, 3)
-  assert.ok((seen[1] ?? 0) < 0.13, String(seen))
+  assert.ok((seen[1] ?? 0) < 0.5, String(seen))
 })
 
 test('the signal ends it at once', async () => {

@@ -364,7 +364,7 @@ describe('ends', () => {
       stream.push(half.subarray(0, half.length / 2))
       const end = new AbortController()
       await using file = await openCaptureFile(stream, { signal: end.signal })
-      setTimeout(() => (how === 'abort' ? end.abort() : void file.close()), 50)
+      setTimeout(() => (how === 'abort' ? end.abort() : void file.close()), 400)
       const before = process.cpuUsage()
       let found = 0
       for await (const batch of file.batches()) while (batch.next()) found++

@@ -1,0 +1,354 @@
+/**
+ * The main thread's part of a time machine: names, opens and ends the files, and tells the workers which packets belong into them. What
+ * they remember, and write, is theirs (past-recorder.ts).
+ *
+ * There is one file at a time. A trigger while one is being written makes it longer; packets that trigger do not: a file ends `afterMs`
+ * behind the first of them, and the next one begins no earlier than that, so the files of an event that goes on follow one another
+ * without gap or overlap, and of one that comes to an end nothing is missing.
+ */
+import { accessSync, constants, statSync } from 'node:fs'
+import { release } from 'node:os'
+import { dirname } from 'node:path'
+import type { Instruction } from '../bpf/classic.js'
+import { CaptureError } from '../errors.js'
+import { encodePcapHeader } from '../file/encode-pcap.js'
+import { encodeInterface, encodeSection, encodeStatistics, type Instant } from '../file/encode-pcapng.js'
+import { fsFailed } from '../file/file-failed.js'
+import { Guard } from '../file/guard.js'
+import { openSink, type Sink } from '../file/open-sink.js'
+import { strftime } from '../file/strftime.js'
+import type { Kernel } from '../kernel/system.js'
+import type { CaptureEvent, CapturePlan, PastPlan, TriggeredFile } from './api.js'
+import type { PastOrder, PastReport } from './past-recorder.js'
+import { pastShare } from './plan-past.js'
+import type { InterfaceTotals } from './recording.js'
+import { pathOfTrigger } from './trigger-path.js'
+import type { WorkerPast } from './worker.js'
+import type { WorkerThread } from './worker-thread.js'
+
+const LINKTYPE_ETHERNET = 1
+const MAX_REASON_LENGTH = 1000
+/** A packet whose time is further from ours is of another clock. */
+const OTHER_CLOCK_MS = 120_000
+/** Beside the time of a block: how late a timer of the kernel may be. */
+const LATE_MS = 50
+
+/** The file that is being written. */
+interface Current {
+  id: number
+  path: string
+  /** As they stand in the file. */
+  comments: string[]
+  /** How many of them stood in its beginning. */
+  headed: number
+  fromMs: number
+  untilMs: number
+  sink: Sink | undefined
+  /** Of each worker, up to when all of its packets are in the file. */
+  doneUntilMs: number[]
+  /** Of each interface. */
+  packets: number[]
+  /** Called when no worker writes to it any more. */
+  written: () => void
+  done: Promise<TriggeredFile>
+}
+
+export interface TimeMachineParts {
+  kernel: Kernel
+  plan: CapturePlan
+  threads: readonly WorkerThread[]
+  onEvent: ((event: CaptureEvent) => void) | undefined
+}
+
+export class TimeMachine {
+  readonly #plan: CapturePlan
+  readonly #past: PastPlan
+  readonly #parts: TimeMachineParts
+  readonly #guard: Guard | undefined
+  readonly #startedAtMs = Date.now()
+  readonly #files: string[] = []
+  /** Until it has a running capture to ask. */
+  totalsOf: (place: number) => InterfaceTotals | undefined = () => undefined
+  #current: Current | undefined
+  #lastId = 0
+  /** Files that have their end behind them and are being closed, too. */
+  readonly #unfinished = new Set<Promise<unknown>>()
+  #opening: Promise<unknown> | undefined
+  #lastUntilMs = 0
+  #deferred: NodeJS.Timeout | undefined
+  #hasEnded = false
+
+  private constructor(parts: TimeMachineParts) {
+    this.#parts = parts
+    this.#plan = parts.plan
+    this.#past = parts.plan.write?.past as PastPlan
+    if (this.#plan.write?.guard === true) {
+      this.#guard = Guard.start(parts.kernel, (reason) =>
+        parts.onEvent?.({ type: 'warning', message: `the process that guards files against a kill does not run: ${reason}` }),
+      )
+    }
+    for (const thread of parts.threads) {
+      thread.onPast = (report) => this.#report(thread, report)
+      thread.onMatch = (atMs) => this.#match(atMs)
+    }
+  }
+
+  /** For workers that are ready, of a plan that remembers. */
+  static open(parts: TimeMachineParts): TimeMachine | undefined {
+    return parts.plan.write?.past === undefined ? undefined : new TimeMachine(parts)
+  }
+
+  /**
+   * What each of so many workers is told, `interfaceId` being the place of its interface and `trigger` its filter's program.
+   * @throws CaptureError INVALID_OPTION for memory that is too little, or too much, for so many; FILE_FAILED for a folder that no file can be made in.
+   */
+  static workerPast(plan: CapturePlan, workers: number): ((interfaceId: number, trigger: readonly Instruction[] | undefined) => WorkerPast) | undefined {
+    const { write, snapLengthBytes, backend, ring, xdp } = plan
+    if (write?.past === undefined) return undefined
+    const bytes = pastShare(write.past, workers)
+    checkPath(write.path)
+    const { format, precision } = write
+    // A block of a ring is handed over at the second beat of its timer.
+    const lagMs = LATE_MS + (backend === 'ring' ? 2 * ring.blockTimeoutMs : backend === 'xdp' ? xdp.coalesceMs : 0)
+    return (interfaceId, trigger) => ({
+      bytes,
+      format: { format, microseconds: precision === 'us', snapLengthBytes, interfaceId },
+      lagMs,
+      trigger,
+      order: undefined,
+    })
+  }
+
+  /** Of the file that is being written, else the last one. */
+  get path(): string | undefined {
+    return this.#current?.path ?? this.#files.at(-1)
+  }
+
+  /** Complete files. */
+  get paths(): string[] {
+    return [...this.#files]
+  }
+
+  /** Triggers at a time in milliseconds since 1970; the reason stands in the file. Nobody has to await what it answers. */
+  trigger(reason = 'trigger()', atMs = Date.now()): Promise<TriggeredFile> {
+    const done = this.#trigger(reason, atMs)
+    // An event tells it, too.
+    done.catch(() => {})
+    return done
+  }
+
+  #trigger(reason: string, atMs: number): Promise<TriggeredFile> {
+    if (typeof reason !== 'string' || reason.length > MAX_REASON_LENGTH) {
+      return Promise.reject(new CaptureError('INVALID_OPTION', `Expected the reason of a trigger to be a string of at most ${MAX_REASON_LENGTH} characters`))
+    }
+    if (this.#hasEnded) return Promise.reject(new CaptureError('INVALID_OPTION', 'trigger(): the capture has ended'))
+    clearTimeout(this.#deferred)
+    this.#deferred = undefined
+    const comment = `trigger: ${reason} at ${new Date(atMs).toISOString()}`
+    const current = this.#current
+    if (current === undefined) return this.#begin(comment, reason, atMs)
+    current.comments.push(comment)
+    current.untilMs = Math.max(current.untilMs, atMs + this.#past.afterMs)
+    this.#order(current)
+    this.#parts.onEvent?.({ type: 'triggered', reason, path: current.path })
+    return current.done
+  }
+
+  #begin(comment: string, reason: string, atMs: number): Promise<TriggeredFile> {
+    const { threads, onEvent } = this.#parts
+    const { beforeMs, afterMs } = this.#past
+    const path = pathOfTrigger(this.#plan.write?.path as string, new Date(atMs), (name) => this.#isTaken(name))
+    let written = () => {}
+    const allWritten = new Promise<void>((resolve) => {
+      written = resolve
+    })
+    const current: Current = {
+      id: this.#lastId++,
+      path,
+      comments: [comment],
+      headed: 0,
+      fromMs: atMs - beforeMs,
+      untilMs: atMs + afterMs,
+      sink: undefined,
+      doneUntilMs: threads.map(() => 0),
+      packets: this.#plan.interfaces.map(() => 0),
+      written,
+      done: undefined as unknown as Promise<TriggeredFile>,
+    }
+    this.#current = current
+    onEvent?.({ type: 'triggered', reason, path })
+    current.done = this.#run(current, allWritten)
+    const settled: Promise<unknown> = current.done.catch(() => {}).finally(() => this.#unfinished.delete(settled))
+    this.#unfinished.add(settled)
+    return current.done
+  }
+
+  #isTaken(path: string): boolean {
+    return this.#files.includes(path) || statSync(path, { throwIfNoEntry: false }) !== undefined
+  }
+
+  async #run(current: Current, written: Promise<void>): Promise<TriggeredFile> {
+    try {
+      const opening = this.#openFile(current)
+      this.#opening = opening
+      await opening
+    } catch (error) {
+      this.#current = undefined
+      // No file came of it: the next packet may try again.
+      for (const thread of this.#parts.threads) thread.order(undefined)
+      throw this.#failed(current, error)
+    } finally {
+      this.#opening = undefined
+    }
+    await written
+    try {
+      await current.sink?.close()
+    } catch (error) {
+      throw this.#failed(current, error)
+    }
+    this.#files.push(current.path)
+    const file = { path: current.path, packets: sumOf(current.packets), fromMs: current.fromMs, untilMs: Math.min(current.untilMs, Date.now()) }
+    this.#parts.onEvent?.({ type: 'past-written', ...file })
+    return file
+  }
+
+  async #openFile(current: Current): Promise<void> {
+    const { kernel, onEvent } = this.#parts
+    current.sink = await openSink(current.path, {
+      kernel,
+      guard: this.#guard ?? false,
+      command: this.#plan.write?.command,
+      header: () => this.#header(current),
+      trailer: () => this.#trailer(current),
+      onEvent: (event) => {
+        if (event.type === 'file-warning' && event.error === undefined) onEvent?.({ type: 'warning', message: event.message })
+      },
+    })
+    this.#order(current)
+  }
+
+  #failed({ path }: Current, error: unknown): unknown {
+    if (error instanceof CaptureError) this.#parts.onEvent?.({ type: 'write-error', path, error })
+    return error
+  }
+
+  #order({ id, sink, fromMs, untilMs }: Current): void {
+    if (sink === undefined) return
+    const order: PastOrder = { id, sink: sink.shared, fromMs, untilMs }
+    for (const thread of this.#parts.threads) thread.order(order)
+  }
+
+  #report({ data }: WorkerThread, { id, packets, coversFromMs, untilMs }: PastReport): void {
+    const current = this.#current
+    if (current === undefined || current.id !== id) return
+    const place = this.#plan.interfaces.indexOf(data.interfaceName)
+    current.packets[place] = (current.packets[place] as number) + packets
+    current.fromMs = Math.max(current.fromMs, coversFromMs)
+    if (untilMs !== undefined) current.doneUntilMs[data.worker] = untilMs
+    if (current.doneUntilMs.every((doneMs) => doneMs >= current.untilMs)) this.#endFile(current)
+  }
+
+  /** From here on a trigger makes another file. */
+  #endFile(current: Current): void {
+    this.#current = undefined
+    this.#lastUntilMs = current.untilMs
+    for (const thread of this.#parts.threads) thread.keepOrder(undefined)
+    current.written()
+    const laterMs = this.#laterMs
+    this.#laterMs = undefined
+    // It may have become longer since.
+    if (laterMs !== undefined && laterMs >= current.untilMs) this.#match(laterMs)
+  }
+
+  /** When a packet that triggers was seen behind the end of the file that is being written. */
+  #laterMs: number | undefined
+
+  #match(givenMs: number): void {
+    const nowMs = Date.now()
+    const atMs = Math.abs(nowMs - givenMs) > OTHER_CLOCK_MS ? nowMs : Math.min(nowMs, givenMs)
+    const current = this.#current
+    if (this.#hasEnded) return
+    if (current !== undefined) {
+      if (atMs >= current.untilMs) this.#laterMs ??= atMs
+      return
+    }
+    const earliestMs = this.#lastUntilMs + this.#past.beforeMs
+    if (nowMs >= earliestMs) this.#fire(Math.max(atMs, earliestMs))
+    else this.#deferred ??= setTimeout(() => this.#fire(earliestMs), earliestMs - nowMs)
+  }
+
+  #fire(atMs: number): void {
+    void this.trigger(this.#past.trigger, atMs)
+  }
+
+  /** The capture is about to end: what has been triggered is carried out first. Resolves when the workers know of it; never rejects. */
+  ending(): Promise<unknown> | undefined {
+    if (this.#deferred !== undefined) this.#fire(Date.now())
+    return this.#opening?.catch(() => {})
+  }
+
+  /** After the last worker: ends the file that was being written, if any. Never rejects. */
+  async finish(): Promise<void> {
+    this.#hasEnded = true
+    clearTimeout(this.#deferred)
+    await this.#opening?.catch(() => {})
+    if (this.#current !== undefined) this.#endFile(this.#current)
+    await Promise.all(this.#unfinished)
+    await this.#guard?.close()
+  }
+
+  #header(current: Current): Uint8Array {
+    const { interfaces, filter, snapLengthBytes, write } = this.#plan
+    if (write?.format === 'pcap') return encodePcapHeader({ linkType: LINKTYPE_ETHERNET, snapLengthBytes, precision: write.precision })
+    current.headed = current.comments.length
+    const os = `Linux ${release()}`
+    const precision = write?.precision ?? 'ns'
+    const described = interfaces.map((name) => encodeInterface({ linkType: LINKTYPE_ETHERNET, name, filter, snapLengthBytes, os, precision }))
+    return Buffer.concat([encodeSection({ os, application: 'ringtap', comments: current.comments }), ...described])
+  }
+
+  /** Statistics are those of the capture so far, but for the packets of this file. Triggers that came since its beginning stand here. */
+  #trailer(current: Current): Uint8Array {
+    const { interfaces, write } = this.#plan
+    if (write?.format === 'pcap') return new Uint8Array(0)
+    const at = instant(Date.now())
+    const blocks = interfaces.map((_, place) => {
+      const totals = this.totalsOf(place)
+      const drops = totals?.drops
+      const statistics = {
+        at,
+        start: instant(this.#startedAtMs),
+        end: at,
+        filterAccepted: totals?.offered,
+        droppedByInterface: totals?.interfaceDrops,
+        droppedBySystem: drops && drops.ring + drops.socket + drops.fillRing + drops.rxRing + drops.oversize + drops.redirect,
+        delivered: current.packets[place],
+        comments: place === 0 ? current.comments.slice(current.headed) : undefined,
+      }
+      return encodeStatistics(place, statistics, write?.precision ?? 'ns')
+    })
+    return Buffer.concat(blocks)
+  }
+}
+
+/** Told at the beginning rather than at the trigger. */
+function checkPath(path: string): void {
+  const status = path.includes('%') ? undefined : statSync(path, { throwIfNoEntry: false })
+  if (status !== undefined && !status.isFile()) {
+    throw new CaptureError('INVALID_OPTION', `Expected the option write.path to be a name for files with write.beforeMs, and ${path} is none`)
+  }
+  const folder = dirname(path.includes('%') ? strftime(path, new Date()) : path)
+  try {
+    accessSync(folder, constants.W_OK | constants.X_OK)
+  } catch (error) {
+    throw fsFailed(folder, 'access', error)
+  }
+}
+
+function instant(ms: number): Instant {
+  return { seconds: Math.floor(ms / 1000), nanoseconds: Math.round((ms % 1000) * 1e6) }
+}
+
+function sumOf(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0)
+}
