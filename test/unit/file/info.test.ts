@@ -46,20 +46,21 @@ test('pcap, pcapng and compressed files, in and out of order, against capinfos',
   for (const name of [...Object.keys(files), 'shuffled.pcapng']) {
     const info = await infoOf(at(name), { sha256: true })
     const theirs = capinfos(at(name))
-    const digits = (value: string | undefined) => Number(value).toFixed(2)
+    // capinfos prints two digits of some and six of others, and rounds a half its own way.
+    const near = (ours: number | undefined, shown: string | undefined) => assert.ok(Math.abs((ours ?? 0) - Number(shown)) < 0.011, `${name}: ${ours}, ${shown}`)
     assert.equal(String(info.packets), theirs['Number of packets'], name)
     assert.equal(String(info.fileSizeBytes), theirs['File size (bytes)'], name)
     assert.equal(String(info.wireBytes), theirs['Data size (bytes)'], name)
     assert.equal(epoch(info.firstTime), theirs['Start time'], name)
     assert.equal(epoch(info.lastTime), theirs['End time'], name)
     assert.equal(info.durationSeconds?.toFixed(6), Number(theirs['Capture duration (seconds)']).toFixed(6), name)
-    assert.equal((info.averagePacketBytes ?? 0).toFixed(2), digits(theirs['Average packet size (bytes)']), name)
+    near(info.averagePacketBytes, theirs['Average packet size (bytes)'])
     assert.equal(String(info.strictTimeOrder), theirs['Strict time order']?.toLowerCase(), name)
     assert.equal(info.sha256, theirs.SHA256, name)
     if (info.durationSeconds !== 0) {
-      assert.equal((info.bytesPerSecond ?? 0).toFixed(2), digits(theirs['Data byte rate (bytes/sec)']), name)
-      assert.equal((info.bitsPerSecond ?? 0).toFixed(2), digits(theirs['Data bit rate (bits/sec)']), name)
-      assert.equal((info.packetsPerSecond ?? 0).toFixed(2), digits(theirs['Average packet rate (packets/sec)']), name)
+      near(info.bytesPerSecond, theirs['Data byte rate (bytes/sec)'])
+      near(info.bitsPerSecond, theirs['Data bit rate (bits/sec)'])
+      near(info.packetsPerSecond, theirs['Average packet rate (packets/sec)'])
     } else assert.deepEqual([info.bytesPerSecond, info.bitsPerSecond, info.packetsPerSecond], [undefined, undefined, undefined])
     assert.deepEqual(info.linkTypeNames, ['EN10MB'])
     assert.equal(
