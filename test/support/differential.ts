@@ -199,7 +199,7 @@ class Judges implements Disposable {
     const file = join(this.#folder, 'packets.pcap')
     const { dlt, ...row } = LINK_TYPES[linkType]
     writeFileSync(file, pcapFile('linktype' in row ? row.linktype : dlt, packets))
-    const { status, stdout, stderr } = spawnSync('tcpdump', ['-Z', 'root', '-O', '-r', file, '-w', '-', text], { maxBuffer: 2 ** 26 })
+    const { status, stdout, stderr } = spawnSync('tcpdump', ['-Z', 'root', '-O', '-r', file, '-w', '-', '--', text], { maxBuffer: 2 ** 26 })
     assert.equal(status, 0, `tcpdump ${text}: ${stderr}`)
     return new Set(timeStampsOf(stdout))
   }
