@@ -1,0 +1,74 @@
+/** What a row of the command table is, and what rows share. */
+import type { KindName } from '../units.js'
+
+export interface OptionRow {
+  /** Long name without the dashes: the API's name in kebab-case, without the unit that the value carries itself. */
+  name: string
+  /** tcpdump's letter, where tcpdump has one. */
+  letter?: string
+  /** Other long names, tcpdump's. */
+  aliases?: readonly string[]
+  kind: KindName | 'flag' | 'enum'
+  /** Of an `enum`. */
+  values?: readonly string[]
+  /** Stands for the value in the help, where the kind's own word says too little. */
+  metavar?: string
+  /** May be given several times; the value is a list, of a flag how often. */
+  repeats?: true
+  /** The value when the option is not given, as a user would write it. */
+  default?: string
+  /** What the library takes when the option is not given; for the reader. */
+  libraryDefault?: string
+  /** Bounds that only the command line knows; the library checks its own. In the unit of the parsed value. */
+  min?: number
+  max?: number
+  /** Name of the same thing in the API. An error of the library that speaks of it is printed with the option's name. */
+  api?: string
+  group: string
+  /** One line. */
+  doc: string
+}
+
+export interface CommandRow {
+  name: string
+  usage: string
+  /** One line, for the list of commands. */
+  summary: string
+  /** Paragraphs. */
+  doc: readonly string[]
+  /** Trailing words are a pcap-filter expression; other commands take none. */
+  takesFilter?: true
+  /** One trailing word is a file; of a command that takes a filter as well, those that come first. */
+  takesFile?: true
+  options: readonly OptionRow[]
+  examples: readonly (readonly [command: string, meaning: string])[]
+}
+
+export const WHAT = 'What to capture'
+export const HOW = 'How'
+export const OUTPUT = 'Output'
+export const FILE = 'File'
+export const PAST = 'Time machine'
+export const WHAT_TO_READ = 'What to read'
+export const HOW_TO_PRINT = 'How to print'
+export const INSTEAD = 'Instead'
+
+export const NETNS = {
+  name: 'netns',
+  kind: 'string',
+  metavar: 'NAME|PATH|PID',
+  api: 'netns',
+  doc: 'network namespace: a name in /run/netns, a path, or a pid',
+} as const
+
+export const JSON_LINES = { name: 'json', kind: 'flag', group: OUTPUT, doc: 'JSON lines instead of text' } as const
+
+export const FILTER_FILE = {
+  name: 'filter-file',
+  letter: 'F',
+  kind: 'string',
+  metavar: 'FILE',
+  doc: 'read the filter expression from a file; # begins a comment',
+} as const
+
+export const KIND_NAMES = ['syn', 'udp', 'icmp', 'mix'] as const
