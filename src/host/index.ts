@@ -1,0 +1,2 @@
+/** `ringtap/host`: facts of this machine and its interfaces, plans to tune it, what is wrong with it, and what it can take. */
+export type * from './facts.js'
