@@ -6,12 +6,12 @@ import { CaptureError } from '../errors.js'
 import type { CaptureFileWriter, CreateCaptureFileOptions, PacketToWrite, WritableTarget } from '../file/capture-file.js'
 import { BlockCarrier, fileOptionsOf } from '../file/carry.js'
 import { createCaptureFile } from '../file/create.js'
-import type { PacketCursor } from '../file/decode/cursor.js'
+import type { FileBlock, PacketCursor } from '../file/decode/cursor.js'
 import { type MergedPackets, type MergeOptions, mergeCaptureFiles } from '../file/merge.js'
 import type { CaptureFile, CaptureFileInput, CaptureFileOptions } from '../file/open.js'
 import { openCaptureFile } from './open-file.js'
 
-type Reading = Pick<CaptureFileOptions, 'filter' | 'netmask' | 'from' | 'until' | 'tolerant' | 'signal'>
+type Reading = Pick<CaptureFileOptions, 'filter' | 'netmask' | 'from' | 'until' | 'tolerant' | 'blocking' | 'signal'>
 type Writing = Pick<
   CreateCaptureFileOptions,
   'format' | 'precision' | 'compression' | 'compressionLevel' | 'unbuffered' | 'rotation' | 'command' | 'guard' | 'onEvent'
@@ -53,7 +53,7 @@ export async function convertCaptureFiles(
   target: string | WritableTarget,
   options: ConvertOptions = {},
 ): Promise<ConvertSummary> {
-  const { filter, netmask, from, until, tolerant, signal, order, onDamage, onOpen, count, snapLengthBytes } = options
+  const { filter, netmask, from, until, tolerant, blocking, signal, order, onDamage, onOpen, count, snapLengthBytes } = options
   if (inputs.length === 0) throw new CaptureError('INVALID_OPTION', 'Expected one or more files to convert, got none')
   for (const [name, value] of Object.entries({ count, snapLengthBytes })) {
     if (value === undefined || (Number.isSafeInteger(value) && value > 0)) continue
@@ -65,7 +65,8 @@ export async function convertCaptureFiles(
   let writer: CaptureFileWriter | undefined
   try {
     for (const [index, input] of inputs.entries()) {
-      const file = await openCaptureFile(input, { filter, netmask, from, until, tolerant, signal, onBlock: (block) => carrier.take(index, block) })
+      const onBlock = (block: FileBlock) => carrier.take(index, block)
+      const file = await openCaptureFile(input, { filter, netmask, from, until, tolerant, blocking, signal, onBlock })
       files.push(file)
       carrier.addFile(file)
       onOpen?.(file)

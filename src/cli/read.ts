@@ -182,7 +182,7 @@ class Reading {
   #fileOptions(): CaptureFileOptions {
     const { from, until, tolerant } = this.#values
     // There is no interface whose network `ip broadcast` could mean; tcpdump -r takes 0, too.
-    return { filter: this.#plan.filter, netmask: 0, from, until, tolerant, signal: this.#io.signal }
+    return { filter: this.#plan.filter, netmask: 0, from, until, tolerant, blocking: true, signal: this.#io.signal }
   }
 
   #opened(file: CaptureFile): void {

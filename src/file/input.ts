@@ -5,7 +5,8 @@
  * Buffers take turns: the thread pool reads into some while one is decoded, so that reading costs the decoder no time. The place before
  * each piece is for the rest of the record that the piece before it ends in.
  */
-import { close, read } from 'node:fs'
+import { close, read, readSync } from 'node:fs'
+import { setImmediate } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { CaptureError } from '../errors.js'
 import { callFailed } from '../kernel/errno.js'
@@ -15,6 +16,11 @@ import type { ByteWindow } from './decode/window.js'
 const PIECE_BYTES = 2 ** 20
 /** Pieces that are being read: two threads copy faster than one. */
 const READS = 2
+/** Of reading in this thread: a piece that takes longer does not come from the page cache, and so many behind it are read ahead again. */
+const CACHED_MS = 1
+const PIECES_AHEAD = 64
+/** Of reading in this thread: how long signals and timers wait at most. */
+const TURN_MS = 10
 /**
  * NB: 16 bytes less than a page's multiple. A buffer of this size is mapped by malloc, which keeps 16 bytes before it; the kernel copies to
  * the beginning of a page a third faster than beside it.
@@ -43,25 +49,43 @@ interface Reading {
   count: Promise<number>
 }
 
+export interface FileInputOptions {
+  /** null reads on from where the descriptor stands, as a shell left it. */
+  position: number | null
+  /** Closes the descriptor. */
+  isOwn: boolean
+  /** Reads in this thread what the page cache has: no hand-over to the thread pool and back. */
+  blocking: boolean
+}
+
 export class FileInput implements ByteInput {
   readonly #name: string
   readonly #fd: number
   readonly #isOwn: boolean
-  /** null reads on from where the descriptor stands, as a shell left it. */
+  readonly #blocking: boolean
   #position: number | null
   /** In the order of the file. */
   #readings: Reading[] = []
+  /** Of `blocking`: pieces that are still to be read ahead, the buffer that the next one goes into, and since when nobody else had a turn. */
+  #piecesAhead = 0
+  #spare: Uint8Array<ArrayBuffer> | undefined
+  #turnMs = performance.now()
 
-  /** `isOwn`: closes the descriptor. */
-  constructor(name: string, fd: number, position: number | null, isOwn: boolean) {
+  constructor(name: string, fd: number, { position, isOwn, blocking }: FileInputOptions) {
     this.#name = name
     this.#fd = fd
     this.#isOwn = isOwn
+    this.#blocking = blocking
     this.#position = position
-    this.#read(newBuffer())
+    if (!blocking) this.#read(newBuffer())
   }
 
   async fill(window: ByteWindow): Promise<boolean> {
+    if (this.#blocking && this.#readings.length === 0) {
+      if (this.#piecesAhead === 0) return this.#fillNow(window)
+      this.#read(this.#spare ?? newBuffer())
+      this.#spare = undefined
+    }
     const { buffer, count: counting } = this.#readings[0] as Reading
     let count: number
     try {
@@ -76,11 +100,40 @@ export class FileInput implements ByteInput {
       return false
     }
     if (count < PIECE_BYTES) await this.#goBack(PIECE_BYTES - count)
-    const before = window.bytes
-    const free = window.adopt(buffer, HEADROOM_BYTES, HEADROOM_BYTES + count) ? before : buffer
-    this.#read(free.length >= BUFFER_BYTES ? (free as Uint8Array<ArrayBuffer>) : newBuffer())
+    const free = adopt(window, buffer, count)
+    if (this.#piecesAhead > 0) this.#piecesAhead--
+    if (this.#blocking && this.#piecesAhead === 0) {
+      this.#spare = free
+      return true
+    }
+    this.#read(free)
     // NB: no sooner: a short file needs one read, and a descriptor without positions gives one after another.
     while (this.#position !== null && this.#readings.length < READS) this.#read(newBuffer())
+    return true
+  }
+
+  async #fillNow(window: ByteWindow): Promise<boolean> {
+    const buffer = this.#spare ?? newBuffer()
+    const startedMs = performance.now()
+    let count: number
+    try {
+      count = readSync(this.#fd, buffer, HEADROOM_BYTES, PIECE_BYTES, this.#position)
+    } catch (error) {
+      throw fileFailed(this.#name, 'read', error)
+    }
+    const nowMs = performance.now()
+    this.#spare = buffer
+    if (count === 0) {
+      window.ended = true
+      return false
+    }
+    if (this.#position !== null) this.#position += count
+    this.#spare = adopt(window, buffer, count)
+    if (nowMs - startedMs > CACHED_MS) this.#piecesAhead = PIECES_AHEAD
+    if (nowMs - this.#turnMs > TURN_MS) {
+      await setImmediate()
+      this.#turnMs = performance.now()
+    }
     return true
   }
 
@@ -105,6 +158,13 @@ export class FileInput implements ByteInput {
     await Promise.allSettled(this.#readings.map(({ count }) => count))
     if (this.#isOwn) await closeDescriptor(this.#fd).catch(() => {})
   }
+}
+
+/** Puts a piece into the window; answers the buffer that is free now. */
+function adopt(window: ByteWindow, buffer: Uint8Array<ArrayBuffer>, count: number): Uint8Array<ArrayBuffer> {
+  const before = window.bytes
+  const free = window.adopt(buffer, HEADROOM_BYTES, HEADROOM_BYTES + count) ? before : buffer
+  return free.length >= BUFFER_BYTES ? free : newBuffer()
 }
 
 function newBuffer(): Uint8Array<ArrayBuffer> {

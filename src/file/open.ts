@@ -33,6 +33,11 @@ export interface CaptureFileOptions {
    * damage, then an error.
    */
   tolerant?: boolean | undefined
+  /**
+   * Reads what the page cache has of a file in the calling thread, which saves a third of the time; others wait meanwhile, for 10 ms at most.
+   * For programs that do nothing else. Default false: the thread pool reads ahead.
+   */
+  blocking?: boolean | undefined
   /** Ends reading normally. */
   signal?: AbortSignal | undefined
   /** Called for each block of pcapng that is no packet, as it is met. What it throws ends reading. */
@@ -99,16 +104,17 @@ const KNOWN: Readonly<Record<keyof CaptureFileOptions, true>> = {
   from: true,
   until: true,
   tolerant: true,
+  blocking: true,
   signal: true,
   onBlock: true,
 }
 
 export async function openFile(input: CaptureFileInput, options: CaptureFileOptions, resolveNames: ResolveNames): Promise<CaptureFile> {
   checkOptions(options)
-  const { filter, netmask, signal } = options
+  const { filter, netmask, blocking = false, signal } = options
   signal?.throwIfAborted()
   const matcherFor = filter === undefined ? undefined : await matchers(filter, netmask, await resolveNames(filter))
-  const opened = await openInput(input, signal)
+  const opened = await openInput(input, blocking, signal)
   const file = new OpenFile(opened, options, matcherFor)
   try {
     await file.begin()
@@ -133,7 +139,7 @@ function checkOptions(options: CaptureFileOptions): void {
   expect('netmask', 'a number', typeof options.netmask === 'number')
   for (const name of ['from', 'until'] as const)
     expect(name, 'a time, { seconds, nanoseconds }', Number.isFinite(options[name]?.seconds) && Number.isFinite(options[name]?.nanoseconds))
-  expect('tolerant', 'a boolean', typeof options.tolerant === 'boolean')
+  for (const name of ['tolerant', 'blocking'] as const) expect(name, 'a boolean', typeof options[name] === 'boolean')
   expect('onBlock', 'a function', typeof options.onBlock === 'function')
 }
 
@@ -185,13 +191,13 @@ interface OpenInput {
   input: ByteInput
 }
 
-async function openInput(input: CaptureFileInput, signal: AbortSignal | undefined): Promise<OpenInput> {
-  if (input === '-') return openStandardInput(signal)
-  if (typeof input === 'string') return openPath(input, input, signal)
+async function openInput(input: CaptureFileInput, blocking: boolean, signal: AbortSignal | undefined): Promise<OpenInput> {
+  if (input === '-') return openStandardInput(blocking, signal)
+  if (typeof input === 'string') return openPath(input, input, blocking, signal)
   if (input instanceof URL) {
     if (input.protocol !== 'file:') throw new CaptureError('INVALID_OPTION', `${input.href}: expected a file: URL, got ${input.protocol}`)
     const path = fileURLToPath(input)
-    return openPath(path, path, signal)
+    return openPath(path, path, blocking, signal)
   }
   if (typeof input?.[Symbol.asyncIterator] !== 'function') {
     throw new CaptureError('INVALID_OPTION', `Expected a path, '-', a file: URL or a stream of bytes, got ${input === null ? 'null' : typeof input}`)
@@ -208,7 +214,7 @@ const openDescriptor = promisify(open)
 const statDescriptor = promisify(fstat)
 const closeDescriptor = promisify(close)
 
-async function openPath(name: string, path: string, signal: AbortSignal | undefined): Promise<OpenInput> {
+async function openPath(name: string, path: string, blocking: boolean, signal: AbortSignal | undefined): Promise<OpenInput> {
   let fd: number
   try {
     fd = await openDescriptor(path, 'r')
@@ -216,12 +222,12 @@ async function openPath(name: string, path: string, signal: AbortSignal | undefi
     throw fileFailed(name, 'open', error)
   }
   const stat = await statDescriptor(fd)
-  if (stat.isFile()) return { name, path, sizeBytes: stat.size, input: new FileInput(name, fd, 0, true) }
+  if (stat.isFile()) return { name, path, sizeBytes: stat.size, input: new FileInput(name, fd, { position: 0, isOwn: true, blocking }) }
   if (stat.isDirectory()) {
     await closeDescriptor(fd)
     throw new CaptureError('FILE_FAILED', `${name}: it is a directory`)
   }
-  if (!stat.isFIFO()) return { name, path: undefined, sizeBytes: undefined, input: new FileInput(name, fd, null, true) }
+  if (!stat.isFIFO()) return { name, path: undefined, sizeBytes: undefined, input: new FileInput(name, fd, { position: null, isOwn: true, blocking: false }) }
   // A read of the thread pool could not be called off while the pipe is silent; a socket can be destroyed, and takes the descriptor with it.
   const { Socket } = await import('node:net')
   const stream = new Socket({ fd, readable: true, writable: false })
@@ -230,7 +236,7 @@ async function openPath(name: string, path: string, signal: AbortSignal | undefi
 
 const STDIN = 0
 
-async function openStandardInput(signal: AbortSignal | undefined): Promise<OpenInput> {
+async function openStandardInput(blocking: boolean, signal: AbortSignal | undefined): Promise<OpenInput> {
   const name = 'stdin'
   let isFile = false
   try {
@@ -238,7 +244,7 @@ async function openStandardInput(signal: AbortSignal | undefined): Promise<OpenI
   } catch (error) {
     throw fileFailed(name, 'fstat', error)
   }
-  if (isFile) return { name, path: undefined, sizeBytes: undefined, input: new FileInput(name, STDIN, null, false) }
+  if (isFile) return { name, path: undefined, sizeBytes: undefined, input: new FileInput(name, STDIN, { position: null, isOwn: false, blocking }) }
   const { stdin } = process
   return { name, path: undefined, sizeBytes: undefined, input: new StreamInput(name, stdin, signal, () => stdin.destroy()) }
 }

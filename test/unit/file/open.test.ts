@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { execFileSync, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { createReadStream, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs'
+import { closeSync, createReadStream, ftruncateSync, mkdtempSync, openSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
@@ -106,20 +106,47 @@ describe('where a file comes from', () => {
     assert.deepEqual(openDescriptors(), [])
   })
 
-  test('a file that is longer than the buffers, with packets that are longer than their headroom', async () => {
-    const long = Array.from({ length: 60 }, (_, index) => {
-      const length = [60, 200_000, 1514, 262_144, 70_000][index % 5] as number
-      return { bytes: new Uint8Array(length).fill(index), wireLength: length, seconds: index, nanoseconds: 0, interfaceId: 0 }
+  const ways: [string, CaptureFileOptions, slowly: boolean][] = [
+    ['read ahead', {}, false],
+    ['read in this thread', { blocking: true }, false],
+    ['read in this thread as far as it is cached', { blocking: true }, true],
+  ]
+  for (const [how, options, slowly] of ways) {
+    test(`a file that is longer than the buffers, with packets that are longer than their headroom, ${how}`, async (t) => {
+      const long = Array.from({ length: 60 }, (_, index) => {
+        const length = [60, 200_000, 1514, 262_144, 70_000][index % 5] as number
+        return { bytes: new Uint8Array(length).fill(index), wireLength: length, seconds: index, nanoseconds: 0, interfaceId: 0 }
+      })
+      const large = join(folder, 'large.pcap')
+      writeFileSync(large, pcapOf(SHAPE, long))
+      // Each look at the clock is 2 ms later: no piece comes from the page cache.
+      let nowMs = 0
+      if (slowly) t.mock.method(performance, 'now', () => (nowMs += 2))
+      await using file = await openCaptureFile(large, options)
+      const found = await all(file)
+      assert.deepEqual(
+        found.map(({ seconds, bytes: { length } }) => [seconds, length]),
+        long.map(({ seconds, bytes: { length } }) => [seconds, length]),
+      )
+      for (const [index, packet] of found.entries()) assert.ok(packet.bytes.every((byte) => byte === index))
+      await file.close()
+      assert.deepEqual(openDescriptors(), [])
     })
-    const large = join(folder, 'large.pcap')
-    writeFileSync(large, pcapOf(SHAPE, long))
-    await using file = await openCaptureFile(large)
-    const found = await all(file)
-    assert.deepEqual(
-      found.map(({ seconds, bytes: { length } }) => [seconds, length]),
-      long.map(({ seconds, bytes: { length } }) => [seconds, length]),
-    )
-    for (const [index, packet] of found.entries()) assert.ok(packet.bytes.every((byte) => byte === index))
+  }
+
+  test('reading in this thread leaves others a turn, and an abort ends it', async () => {
+    const endless = join(folder, 'endless.pcap')
+    writeFileSync(endless, pcapOf(SHAPE, randomPackets(randomOf(5), 1)))
+    const hole = openSync(endless, 'r+')
+    ftruncateSync(hole, 2 ** 40)
+    closeSync(hole)
+    const end = new AbortController()
+    setTimeout(() => end.abort(), 20)
+    // A record of 16 zero bytes is an empty packet.
+    await using file = await openCaptureFile(endless, { blocking: true, signal: end.signal })
+    let found = 0
+    for await (const batch of file.batches()) while (batch.next()) found++
+    assert.ok(found > 0 && found < 2 ** 36, `${found} packets`)
   })
 })
 
