@@ -58,6 +58,11 @@ export interface WriteOptions {
   compressionLevel?: number | undefined
   /** A file for each worker, its number before the ending: `x.0.pcapng`. Default false: one file, in order within a worker. */
   perWorker?: boolean | undefined
+  /**
+   * One file in order of time: records of all workers are merged within a window of 32 MiB a worker. A packet that comes later than that
+   * is written behind its place, and a `file-warning` at the end tells how many. Default false: whole buffers, in order within a worker.
+   */
+  order?: boolean | undefined
   /** Write after each block or batch. Default false: when a buffer of 1 MiB is full, or has waited for a tenth of a second (compressed: a second). */
   unbuffered?: boolean | undefined
   /** A series of files instead of one, by size, by time, or both. With `perWorker` each worker has a series of its own, and `keepBytes` is shared out evenly. */
@@ -87,6 +92,7 @@ export interface WritePlan {
   compression: Compression | 'none'
   compressionLevel: number | undefined
   perWorker: boolean
+  order: boolean
   unbuffered: boolean
   rotation: RotationOptions | undefined
   command: string | undefined

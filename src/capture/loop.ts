@@ -38,6 +38,8 @@ export interface BlockRecorder {
   tick(now: number): void
   /** Has work left for the next tick: the loop does not wait. */
   readonly isBusy?: boolean
+  /** Where it must be called sooner than every 100 ms. */
+  readonly tickMs?: number
   /** The last call. */
   flush(): void
 }
@@ -332,7 +334,7 @@ export class Loop {
         return
       }
     }
-    const ready = kernel.poll(this.#pollfds, 2, POLL_MS)
+    const ready = kernel.poll(this.#pollfds, 2, recorder?.tickMs ?? POLL_MS)
     this.#awakeSince = performance.now()
     watch.tick()
     if (ready <= 0) return

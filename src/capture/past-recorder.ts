@@ -16,23 +16,16 @@ import type { RecordBuffer } from '../file/record.js'
 import type { RecordFormat } from '../file/record-layout.js'
 import { recordsBefore } from '../file/record-walk.js'
 import { RecordSink, type SinkShared } from '../file/sink.js'
-import { TP_STATUS_TS_RAW_HARDWARE, TPACKET3_HDR } from '../kernel/abi/if_packet.js'
 import type { Kernel } from '../kernel/system.js'
 import type { Block } from '../packet/block.js'
 import { COUNTER } from './counters.js'
+import { PacketClock, packetTimeMs } from './packet-clock.js'
 import type { TriggerWatch } from './trigger-watch.js'
-
-const SEC = TPACKET3_HDR.tp_sec / 4
-const NSEC = TPACKET3_HDR.tp_nsec / 4
-const STATUS = TPACKET3_HDR.tp_status / 4
 
 /** What is written of a backlog while packets come, beside as much as comes: 128 MiB a second. */
 const BACKLOG_BYTES_PER_MS = 2 ** 27 / 1000
 /** For so long at a time at most. */
 const MAX_BETWEEN_TICKS_MS = 50
-
-/** A NIC's clock that is less off than this follows the system's; others are of another epoch, TAI or the NIC's own. */
-const OTHER_CLOCK_MS = 1000
 
 /** What belongs into a file: packets from one time to another, in milliseconds since 1970. */
 export interface PastOrder {
@@ -93,14 +86,13 @@ class Segment {
 export class PastRecorder {
   readonly #parts: PastRecorderParts
   readonly #clock: () => number
+  readonly #packetClock: PacketClock
   readonly #segments: readonly Segment[]
   /** Segments have numbers that only grow: of the oldest, and of the one that is being filled. */
   #oldest = 0
   #open = 0
   /** Time from which on everything is remembered. */
   #reachesMs: number
-  /** How far the clock that stamps packets is ahead of the system's; 0 unless it is the NIC's own. */
-  #aheadMs = 0
   #order: PastOrder | undefined
   #sink: RecordSink | undefined
   #lastId = -1
@@ -122,6 +114,7 @@ export class PastRecorder {
   constructor(parts: PastRecorderParts) {
     this.#parts = parts
     this.#clock = parts.clock ?? Date.now
+    this.#packetClock = new PacketClock(this.#clock)
     this.#segments = parts.segments.map((bytes) => new Segment(bytes))
     this.#reachesMs = this.#clock()
   }
@@ -131,7 +124,7 @@ export class PastRecorder {
     if (packets === 0) return
     this.#hasRecorded = true
     const { watch, onMatch } = this.#parts
-    this.#compareClocks(block)
+    this.#packetClock.compare(block)
     const matchMs = watch?.look(block, packets)
     const order = this.#order
     // NB: the clock shows whole milliseconds.
@@ -139,21 +132,15 @@ export class PastRecorder {
     else this.#add(block, block.firstOffset, packets)
     this.#settle()
     if (this.#order !== undefined) this.#writeSome()
-    if (matchMs !== undefined) onMatch?.(matchMs - this.#aheadMs)
-  }
-
-  #compareClocks(block: Block): void {
-    const isNic = ((block.words32[(block.firstOffset >>> 2) + STATUS] as number) & TP_STATUS_TS_RAW_HARDWARE) !== 0
-    const aheadMs = isNic ? timeOf(block, block.firstOffset) - this.#clock() : 0
-    this.#aheadMs = Math.abs(aheadMs) < OTHER_CLOCK_MS ? 0 : aheadMs
+    if (matchMs !== undefined) onMatch?.(matchMs - this.#packetClock.aheadMs)
   }
 
   /** Time has come: what belongs into the file ends with a segment. */
   #recordLast(block: Block, packets: number, order: PastOrder): void {
-    const untilMs = order.untilMs + this.#aheadMs
+    const untilMs = order.untilMs + this.#packetClock.aheadMs
     let header = block.firstOffset
     let before = 0
-    for (; before < packets && timeOf(block, header) < untilMs; before++) header += block.words32[header >>> 2] as number
+    for (; before < packets && packetTimeMs(block, header) < untilMs; before++) header += block.words32[header >>> 2] as number
     if (before > 0) this.#add(block, block.firstOffset, before)
     if (before === packets) return
     this.#endFile()
@@ -164,7 +151,7 @@ export class PastRecorder {
     const { buffer, values } = this.#parts
     let header = from
     for (let left = packets; left > 0; ) {
-      if (buffer.packets === 0) this.#segment(this.#open).firstMs = timeOf(block, header)
+      if (buffer.packets === 0) this.#segment(this.#open).firstMs = packetTimeMs(block, header)
       const { length, wireBytes, truncated } = buffer
       const added = buffer.add(block, header, left)
       add(values, COUNTER.pending, added)
@@ -206,13 +193,13 @@ export class PastRecorder {
     if (this.#hasBacklog() && this.#next === this.#oldest) this.#writeNext()
     this.#oldest++
     // There are three segments, so this one is full.
-    this.#reachesMs = this.#segment(this.#oldest).firstMs - this.#aheadMs
+    this.#reachesMs = this.#segment(this.#oldest).firstMs - this.#packetClock.aheadMs
   }
 
   /** Writes a file as ordered; or makes the one that it writes, or has just written, longer. */
   begin(order: PastOrder): void {
     const { kernel, watch } = this.#parts
-    watch?.arm(order.untilMs + this.#aheadMs)
+    watch?.arm(order.untilMs + this.#packetClock.aheadMs)
     this.#order = order
     this.#end = Number.POSITIVE_INFINITY
     if (order.id === this.#lastId) {
@@ -224,7 +211,7 @@ export class PastRecorder {
     this.#errno = 0
     this.#credit = 0
     this.#coversFromMs = Math.max(order.fromMs, this.#reachesMs)
-    this.#trimMs = order.fromMs + this.#aheadMs
+    this.#trimMs = order.fromMs + this.#packetClock.aheadMs
     this.#next = this.#oldest
     const last = this.#parts.buffer.packets === 0 ? this.#open - 1 : this.#open
     while (this.#next < last && this.#segment(this.#next + 1).firstMs <= this.#trimMs) this.#next++
@@ -339,10 +326,4 @@ export class PastRecorder {
 
 function add(values: Float64Array, counter: number, value: number): void {
   values[counter] = (values[counter] as number) + value
-}
-
-/** Milliseconds since 1970, to a microsecond. */
-function timeOf(block: Block, header: number): number {
-  const at = header >>> 2
-  return (block.words32[at + SEC] as number) * 1000 + (block.words32[at + NSEC] as number) / 1e6
 }

@@ -11,7 +11,7 @@ const MAX_MS = 2 ** 31 - 1
 
 /** undefined without `beforeMs`: an ordinary recording. */
 export function planPast(given: WriteOptions, availableMemoryBytes: number): PastPlan | undefined {
-  const { beforeMs, beforeSizeBytes, afterMs, trigger, perWorker, unbuffered, rotation, compression, path } = given
+  const { beforeMs, beforeSizeBytes, afterMs, trigger, perWorker, order, unbuffered, rotation, compression, path } = given
   if (beforeMs === undefined) {
     for (const [name, value] of Object.entries({ beforeSizeBytes, afterMs, trigger })) {
       if (value !== undefined) throw invalid(`write.${name}`, 'absent without write.beforeMs', value)
@@ -19,6 +19,7 @@ export function planPast(given: WriteOptions, availableMemoryBytes: number): Pas
     return undefined
   }
   if (perWorker === true) throw invalid('write.perWorker', 'absent with write.beforeMs: each trigger makes one file', perWorker)
+  if (order === true) throw invalid('write.order', 'absent with write.beforeMs: each worker writes what it remembers', order)
   if (unbuffered === true) throw invalid('write.unbuffered', 'absent with write.beforeMs', unbuffered)
   if (rotation !== undefined) throw invalid('write.rotation', 'absent with write.beforeMs: each trigger makes one file', rotation)
   if (compression !== undefined && compression !== 'none') throw invalid('write.compression', "'none' with write.beforeMs", compression)

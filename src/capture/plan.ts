@@ -88,6 +88,7 @@ const WRITE_KNOWN: Readonly<Record<keyof WriteOptions, true>> = {
   compression: true,
   compressionLevel: true,
   perWorker: true,
+  order: true,
   unbuffered: true,
   rotation: true,
   command: true,
@@ -258,6 +259,8 @@ function planWrite(given: WriteOptions | undefined, machine: MachineFacts): Writ
   if (compression !== 'none') checkCompression(compression, given.compressionLevel)
   const perWorker = boolean('write.perWorker', given.perWorker ?? false)
   if (perWorker && path === '-') throw invalid('write.perWorker', 'absent where stdout is written', perWorker)
+  const order = boolean('write.order', given.order ?? false)
+  if (order && perWorker) throw invalid('write.order', 'absent with write.perWorker: the file of a worker is in order', order)
   const past = planPast({ ...given, compression }, machine.availableMemoryBytes)
   return {
     path,
@@ -266,6 +269,7 @@ function planWrite(given: WriteOptions | undefined, machine: MachineFacts): Writ
     compression,
     compressionLevel: given.compressionLevel,
     perWorker,
+    order,
     unbuffered: boolean('write.unbuffered', given.unbuffered ?? false),
     rotation: planRotation(given.rotation),
     command: given.command === undefined ? undefined : text('write.command', given.command),

@@ -13,6 +13,8 @@ import type { Kernel } from '../kernel/system.js'
 import type { Block } from '../packet/block.js'
 import { COUNTER } from './counters.js'
 
+/** Records are gathered in so many bytes. Larger ones fit no L2 cache, smaller ones are more system calls. */
+export const RECORD_BUFFER_BYTES = 2 ** 20
 /** How long a record may wait for its buffer to become full, where packets are few. */
 const FLUSH_MS = 100
 /** The same where buffers are compressed: each is a member of its own, and small ones cost in size. */

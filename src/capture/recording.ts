@@ -14,13 +14,19 @@ import { encodePcapHeader } from '../file/encode-pcap.js'
 import { encodeInterface, encodeSection, encodeStatistics, type Instant, type InterfaceDescription, MAX_OPTION_BYTES } from '../file/encode-pcapng.js'
 import { Guard } from '../file/guard.js'
 import { openSink, type Sink } from '../file/open-sink.js'
+import { createRecordOrder, lateRecords, type OrderShared } from '../file/record-order.js'
 import type { RotationOptions } from '../file/rotation.js'
 import type { Kernel } from '../kernel/system.js'
 import type { CapturePlan, Drops, WritePlan } from './api.js'
+import { readingLagMs } from './packet-clock.js'
+import { RECORD_BUFFER_BYTES } from './recorder.js'
 import type { UserChange } from './user-change.js'
 import type { WorkerRecording } from './worker.js'
 
 const LINKTYPE_ETHERNET = 1
+
+/** Of a worker, where records are written in order of time. */
+const ORDER_SEGMENTS = 32
 
 /** At the end of a capture a pipe that takes nothing for so long is given up. */
 const PIPE_PATIENCE_MS = 2000
@@ -78,11 +84,16 @@ export class Recording {
   /** Of `#files` those that take nothing any more: pipes without a reader, or with one that does not read. */
   readonly #given = new Set<number>()
   #isFull = false
+  readonly #order: OrderShared | undefined
 
   private constructor(parts: RecordingParts, write: WritePlan) {
     this.#parts = parts
     this.#plan = write
     this.#descriptions = parts.interfaces.map((recorded, place) => describe(parts.plan, place, recorded))
+    const { workers } = parts
+    if (write.order && workers.length > 1) {
+      this.#order = createRecordOrder({ threads: workers.length, segmentBytes: RECORD_BUFFER_BYTES, segments: ORDER_SEGMENTS })
+    }
     // Of a single file it is the sink's, which knows whether there is something to guard.
     if (write.guard && (write.perWorker || (parts.user !== undefined && write.path !== '-'))) {
       this.#guard = Guard.start(parts.kernel, (reason) => this.#tell({ type: 'file-warning', message: withoutGuard(reason) }), parts.user)
@@ -163,6 +174,7 @@ export class Recording {
       format: { format, microseconds: precision === 'us', snapLengthBytes, interfaceId: interfaces.indexOf(place) },
       compression: compression === 'none' ? undefined : compression,
       compressionLevel,
+      order: this.#order === undefined ? undefined : { shared: this.#order, lagMs: readingLagMs(this.#parts.plan) },
     }
   }
 
@@ -247,6 +259,8 @@ export class Recording {
     await this.hurryPipes(() => this.#files.every(({ sink }) => sink.hasRoom))
     await Promise.all(this.#files.map(({ sink }) => sink.close().catch(() => {})))
     await this.#guard?.close()
+    const late = this.#order === undefined ? 0 : lateRecords(this.#order)
+    if (late > 0) this.#tell({ type: 'file-warning', message: lateText(late) })
   }
 
   /** For a capture that did not come to be: its files have not been, either. */
@@ -255,6 +269,10 @@ export class Recording {
     this.#files.length = 0
     await this.#guard?.close()
   }
+}
+
+function lateText(packets: number): string {
+  return `${packets} ${packets === 1 ? 'packet stands' : 'packets stand'} behind later ones in the file: they came too late for their place`
 }
 
 /** Until `isOver`; false when the pipe has taken nothing for too long. */

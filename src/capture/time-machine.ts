@@ -19,6 +19,7 @@ import { openSink, type Sink } from '../file/open-sink.js'
 import { strftime } from '../file/strftime.js'
 import type { Kernel } from '../kernel/system.js'
 import type { CaptureEvent, CapturePlan, PastPlan, TriggeredFile } from './api.js'
+import { readingLagMs } from './packet-clock.js'
 import type { PastOrder, PastReport } from './past-recorder.js'
 import { pastShare } from './plan-past.js'
 import type { InterfaceTotals } from './recording.js'
@@ -30,8 +31,6 @@ const LINKTYPE_ETHERNET = 1
 const MAX_REASON_LENGTH = 1000
 /** A packet whose time is further from ours is of another clock. */
 const OTHER_CLOCK_MS = 120_000
-/** Beside the time of a block: how late a timer of the kernel may be. */
-const LATE_MS = 50
 
 /** The file that is being written. */
 interface Current {
@@ -103,13 +102,12 @@ export class TimeMachine {
    * @throws CaptureError INVALID_OPTION for memory that is too little, or too much, for so many; FILE_FAILED for a folder that no file can be made in.
    */
   static workerPast(plan: CapturePlan, workers: number): ((interfaceId: number, trigger: readonly Instruction[] | undefined) => WorkerPast) | undefined {
-    const { write, snapLengthBytes, backend, ring, xdp } = plan
+    const { write, snapLengthBytes } = plan
     if (write?.past === undefined) return undefined
     const bytes = pastShare(write.past, workers)
     checkPath(write.path)
     const { format, precision } = write
-    // A block of a ring is handed over at the second beat of its timer.
-    const lagMs = LATE_MS + (backend === 'ring' ? 2 * ring.blockTimeoutMs : backend === 'xdp' ? xdp.coalesceMs : 0)
+    const lagMs = readingLagMs(plan)
     return (interfaceId, trigger) => ({
       bytes,
       format: { format, microseconds: precision === 'us', snapLengthBytes, interfaceId },

@@ -6,6 +6,7 @@ import { releaseRange } from '../kernel/mapping.js'
 import type { Kernel } from '../kernel/system.js'
 import { settleForDead } from './account.js'
 import { ABANDON, type Control, RUN } from './control.js'
+import { abandonRecords } from './ordered-recorder.js'
 import type { PastOrder, PastReport } from './past-recorder.js'
 import type { PastMessage, WorkerData, WorkerMessage } from './worker.js'
 
@@ -140,7 +141,9 @@ export class WorkerThread {
       this.onReplaced(end.error as CaptureError)
       this.#thread = this.#spawn(true)
       return
-    } else if (this.#isReady) settleForDead(kernel, data.account, data.counters, data.worker)
+    } else if (this.#isReady) {
+      settleForDead(kernel, data.account, data.counters, data.worker, (values) => abandonRecords(kernel, data.recording, data.worker, values))
+    }
     this.#exited = true
     if (this.#replacing) this.onEnding(end)
     this.#rejectReady(end.error ?? new CaptureError('WORKER_FAILED', `worker ${data.worker} ended before it was ready`))

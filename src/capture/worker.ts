@@ -7,6 +7,7 @@ import type { Compression } from '../file/compression.js'
 import { compressNow } from '../file/compressor.js'
 import { CompiledRecords, createRecordBuffer } from '../file/record.js'
 import type { RecordFormat } from '../file/record-layout.js'
+import type { OrderShared } from '../file/record-order.js'
 import { createRecordPool, poolGeometry, poolMemoryBytes } from '../file/record-pool.js'
 import type { SinkShared } from '../file/sink.js'
 import type { Handler } from '../handler.js'
@@ -24,8 +25,9 @@ import { COUNTER, CounterWriter } from './counters.js'
 import { loadHandler } from './handler-module.js'
 import { InterfaceWatch } from './interface-watch.js'
 import { Loop } from './loop.js'
+import { abandonRecords, OrderedRecorder } from './ordered-recorder.js'
 import { type PastOrder, PastRecorder, type PastReport } from './past-recorder.js'
-import { Recorder } from './recorder.js'
+import { RECORD_BUFFER_BYTES, Recorder } from './recorder.js'
 import { TriggerWatch } from './trigger-watch.js'
 
 export interface WorkerData {
@@ -65,6 +67,8 @@ export interface WorkerRecording {
   unbuffered: boolean
   compression: Compression | undefined
   compressionLevel: number | undefined
+  /** What all workers of the file share that write it in order of time, and how late a packet may be read. */
+  order: { shared: OrderShared; lagMs: number } | undefined
 }
 
 export interface WorkerPast {
@@ -82,9 +86,6 @@ export interface WorkerPast {
 export interface PastMessage {
   past: { order: PastOrder | undefined }
 }
-
-/** Records are gathered in so many bytes. Larger ones fit no L2 cache, smaller ones are more system calls. */
-const RECORD_BUFFER_BYTES = 2 ** 20
 
 export type WorkerMessage =
   | { type: 'mapped'; ranges: { address: bigint; length: number }[] }
@@ -139,6 +140,7 @@ async function main(): Promise<void> {
   try {
     if (data.resumes) {
       passByBlockInHand(source, control, counters)
+      abandonRecords(kernel, data.recording, data.worker, counters.values)
       dropPending(counters.values)
     }
     const past = data.past === undefined ? undefined : openPast(kernel, counters.values, memory, data.past)
@@ -220,12 +222,14 @@ function linearMemoryFor(source: WorkerData['source']): [bytes: number, alignmen
   }
 }
 
-function openRecorder(kernel: Kernel, values: Float64Array, memory: LinearMemory | undefined): Recorder | undefined {
+function openRecorder(kernel: Kernel, values: Float64Array, memory: LinearMemory | undefined): Recorder | OrderedRecorder | undefined {
   if (data.recording === undefined) return undefined
-  const { sink, format, unbuffered, compression, compressionLevel } = data.recording
+  const { sink, format, unbuffered, compression, compressionLevel, order } = data.recording
   const buffer = createRecordBuffer(memory, RECORD_BUFFER_BYTES, format)
   const compress = compression === undefined ? undefined : (bytes: Uint8Array) => compressNow(compression, bytes, compressionLevel)
-  return new Recorder({ kernel, sink, buffer, values, unbuffered, compress, onError: (errno) => post({ type: 'write-error', errno }) })
+  const parts = { kernel, sink, buffer, values, unbuffered, compress, onError: (errno: number) => post({ type: 'write-error', errno }) }
+  if (order === undefined) return new Recorder(parts)
+  return new OrderedRecorder({ ...parts, format, order: order.shared, lagMs: order.lagMs, thread: data.worker, resumes: data.resumes })
 }
 
 function openPast(kernel: Kernel, values: Float64Array, memory: LinearMemory | undefined, { bytes, format, lagMs, trigger, order }: WorkerPast): PastRecorder {

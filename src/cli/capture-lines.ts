@@ -35,7 +35,7 @@ export function listeningLine(plan: CapturePlan): string {
   return parts.join(', ')
 }
 
-function writeText({ format, compression, path, rotation, perWorker }: WritePlan): string {
+function writeText({ format, compression, path, rotation, perWorker, order }: WritePlan): string {
   const { sizeBytes, seconds, files, keepBytes } = rotation ?? {}
   const rules = [
     sizeBytes === undefined ? [] : `another after ${formatDecimal(sizeBytes, 'B')}`,
@@ -45,7 +45,7 @@ function writeText({ format, compression, path, rotation, perWorker }: WritePlan
   ].flat()
   const what = compression === 'none' ? format : `${format} by ${compression}`
   const where = path === '-' ? 'stdout' : path
-  return `${what} to ${where}${perWorker ? ', a file a worker' : ''}${rules.length === 0 ? '' : ` (${rules.join(', ')})`}`
+  return `${what} to ${where}${perWorker ? ', a file a worker' : ''}${order ? ', in order of time' : ''}${rules.length === 0 ? '' : ` (${rules.join(', ')})`}`
 }
 
 /** What the last part, `writing ...`, waits for. */

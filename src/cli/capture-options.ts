@@ -71,6 +71,7 @@ const OF_FILES = {
   compression: '--compression',
   compressionLevel: '--compression-level',
   perWorker: '--per-worker',
+  order: '--order',
   packetBuffered: '-U',
   rotateSize: '-C',
   rotateTime: '-G',
@@ -85,7 +86,7 @@ const OF_FILES = {
 } as const satisfies { [name in keyof Values]?: string }
 
 function writeOptions(values: Values): WriteOptions | undefined {
-  const { write: path, format, precision, compression, compressionLevel, perWorker, packetBuffered, command, noGuard } = values
+  const { write: path, format, precision, compression, compressionLevel, perWorker, order, packetBuffered, command, noGuard } = values
   if (path === undefined) {
     const alone = Object.entries(OF_FILES).find(([name]) => ![undefined, false].includes(values[name as keyof typeof OF_FILES] as undefined | false))
     if (alone !== undefined) throw new UsageError(`${alone[1]} goes with -w FILE`)
@@ -99,6 +100,7 @@ function writeOptions(values: Values): WriteOptions | undefined {
       compression,
       compressionLevel,
       perWorker: perWorker ? true : undefined,
+      order: order ? true : undefined,
       unbuffered: packetBuffered ? true : undefined,
       rotation: rotationOptions(values),
       command,

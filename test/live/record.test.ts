@@ -8,6 +8,7 @@ import { basename, dirname, join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { gunzipSync } from 'node:zlib'
 import type { CaptureEvent, CaptureOptions, CaptureSummary } from '#src/capture/api.js'
 import { CaptureError } from '#src/errors.js'
 import { createTestbed, startFlood } from '#src/testbed/index.js'
@@ -249,6 +250,61 @@ inFolder('a file for each worker', async (folder) => {
     numbers.flat().sort((a, b) => a - b),
     range(1000),
   )
+})
+
+/** What capinfos says of the order of times. */
+function isInOrder(path: string): boolean {
+  return /Strict time order:\s+True/.test(execFileSync('capinfos', ['-o', path], { encoding: 'utf8' }))
+}
+
+inFolder('in order of time, whichever worker took a packet', async (folder, t) => {
+  using testbed = createTestbed()
+  using sender = new RawSender(testbed.sender)
+  for (const compression of ['none', 'gzip'] as const) {
+    const path = join(folder, `ordered.${compression}.pcapng`)
+    await using capture = await openOn(testbed, { workers: 2, fanout: 'lb', write: { path, order: true, compression } })
+    sender.sendNumbered(1000)
+    await caughtUp(capture, 1000)
+    // A lone packet is not held back for long by a worker that has none.
+    sender.sendNumbered(1, 1000)
+    await caughtUp(capture, 1001)
+    const summary = await capture.stop()
+    assertAccount(summary, 1001)
+    assert.ok(summary.workers.every(({ packets }) => packets >= 500))
+    assert.equal(summary.writtenPackets, 1001)
+    const read = compression === 'none' ? readBy(path) : readCaptureFile(gunzipSync(readFileSync(path)))
+    assert.deepEqual(numbersOf(read.packets), range(1001))
+  }
+  let { received: earlier } = await settledWire(testbed)
+  for (const backend of ['ring', 'xdp'] as const) {
+    const path = join(folder, `flood.${backend}.pcap`)
+    const warnings: string[] = []
+    const onEvent = (event: CaptureEvent) => {
+      if (event.type === 'file-warning') warnings.push(event.message)
+    }
+    await using capture = await openOn(testbed, {
+      backend,
+      exclusive: backend === 'xdp',
+      workers: 2,
+      ringBytes: 2 ** 25,
+      write: { path, order: true },
+      onEvent,
+    })
+    await using flood = await startFlood({ ...testbed.sender, count: 300_000 })
+    await flood.finished
+    const { received } = await settledWire(testbed)
+    await caughtUp(capture, backend === 'xdp' ? 0 : received - earlier)
+    await sleep(300)
+    const summary = await capture.stop()
+    assertAccount(summary, received - earlier)
+    earlier = received
+    assert.equal(summary.writtenPackets, summary.packets)
+    t.diagnostic(
+      `${backend}: ${summary.packets} of ${summary.offered} written, by worker ${summary.workers.map(({ packets }) => packets)}, warnings: ${warnings}`,
+    )
+    assert.equal(isInOrder(path), warnings.length === 0)
+    assert.equal(readCaptureFile(readFileSync(path)).packets.length, summary.packets)
+  }
 })
 
 for (const perWorker of [false, true]) {

@@ -31,6 +31,7 @@ test('what is refused', () => {
   refused({ beforeMs: 1, afterMs: -1 }, /write\.afterMs/)
   refused({ beforeMs: 1, trigger: '' }, /write\.trigger/)
   refused({ beforeMs: 1, perWorker: true }, /write\.perWorker to be absent/)
+  refused({ beforeMs: 1, order: true }, /write\.order to be absent/)
   refused({ beforeMs: 1, unbuffered: true }, /write\.unbuffered to be absent/)
   refused({ beforeMs: 1, path: '-' }, /write\.path to be a file/)
 })

@@ -66,6 +66,7 @@ test('write: the format by the ending, and every field checked', () => {
     compression: 'none',
     compressionLevel: undefined,
     perWorker: false,
+    order: false,
     unbuffered: false,
     rotation: undefined,
     command: undefined,
@@ -93,6 +94,7 @@ test('write: the format by the ending, and every field checked', () => {
   refused({ write: { path: 'x', compression: 'lzma' } }, /write\.compression to be one of gzip, zstd, none, got 'lzma'/)
   refused({ write: { path: 'x.gz', compressionLevel: 10 } }, /compressionLevel to be 1 to 9, got 10/)
   refused({ write: { path: '-', perWorker: true } }, /write\.perWorker to be absent/)
+  refused({ write: { path: 'x', perWorker: true, order: true } }, /write\.order to be absent/)
   refused({ write: { path: 'x', command: '' } }, /write\.command to be a string that is not empty/)
   refused({ write: { path: 'x', rotation: 5 } }, /write\.rotation to be .* got 5/)
   refused({ write: { path: 'x', rotation: { size: 5 } } }, /Unknown option write\.rotation\.size/)
@@ -103,7 +105,8 @@ test('write: the format by the ending, and every field checked', () => {
   refused({ write: { path: 'x', rotation: { sizeBytes: 500, keepBytes: 499 } } }, /keepBytes 499 is less than one file/)
   refused({ user: '' }, /the option user to be a string that is not empty/)
   assert.equal(plan({ user: 'nobody' }).user, 'nobody')
-  for (const name of ['perWorker', 'unbuffered', 'guard']) refused({ write: { path: 'x', [name]: 1 } }, new RegExp(`write\\.${name} to be a boolean, got 1`))
+  for (const name of ['perWorker', 'order', 'unbuffered', 'guard'])
+    refused({ write: { path: 'x', [name]: 1 } }, new RegExp(`write\\.${name} to be a boolean, got 1`))
   refused({ write: { path: 'x', compress: true } }, /Unknown option write\.compress/)
 })
 

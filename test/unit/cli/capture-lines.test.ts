@@ -106,6 +106,7 @@ const WRITE: WritePlan = {
   compression: 'none',
   compressionLevel: undefined,
   perWorker: false,
+  order: false,
   unbuffered: false,
   past: undefined,
   rotation: undefined,
@@ -118,6 +119,7 @@ test('what is written, and where', () => {
     /128 x 1 MiB\), (.*)$/.exec(listeningLine({ ...PLAN, ...plan, write: { ...WRITE, ...write } }))?.[1]
   assert.equal(said({}), 'writing pcapng to x.pcapng')
   assert.equal(said({ path: '-', compression: 'gzip' }), 'writing pcapng by gzip to stdout')
+  assert.equal(said({ order: true }), 'writing pcapng to x.pcapng, in order of time')
   assert.equal(said({ perWorker: true, format: 'pcap' }, { user: 'nobody' }), 'writing pcap to x.pcapng, a file a worker, as user nobody')
   assert.equal(
     said({ rotation: { sizeBytes: 1_000_000, files: 5, keepBytes: 2 ** 30 } }),

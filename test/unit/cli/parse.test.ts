@@ -70,6 +70,7 @@ test('options that were not given are absent, defaults are there', () => {
       exclusive: false,
       hardwareHints: false,
       perWorker: false,
+      order: false,
       packetBuffered: false,
       noGuard: false,
     },

@@ -1,0 +1,179 @@
+/**
+ * A worker's part of a recording in order of time: makes records of the packets of each block, and hands them on, a buffer at a time, to
+ * be merged with those of the other workers (file/record-order.ts).
+ *
+ * A packet is in `packets` when its record has been written, by whichever worker; until then it is `pending`, and when writing fails it
+ * is the drop `writer`. Of `writtenBytes` each worker has what it wrote itself.
+ */
+import type { RecordBuffer } from '../file/record.js'
+import type { RecordFormat } from '../file/record-layout.js'
+import { type OrderShared, RecordOrder, type RecordTime } from '../file/record-order.js'
+import { RecordSink, type SinkShared } from '../file/sink.js'
+import { ECANCELED } from '../kernel/errno.js'
+import type { Kernel } from '../kernel/system.js'
+import type { Block } from '../packet/block.js'
+import { COUNTER } from './counters.js'
+import { PacketClock } from './packet-clock.js'
+import type { WorkerRecording } from './worker.js'
+
+/** How long a record may wait for its buffer to become full: meanwhile those of other workers wait for it in their queues. */
+const FLUSH_MS = 20
+/** At the end of a capture other workers may have something earlier for so long. */
+const END_MS = 500
+const END_LOOK_MS = 2
+
+export interface OrderedRecorderParts {
+  kernel: Kernel
+  sink: SinkShared
+  order: OrderShared
+  /** Place in `order`. */
+  thread: number
+  /** This worker takes the place of one that died. */
+  resumes: boolean
+  buffer: RecordBuffer
+  format: RecordFormat
+  /** The worker's private counters. */
+  values: Float64Array
+  /** Hand on after each block. */
+  unbuffered: boolean
+  /** A packet of this time may be read so much later, at the most. */
+  lagMs: number
+  /** Makes of whole records what is written in their place. */
+  compress?: ((bytes: Uint8Array) => Uint8Array) | undefined
+  /** Called with the errno when writing begins to fail, and when it fails for another reason. */
+  onError: (errno: number) => void
+}
+
+export class OrderedRecorder {
+  /** How long the worker may wait for packets without calling `tick`. */
+  readonly tickMs = FLUSH_MS
+  readonly #parts: OrderedRecorderParts
+  readonly #sink: RecordSink
+  readonly #order: RecordOrder
+  readonly #clock = new PacketClock()
+  readonly #time: RecordTime = { upper: 0, lower: 0 }
+  /** When the first record in the buffer was made, of performance.now(). */
+  #since = 0
+  #errno = 0
+  /** Before it was last looked whether there is something to read: held up for however long since, this thread has all that came by then. */
+  #lookedMs = 0
+
+  constructor(parts: OrderedRecorderParts) {
+    const { kernel, sink, order, thread, format, resumes } = parts
+    this.#parts = parts
+    this.#sink = new RecordSink(kernel, sink)
+    this.#order = new RecordOrder({ shared: order, thread, threadId: kernel.gettid(), format, append: (bytes, length) => this.#append(bytes, length) })
+    if (resumes) this.#order.resume()
+  }
+
+  /** Records the first `packets` packets of a block. */
+  record(block: Block, packets: number): void {
+    if (packets === 0) return
+    const { buffer, values, unbuffered } = this.#parts
+    this.#clock.compare(block)
+    if (buffer.packets === 0) this.#since = performance.now()
+    let header = block.firstOffset
+    for (let left = packets; left > 0; ) {
+      const { wireBytes, truncated } = buffer
+      const added = buffer.add(block, header, left)
+      add(values, COUNTER.pending, added)
+      add(values, COUNTER.bytes, buffer.wireBytes - wireBytes)
+      add(values, COUNTER.truncated, buffer.truncated - truncated)
+      left -= added
+      header = buffer.header
+      if (left > 0) this.#handOn()
+    }
+    if (unbuffered) this.#handOn()
+  }
+
+  /** Hands on what has waited long enough, and says how far time has come. There is nothing to read now. */
+  tick(now: number): void {
+    const { buffer, lagMs, format } = this.#parts
+    if (buffer.packets > 0) {
+      if (now - this.#since >= FLUSH_MS) this.#handOn()
+      this.#lookedMs = this.#clock.now()
+      return
+    }
+    this.#order.reached(timeOf(this.#lookedMs - lagMs, format, this.#time))
+    this.#lookedMs = this.#clock.now()
+    this.#settle()
+  }
+
+  /** Hands all on that there is, and waits until it is written. */
+  flush(): void {
+    const { values } = this.#parts
+    this.#handOn()
+    const until = performance.now() + END_MS
+    while (!this.#order.end() && performance.now() < until) Atomics.wait(SLEEP, 0, 0, END_LOOK_MS)
+    this.#order.endNow()
+    this.#settle()
+    // What is left a handler has given up, of what had been written before.
+    add(values, COUNTER.packets, values[COUNTER.pending] as number)
+    values[COUNTER.pending] = 0
+  }
+
+  #handOn(): void {
+    const { buffer } = this.#parts
+    if (buffer.packets === 0) return
+    this.#order.push(buffer)
+    buffer.clear()
+    this.#settle()
+  }
+
+  #settle(): void {
+    settle(this.#order, this.#parts.values)
+  }
+
+  /** Records of any worker. */
+  #append(records: Uint8Array, recordsLength: number): number {
+    const { compress, values, onError } = this.#parts
+    const bytes = compress === undefined ? records : compress(records.subarray(0, recordsLength))
+    const length = compress === undefined ? recordsLength : bytes.byteLength
+    const result = this.#sink.append(bytes, length)
+    if (result === 0) add(values, COUNTER.writtenBytes, length)
+    // Cancelled: as many files as were ordered are written, or the end does not wait for a pipe any longer. Main knows.
+    else if (this.#errno !== -result && result !== -ECANCELED) onError(-result)
+    this.#errno = -result
+    return result
+  }
+}
+
+const SLEEP = new Int32Array(new SharedArrayBuffer(4))
+
+/** For a worker that died: what it had handed on and is written by now counts as written, and no more of it will be. */
+export function abandonRecords(kernel: Kernel, recording: WorkerRecording | undefined, thread: number, values: Float64Array): void {
+  if (recording?.order === undefined) return
+  const { format, order } = recording
+  const abandoned = new RecordOrder({ shared: order.shared, thread, threadId: kernel.gettid(), format, append: () => 0 })
+  abandoned.abandon()
+  settle(abandoned, values)
+}
+
+function settle(order: RecordOrder, values: Float64Array): void {
+  const { writtenPackets, lostPackets, lostWireBytes, lostTruncated } = order.account()
+  add(values, COUNTER.pending, -writtenPackets - lostPackets)
+  add(values, COUNTER.packets, writtenPackets)
+  add(values, COUNTER.writtenPackets, writtenPackets)
+  add(values, COUNTER.dropWriter, lostPackets)
+  add(values, COUNTER.bytes, -lostWireBytes)
+  add(values, COUNTER.truncated, -lostTruncated)
+}
+
+function add(values: Float64Array, counter: number, value: number): void {
+  values[counter] = (values[counter] as number) + value
+}
+
+/** As records have it. */
+function timeOf(ms: number, { format, microseconds }: RecordFormat, into: RecordTime): RecordTime {
+  const unitsPerMs = microseconds ? 1e3 : 1e6
+  const whole = Math.floor(ms)
+  if (format === 'pcap') {
+    into.upper = Math.floor(whole / 1000)
+    into.lower = (whole % 1000) * unitsPerMs
+  } else {
+    const units = BigInt(whole) * BigInt(unitsPerMs)
+    into.upper = Number(units >> 32n)
+    into.lower = Number(units & 0xffff_ffffn)
+  }
+  return into
+}
