@@ -20,10 +20,16 @@ export function parseInterrupts(text: string): InterruptLine[] {
     if (numbered === null) return []
     const fields = (numbered[2] as string).trim().split(/\s+/)
     const counts = Object.fromEntries(cpus.map((cpu, column) => [cpu, Number(fields[column])]))
-    // Chip, number on the chip, trigger: `IR-PCI-MSI 524291-edge`, `PCI-MSI-edge`, `ITS-MSI 524291 Edge`, `GICv3  27 Level`.
-    const name = /^\S+(?:\s+\d+(?:-\S+)?)?(?:\s+(?:Edge|Level))?\s+(.*)$/.exec(fields.slice(cpus.length).join(' '))?.[1] ?? ''
+    const name = namesOf(fields.slice(cpus.length)).join(' ')
     return [{ irq: Number(numbered[1]), name, counts }]
   })
+}
+
+/** What follows the chip, the number on the chip and the trigger: `IR-PCI-MSI 524291-edge`, `PCI-MSI-edge`, `ITS-MSI 524291 Edge`, `GICv3 27 Level`. */
+function namesOf([, ...rest]: readonly string[]): string[] {
+  if (/^\d+(-\S+)?$/.test(rest[0] ?? '')) rest.shift()
+  if (rest[0] === 'Edge' || rest[0] === 'Level') rest.shift()
+  return rest
 }
 
 /**
