@@ -1,2 +1,5 @@
 /** `ringtap/host`: facts of this machine and its interfaces, plans to tune it, what is wrong with it, and what it can take. */
+
+export { cpuListText } from '../kernel/cpus.js'
 export type * from './facts.js'
+export { readHostFacts, readInterfaceFacts } from './read-facts.js'
