@@ -1,0 +1,37 @@
+/** One interrupt a core, and nobody who moves them again: the first step of the article. */
+import type { InterruptFacts } from '../facts.js'
+import { part, remark, type TuningContext, type TuningPart, type TuningRemark, type TuningStep } from './plan.js'
+import { step } from './step.js'
+
+export function planInterrupts(context: TuningContext): TuningPart {
+  const { facts } = context
+  const ofQueues = facts.interrupts.filter((it): it is InterruptFacts & { queue: number } => it.queue !== undefined)
+  if (ofQueues.length === 0) return part(remark('unsupported', facts.name, 'interrupts', whyNone(context)))
+  const pinned = ofQueues.toSorted((a, b) => a.queue - b.queue).map((interrupt) => planInterrupt(context, interrupt))
+  return part(...pinned, ...irqbalance(context))
+}
+
+function whyNone({ facts }: TuningContext): string {
+  const unread = facts.unread.find(({ what }) => what.includes('interrupt'))
+  if (unread !== undefined) return `not readable: ${unread.source}: ${unread.reason}`
+  return facts.bus === undefined ? 'it has none: the CPU that sends into it receives for it' : 'none of them names a receive queue'
+}
+
+function planInterrupt({ host, facts, cpus, cpusWhy }: TuningContext, { irq, name, queue, affinity }: InterruptFacts & { queue: number }): TuningStep | TuningRemark {
+  const subject = `IRQ ${irq} (${name})`
+  const cpu = cpus[queue % cpus.length] as number
+  if (affinity === undefined) return remark('unsupported', subject, 'affinity', `/proc/irq/${irq}/smp_affinity_list is not to be read`)
+  if (affinity.length === 1 && affinity[0] === cpu) return remark('in-place', subject, 'affinity', `CPU ${cpu}`)
+  const shared = facts.rxQueues > cpus.length ? ', several queues a CPU for want of CPUs' : ''
+  const why = `queue ${queue} always to the same core: its caches stay warm, and no core gets two queues while another has none (${cpusWhy}${shared})`
+  return step({ kind: 'interrupt', name, value: [cpu] }, 'affinity', why, host, facts, subject)
+}
+
+function irqbalance({ host }: TuningContext): TuningRemark[] {
+  if (host.irqbalance === undefined) {
+    return [remark('unsupported', 'irqbalance', 'daemon', 'whether it runs is not to be seen: /proc does not show other processes')]
+  }
+  if (!host.irqbalance.running) return [remark('in-place', 'irqbalance', 'daemon', 'does not run')]
+  const why = `irqbalance (pid ${host.irqbalance.pid ?? '?'}) moves interrupts every ten seconds, those pinned here too; or keep it off these CPUs with IRQBALANCE_BANNED_CPULIST`
+  return [{ ...remark('by-hand', 'irqbalance', 'daemon', why), command: 'systemctl stop irqbalance' }]
+}
