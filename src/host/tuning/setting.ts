@@ -121,6 +121,7 @@ export function currentSetting(setting: Setting, host: HostFacts, facts: Interfa
 export function isInForce(setting: Setting, host: HostFacts, facts: InterfaceFacts): boolean {
   // What a driver's default is, only the driver knows.
   if (setting.kind === 'rss-indirection' && setting.value === 'default') return true
+  if (setting.kind === 'feature' && facts.features[setting.name]?.on !== setting.value) return false
   const current = currentSetting(setting, host, facts)
   return current !== undefined && sameValue(current, setting)
 }
