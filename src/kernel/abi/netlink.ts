@@ -1,6 +1,7 @@
 /** linux/netlink.h: messages, attributes and acknowledgements. Byte offsets from the start of each struct. */
 
 export const NETLINK_ROUTE = 0
+export const NETLINK_SOCK_DIAG = 4
 export const NETLINK_GENERIC = 16
 
 export const SOL_NETLINK = 270
