@@ -4,6 +4,7 @@ import { EIO, ENOTSUPP, EOPNOTSUPP, EROFS } from '../kernel/errno.js'
 import { planTuning } from './plan-tuning.js'
 import { notRestoredText } from './revert-tuning.js'
 import type { JournalStore, TuningAccess, TuningFacts } from './tuning/access.js'
+import { TABLE_ASIDE } from './tuning/channels.js'
 import { readJournal, type TuningJournal, tunedInterface, withSettings, writeJournal } from './tuning/journal.js'
 import type { TuningOptions, TuningPlan, TuningStep } from './tuning/plan.js'
 import { restoreSettings } from './tuning/restore.js'
@@ -76,9 +77,8 @@ class TuningRun {
 
   /** Carries out the steps of the first kind in the plan. */
   next(): void {
-    const [first] = this.plan.steps
-    const group = this.plan.steps.filter((it) => it.change.kind === first?.change.kind && it.id !== 'rss-default')
-    for (const step of first?.id === 'rss-default' ? [first] : group) this.#carryOut(step)
+    const group = firstGroup(this.plan.steps)
+    for (const step of group) this.#carryOut(step)
     this.facts = this.#access.facts()
     const { host, interface: facts } = this.facts
     for (const step of this.applied) {
@@ -101,6 +101,12 @@ class TuningRun {
       this.refused.push({ step, reason })
     }
   }
+}
+
+/** Steps of one kind, which do not disturb each other; a table is put aside for the channels alone, so the two belong together. */
+function firstGroup(steps: readonly TuningStep[]): TuningStep[] {
+  const groupOf = ({ id, change }: TuningStep) => (id === TABLE_ASIDE ? 'channels' : change.kind)
+  return steps.filter((step) => groupOf(step) === groupOf(steps[0] as TuningStep))
 }
 
 /** Why a setting is not for this driver or this place; undefined for what is a failure. */
@@ -155,8 +161,7 @@ function undone(error: unknown, { access, store, facts, earlier, journal }: Undo
   // Not even the journal could be written.
   if (journal === undefined) return error
   const failure = error instanceof CaptureError ? error : new CaptureError('TUNING_FAILED', (error as Error).message, { cause: error })
-  const extend = (text: string, hint = failure.hint) =>
-    new CaptureError(failure.code, `${failure.message}; ${text}`, { ...plain(failure), hint })
+  const extend = (text: string, hint = failure.hint) => new CaptureError(failure.code, `${failure.message}; ${text}`, { ...plain(failure), hint })
   const hostWide = journal.before.filter(({ kind }) => kind === 'sysctl' || kind === 'governor')
   const then = hostWide.flatMap((setting) => currentSetting(setting, facts.host, facts.interface) ?? [])
   try {

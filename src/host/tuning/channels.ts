@@ -4,6 +4,9 @@ import { part, remark, type TuningContext, type TuningPart } from './plan.js'
 import type { ChannelCounts, Setting } from './setting.js'
 import { step } from './step.js'
 
+/** The step that goes before fewer queues. */
+export const TABLE_ASIDE = 'rss-default'
+
 /** The context is that before the change. */
 export function planChannels({ host, facts, cpus, cpusWhy }: TuningContext): TuningPart {
   const { channels } = facts
@@ -29,7 +32,7 @@ function resetBefore(host: HostFacts, facts: InterfaceFacts, to: ChannelCounts) 
   if (!mustResetTable(facts.rss, to)) return []
   const why = 'fewer queues are refused while a table that somebody set leads to one that goes'
   const change: Setting = { kind: 'rss-indirection', value: 'default' }
-  return [{ ...step(change, 'indirection before fewer queues', why, host, facts), id: 'rss-default' }]
+  return [{ ...step(change, 'indirection before fewer queues', why, host, facts), id: TABLE_ASIDE }]
 }
 
 export function mustResetTable(rss: RssFacts | undefined, { combined, rx }: ChannelCounts): boolean {

@@ -2,7 +2,7 @@
 import { formatCpuList, formatCpuMask } from '../../kernel/cpus.js'
 import { namespacePath } from '../../kernel/namespace.js'
 import type { InterfaceFacts } from '../facts.js'
-import { type Setting, slotsByQueue } from './setting.js'
+import { interruptRole, type Setting, slotsByQueue } from './setting.js'
 
 /** Features that `ethtool -K` knows by a shorter name than the kernel's. */
 const SHORT_FEATURE: Readonly<Record<string, string>> = { 'rx-gro': 'gro', 'rx-lro': 'lro', 'rx-vlan-hw-parse': 'rxvlan' }
@@ -29,12 +29,17 @@ export function commandFor(setting: Setting, facts: InterfaceFacts): string {
     case 'coalescing':
       return ethtool('-C', Object.entries(setting.value).map(coalescingWords).join(' '))
     case 'interrupt':
-      return `echo ${formatCpuList(setting.value)} > /proc/irq/${facts.interrupts.find((it) => it.name === setting.name)?.irq ?? '?'}/smp_affinity_list`
+      return `echo ${formatCpuList(setting.value)} > /proc/irq/${irqOf(setting.name, facts) ?? '?'}/smp_affinity_list`
     case 'receive-queue-cpus':
       return writeInNamespace(netns, formatCpuMask(setting.value), `/sys/class/net/${name}/queues/rx-${setting.queue}/rps_cpus`)
     case 'transmit-queue-cpus':
       return writeInNamespace(netns, formatCpuMask(setting.value), `/sys/class/net/${name}/queues/tx-${setting.queue}/xps_cpus`)
   }
+}
+
+/** The number that the interrupt of a setting has now. */
+export function irqOf(role: string, { interrupts }: InterfaceFacts): number | undefined {
+  return interrupts.find((it) => interruptRole(it, interrupts) === role)?.irq
 }
 
 /** Those that differ from what is in force. */

@@ -1,6 +1,7 @@
 /** One interrupt a core, and nobody who moves them again: the first step of the article. */
 import type { InterruptFacts } from '../facts.js'
 import { part, remark, type TuningContext, type TuningPart, type TuningRemark, type TuningStep } from './plan.js'
+import { interruptRole } from './setting.js'
 import { step } from './step.js'
 
 export function planInterrupts(context: TuningContext): TuningPart {
@@ -17,14 +18,15 @@ function whyNone({ facts }: TuningContext): string {
   return facts.bus === undefined ? 'it has none: the CPU that sends into it receives for it' : 'none of them names a receive queue'
 }
 
-function planInterrupt({ host, facts, cpus, cpusWhy }: TuningContext, { irq, name, queue, affinity }: InterruptFacts & { queue: number }): TuningStep | TuningRemark {
+function planInterrupt({ host, facts, cpus, cpusWhy }: TuningContext, interrupt: InterruptFacts & { queue: number }): TuningStep | TuningRemark {
+  const { irq, name, queue, affinity } = interrupt
   const subject = `IRQ ${irq} (${name})`
   const cpu = cpus[queue % cpus.length] as number
   if (affinity === undefined) return remark('unsupported', subject, 'affinity', `/proc/irq/${irq}/smp_affinity_list is not to be read`)
   if (affinity.length === 1 && affinity[0] === cpu) return remark('in-place', subject, 'affinity', `CPU ${cpu}`)
   const shared = facts.rxQueues > cpus.length ? ', several queues a CPU for want of CPUs' : ''
   const why = `queue ${queue} always to the same core: its caches stay warm, and no core gets two queues while another has none (${cpusWhy}${shared})`
-  return step({ kind: 'interrupt', name, value: [cpu] }, 'affinity', why, host, facts, subject)
+  return step({ kind: 'interrupt', name: interruptRole(interrupt, facts.interrupts), value: [cpu] }, 'affinity', why, host, facts, subject)
 }
 
 function irqbalance({ host }: TuningContext): TuningRemark[] {

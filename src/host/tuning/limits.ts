@@ -22,14 +22,26 @@ const LIMITS: readonly Limit[] = [
     why: 'RPS puts packets into the backlog of another core; 1000 of them, the default, are a millisecond of a million a second',
     when: wantsRps,
   },
-  { name: 'net.core.netdev_budget', least: 600, why: 'packets a core takes off its queues before other work has its turn; each time it ends there counts as time_squeeze' },
-  { name: 'net.core.netdev_budget_usecs', least: 8000, why: 'the same limit as a time; 2000, the default with 1000 Hz, ends a round under flood before the budget does' },
+  {
+    name: 'net.core.netdev_budget',
+    least: 600,
+    why: 'packets a core takes off its queues before other work has its turn; each time it ends there counts as time_squeeze',
+  },
+  {
+    name: 'net.core.netdev_budget_usecs',
+    least: 8000,
+    why: 'the same limit as a time; 2000, the default with 1000 Hz, ends a round under flood before the budget does',
+  },
   {
     name: 'net.core.rmem_max',
     least: 4 * 2 ** 20,
     why: 'the receive buffer that a capture without CAP_NET_ADMIN may have (SO_RCVBUF, backend recv); rings do not count',
   },
-  { name: 'net.core.optmem_max', least: 131_072, why: 'a classic filter of thousands of instructions is charged to it, else ENOMEM; the default since Linux 6.7' },
+  {
+    name: 'net.core.optmem_max',
+    least: 131_072,
+    why: 'a classic filter of thousands of instructions is charged to it, else ENOMEM; the default since Linux 6.7',
+  },
 ]
 
 export function planLimits(context: TuningContext): TuningPart {

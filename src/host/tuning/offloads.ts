@@ -4,7 +4,11 @@ import { part, remark, type TuningContext, type TuningPart, type TuningRemark, t
 import { step } from './step.js'
 
 const OFFLOADS: readonly { name: string; what: string; why: string }[] = [
-  { name: 'rx-gro', what: 'GRO', why: 'it merges the segments of a TCP stream into one packet of up to 64 KiB: counts, sizes and times are no longer those of the wire' },
+  {
+    name: 'rx-gro',
+    what: 'GRO',
+    why: 'it merges the segments of a TCP stream into one packet of up to 64 KiB: counts, sizes and times are no longer those of the wire',
+  },
   { name: 'rx-lro', what: 'LRO', why: 'the NIC merges TCP segments and throws their headers away; native XDP is refused with it' },
   { name: 'rx-gro-hw', what: 'hardware GRO', why: 'the NIC merges TCP segments into one packet' },
   {

@@ -1,7 +1,7 @@
 /** Putting settings back. Works on what is and what shall be, not on what was done: so it does not matter where it was interrupted. */
 import type { TuningAccess, TuningFacts } from './access.js'
 import { mustResetTable } from './channels.js'
-import { currentSetting, SETTING_ORDER, type Setting, sameValue, settingKey } from './setting.js'
+import { currentSetting, isOfQueue, SETTING_ORDER, type Setting, sameValue, settingKey } from './setting.js'
 
 export interface NotRestored {
   setting: Setting
@@ -39,8 +39,9 @@ export function restoreSettings(access: TuningAccess, settings: readonly Setting
     if (!ordered.some((setting) => differs(setting, facts))) break
   }
   return ordered.flatMap((setting) => {
-    if (isAsGiven(setting, facts)) return []
-    const reason = reasons.get(settingKey(setting)) ?? (isThere(setting, facts) ? 'it was written, and is something else again' : 'there is no such thing any more')
+    if (isAsGiven(setting, facts) || isGone(setting, facts)) return []
+    const reason =
+      reasons.get(settingKey(setting)) ?? (isThere(setting, facts) ? 'it was written, and is something else again' : 'there is no such thing any more')
     return [{ setting, reason }]
   })
 }
@@ -48,6 +49,14 @@ export function restoreSettings(access: TuningAccess, settings: readonly Setting
 /** What is not there cannot be written either. */
 function differs(setting: Setting, facts: TuningFacts): boolean {
   return isThere(setting, facts) && !isAsGiven(setting, facts)
+}
+
+/**
+ * An interrupt of no queue, which tuning never sets, is known by its name alone, and drivers name it after the interface: after a rename there is
+ * another one in its place.
+ */
+function isGone(setting: Setting, facts: TuningFacts): boolean {
+  return setting.kind === 'interrupt' && !isOfQueue(setting) && !isThere(setting, facts)
 }
 
 function isThere(setting: Setting, { host, interface: facts }: TuningFacts): boolean {

@@ -3,7 +3,7 @@
  * (a plan) and what is written. Read from facts, so that nothing but facts ever says what is in force.
  */
 import { formatCpuList } from '../../kernel/cpus.js'
-import type { ChannelFacts, HostFacts, InterfaceFacts } from '../facts.js'
+import type { ChannelFacts, HostFacts, InterfaceFacts, InterruptFacts } from '../facts.js'
 
 export interface ChannelCounts {
   combined: number
@@ -24,7 +24,7 @@ export type Setting =
   | { kind: 'feature'; name: string; value: boolean }
   /** Of struct ethtool_coalesce, those that are to be so. */
   | { kind: 'coalescing'; value: Record<string, number> }
-  /** By name: a driver numbers its interrupts anew when the channels change. */
+  /** By `interruptRole`: a driver numbers its interrupts anew when the channels change, and names them after the interface. */
   | { kind: 'interrupt'; name: string; value: number[] }
   | { kind: 'receive-queue-cpus'; queue: number; value: number[] }
   | { kind: 'transmit-queue-cpus'; queue: number; value: number[] }
@@ -61,6 +61,18 @@ export function settingKey(setting: Setting): string {
     default:
       return setting.kind
   }
+}
+
+/** What an interrupt is for, whatever its number and name are: `of queue 3`, of several for one queue also which; its name where that is all. */
+export function interruptRole(interrupt: InterruptFacts, all: readonly InterruptFacts[]): string {
+  const { queue, irq, name } = interrupt
+  if (queue === undefined) return name
+  const before = all.filter((it) => it.queue === queue && it.irq < irq).length
+  return `of queue ${queue}${before === 0 ? '' : ` (${before + 1})`}`
+}
+
+export function isOfQueue({ name }: { name: string }): boolean {
+  return name.startsWith('of queue ')
 }
 
 /** The value in words: `combined 8`, `0-3`, `on`. */
@@ -152,7 +164,7 @@ const READERS: Readonly<Record<SettingKind, (host: HostFacts, facts: InterfaceFa
       .map(([name, { requested }]) => ({ kind: 'feature', name, value: requested })),
   coalescing: (_, { coalescing }) => (coalescing === undefined ? [] : [{ kind: 'coalescing', value: { ...coalescing } }]),
   interrupt: (_, { interrupts }) =>
-    interrupts.flatMap(({ name, affinity }) => (affinity === undefined ? [] : [{ kind: 'interrupt', name, value: [...affinity] }])),
+    interrupts.flatMap((it) => (it.affinity === undefined ? [] : [{ kind: 'interrupt', name: interruptRole(it, interrupts), value: [...it.affinity] }])),
   'receive-queue-cpus': (_, { receiveQueues }) => receiveQueues.map(({ queue, rpsCpus }) => ({ kind: 'receive-queue-cpus', queue, value: [...rpsCpus] })),
   'transmit-queue-cpus': (_, { transmitQueues }) =>
     transmitQueues.flatMap(({ queue, xpsCpus }) => (xpsCpus === undefined ? [] : [{ kind: 'transmit-queue-cpus', queue, value: [...xpsCpus] }])),
