@@ -67,7 +67,8 @@ export function listInterfaces(kernel: Kernel, scope: InterfaceScope = {}): Netw
   })
 }
 
-function macText(address: Uint8Array): string | undefined {
+/** `02:00:00:00:00:01`; undefined for an empty address. */
+export function macText(address: Uint8Array): string | undefined {
   if (address.length === 0) return undefined
   return Array.from(address, (byte) => byte.toString(16).padStart(2, '0')).join(':')
 }
