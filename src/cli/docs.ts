@@ -140,7 +140,8 @@ export function commandLineDocument(): string {
 function commandSection(command: CommandRow): string {
   const lines = [`## ringtap ${command.name}`, '', `\`${command.usage}\``, '']
   for (const paragraph of command.doc) lines.push(paragraph, '')
-  if (command.actions !== undefined) lines.push('| Action | |', '|---|---|', ...command.actions.map(([action, meaning]) => `| ${code(action)} | ${cell(meaning)} |`), '')
+  if (command.actions !== undefined)
+    lines.push('| Action | |', '|---|---|', ...command.actions.map(([action, meaning]) => `| ${code(action)} | ${cell(meaning)} |`), '')
   for (const group of groupsOf(command)) {
     lines.push(`| ${group} | default | |`, '|---|---|---|')
     for (const option of command.options) {

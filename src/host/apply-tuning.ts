@@ -95,7 +95,7 @@ class TuningRun {
       this.#access.write(step.change)
       this.applied.push(step)
     } catch (error) {
-      const reason = refusal(error)
+      const reason = refusal(error, step)
       if (reason === undefined) throw stepFailed(step, error)
       this.#refused.set(step.id, reason)
       this.refused.push({ step, reason })
@@ -110,11 +110,11 @@ function firstGroup(steps: readonly TuningStep[]): TuningStep[] {
 }
 
 /** Why a setting is not for this driver or this place; undefined for what is a failure. */
-function refusal(error: unknown): string | undefined {
+function refusal(error: unknown, { change }: TuningStep): string | undefined {
   if (!(error instanceof CaptureError)) return undefined
   if (error.errno === EOPNOTSUPP || error.errno === ENOTSUPP) return `the driver does not support it: ${error.message}`
   // A managed interrupt: the kernel spreads it itself and lets nobody else (irq_can_set_affinity_usr).
-  if (error.errno === EIO && error.syscall?.includes('/proc/irq/') === true) return 'the kernel keeps the affinity of this interrupt to itself'
+  if (error.errno === EIO && change.kind === 'interrupt') return 'the kernel keeps the affinity of this interrupt to itself'
   if (error.errno === EROFS) return 'it is read-only here: in a container, its host has to do it'
   return undefined
 }

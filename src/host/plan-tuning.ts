@@ -1,6 +1,6 @@
 /** From facts to the steps that make an interface fit for a capture. Pure: the same facts give the same plan, and nothing is changed. */
 import { CaptureError } from '../errors.js'
-import { formatCpuList } from '../kernel/cpus.js'
+import { cpuListText } from '../kernel/cpus.js'
 import type { HostFacts, InterfaceFacts } from './facts.js'
 import { afterChannels, planChannels } from './tuning/channels.js'
 import { planCoalescing } from './tuning/coalescing.js'
@@ -51,6 +51,7 @@ export function planTuning(host: HostFacts, facts: InterfaceFacts, options: Tuni
     interface: facts.name,
     netns: facts.netns,
     cpus: [...cpus],
+    cpusWhy: why,
     steps: isGuest ? steps.filter(({ hostWide }) => !hostWide) : steps,
     remarks: isGuest ? [...remarks, ...steps.filter(({ hostWide }) => hostWide).map(forTheHost)] : remarks,
     afresh: change === undefined ? undefined : afreshText(facts, after, cpus),
@@ -60,7 +61,7 @@ export function planTuning(host: HostFacts, facts: InterfaceFacts, options: Tuni
 
 /** What one interface of one namespace is to be fit for must not decide for all others. */
 function forTheHost({ subject, what, from, to, why, command }: TuningStep): TuningRemark {
-  return { status: 'by-hand', subject, what, why: `${from} to ${to} for the whole machine, not only for this namespace: ${why}`, command }
+  return { status: 'by-hand', subject, what, why: `${from} -> ${to} would be for the whole machine, not for this namespace alone: ${why}`, command }
 }
 
 function withoutRefused(part: TuningPart, refused: ReadonlyMap<string, string>): TuningPart {
@@ -77,6 +78,6 @@ function afreshText(before: InterfaceFacts, after: InterfaceFacts, cpus: readonl
   const interrupts =
     before.interrupts.length === 0 || coming.length === 0
       ? ''
-      : `; interrupts of the queues ${formatCpuList(coming)}, which are not there yet, go to the CPUs ${coming.map((queue) => cpus[queue % cpus.length]).join(', ')}`
+      : `; interrupts of the queues ${cpuListText(coming)}, which are not there yet, go to the CPUs ${coming.map((queue) => cpus[queue % cpus.length]).join(', ')}`
   return `a change of queues gives interrupts other numbers and empties the indirection table: apply then reads all afresh and plans again, the steps after it are what can be foreseen${interrupts}`
 }

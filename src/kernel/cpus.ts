@@ -47,23 +47,3 @@ export function cpuMaskText(cpus: readonly number[]): string {
 export function possibleCpus(): number[] {
   return parseCpuList(readFileSync('/sys/devices/system/cpu/possible', 'latin1'))
 }
-
-/** [0, 1, 2, 5] is `0-2,5`; in ascending order, whatever the list's. */
-export function formatCpuList(cpus: readonly number[]): string {
-  const runs: [number, number][] = []
-  for (const cpu of cpus.toSorted((a, b) => a - b)) {
-    const last = runs.at(-1)
-    if (last !== undefined && cpu <= last[1] + 1) last[1] = cpu
-    else runs.push([cpu, cpu])
-  }
-  return runs.map(([first, last]) => (first === last ? `${first}` : `${first}-${last}`)).join(',')
-}
-
-/** [0, 33] is `2,00000001`: the format in which rps_cpus and xps_cpus are written, words of 32 bits, the highest first. */
-export function formatCpuMask(cpus: readonly number[]): string {
-  const words = new Uint32Array(Math.floor(Math.max(0, ...cpus) / 32) + 1)
-  for (const cpu of cpus) words[cpu >> 5] = (words[cpu >> 5] as number) | (1 << (cpu & 31))
-  return Array.from(words, (word, at) => word.toString(16).padStart(at === words.length - 1 ? 1 : 8, '0'))
-    .reverse()
-    .join(',')
-}

@@ -36,7 +36,7 @@ function resetBefore(host: HostFacts, facts: InterfaceFacts, to: ChannelCounts) 
 }
 
 export function mustResetTable(rss: RssFacts | undefined, { combined, rx }: ChannelCounts): boolean {
-  return rss !== undefined && rss.indirection.some((queue) => queue >= combined + rx)
+  return rss?.indirection.some((queue) => queue >= combined + rx) ?? false
 }
 
 /** Undefined where nothing can be set. */

@@ -1,5 +1,5 @@
 /** The command that a person would type for a setting. */
-import { formatCpuList, formatCpuMask } from '../../kernel/cpus.js'
+import { cpuListText, cpuMaskText } from '../../kernel/cpus.js'
 import { namespacePath } from '../../kernel/namespace.js'
 import type { InterfaceFacts } from '../facts.js'
 import { interruptRole, type Setting, slotsByQueue } from './setting.js'
@@ -29,11 +29,11 @@ export function commandFor(setting: Setting, facts: InterfaceFacts): string {
     case 'coalescing':
       return ethtool('-C', Object.entries(setting.value).map(coalescingWords).join(' '))
     case 'interrupt':
-      return `echo ${formatCpuList(setting.value)} > /proc/irq/${irqOf(setting.name, facts) ?? '?'}/smp_affinity_list`
+      return `echo ${cpuListText(setting.value)} > /proc/irq/${irqOf(setting.name, facts) ?? '?'}/smp_affinity_list`
     case 'receive-queue-cpus':
-      return writeInNamespace(netns, formatCpuMask(setting.value), `/sys/class/net/${name}/queues/rx-${setting.queue}/rps_cpus`)
+      return writeInNamespace(netns, cpuMaskText(setting.value), `/sys/class/net/${name}/queues/rx-${setting.queue}/rps_cpus`)
     case 'transmit-queue-cpus':
-      return writeInNamespace(netns, formatCpuMask(setting.value), `/sys/class/net/${name}/queues/tx-${setting.queue}/xps_cpus`)
+      return writeInNamespace(netns, cpuMaskText(setting.value), `/sys/class/net/${name}/queues/tx-${setting.queue}/xps_cpus`)
   }
 }
 

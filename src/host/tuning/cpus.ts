@@ -1,6 +1,6 @@
 /** Which CPUs take the packets off an interface. */
 import { CaptureError } from '../../errors.js'
-import { formatCpuList } from '../../kernel/cpus.js'
+import { cpuListText } from '../../kernel/cpus.js'
 import type { CpuFacts, HostFacts, InterfaceFacts } from '../facts.js'
 import type { TuningOptions } from './plan.js'
 
@@ -25,7 +25,7 @@ function givenCpus(host: HostFacts, cpus: readonly number[], noSmt: boolean): Ch
   const unique = [...new Set(cpus)]
   const found = unique.flatMap((cpu) => host.cpus.filter((it) => it.cpu === cpu))
   if (found.length === 0 || found.length !== unique.length) {
-    const online = formatCpuList(host.cpus.map(({ cpu }) => cpu))
+    const online = cpuListText(host.cpus.map(({ cpu }) => cpu))
     throw new CaptureError('INVALID_OPTION', `Expected cpus to be online CPUs (${online}), got ${cpus.length === 0 ? 'none' : cpus.join(',')}`)
   }
   const chosen = noSmt ? onePerCore(found) : found

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { CaptureError } from '../../errors.js'
 import { errnoName } from '../../kernel/errno.js'
 import type { JournalStore, TunedInterface } from './access.js'
-import { parseJournal } from './journal.js'
+import { parseJournal, readJournal } from './journal.js'
 
 export const JOURNAL_DIRECTORY = '/run/ringtap'
 
@@ -23,6 +23,28 @@ export function journalFile({ netnsInode, index, name }: TunedInterface, directo
       inWords(path, 'unlink', () => rmSync(path, { force: true }))
       syncDirectory(directory)
     },
+  }
+}
+
+export interface FoundJournal {
+  path: string
+  /** When tuning began; undefined where the journal may not be read. */
+  since: string | undefined
+  /** Why it is of no use: damaged, of another interface, or readable by root alone. */
+  problem: string | undefined
+}
+
+/** What is to be said of an interface's journal without touching anything; undefined without one. */
+export function findJournal(of: TunedInterface, directory = JOURNAL_DIRECTORY): FoundJournal | undefined {
+  const own = join(directory, `tune-${of.netnsInode}-${of.index}.json`)
+  let path = own
+  try {
+    const store = journalFile(of, directory)
+    path = store.path
+    const journal = readJournal(store, of)
+    return journal && { path, since: journal.since, problem: undefined }
+  } catch (error) {
+    return { path, since: undefined, problem: (error as Error).message }
   }
 }
 

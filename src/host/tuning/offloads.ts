@@ -27,7 +27,7 @@ function planOffload({ host, facts }: TuningContext, { name, what, why }: (typeo
   const feature = facts.features[name]
   // An older kernel has no such feature.
   if (feature === undefined) return undefined
-  if (name === 'rx-gro' && feedsXdpByGro(facts)) return remark('left', facts.name, what, GRO_OF_VETH)
+  if (name === 'rx-gro' && feedsXdpByGro(facts)) return remark('left', facts.name, what, `${feature.on ? 'on' : 'off'}: ${GRO_OF_VETH}`)
   if (!feature.on && !feature.requested) return remark('in-place', facts.name, what, 'off')
   if (feature.fixed) return remark('unsupported', facts.name, what, 'the driver does not let it be switched off')
   return step({ kind: 'feature', name, value: false }, what, why, host, facts)
@@ -38,7 +38,8 @@ function planOffload({ host, facts }: TuningContext, { name, what, why }: (typeo
  * refuses, unseen, every frame that the other end's XDP redirects to it.
  */
 const GRO_OF_VETH =
-  'a veth takes frames that XDP redirects to it only while it has GRO or an XDP program; of such frames GRO merges none that a mirror port would not have seen merged'
+  'a veth takes frames that XDP redirects to it only with GRO or an XDP program of its own, and without both loses them uncounted; ' +
+  'what is sent into it as TCP in the ordinary way may be merged'
 
 function feedsXdpByGro({ kind, driver }: InterfaceFacts): boolean {
   return kind === 'veth' || driver === 'veth'

@@ -52,6 +52,8 @@ export interface TuningPlan {
   netns: string | undefined
   /** Those that take the packets off the interface, in the order of the queues. */
   cpus: number[]
+  /** Why these. */
+  cpusWhy: string
   /** In the order in which they are carried out. */
   steps: TuningStep[]
   remarks: TuningRemark[]

@@ -2,7 +2,7 @@
  * What tuning may change, one setting at a time, as plain data: the same shape is what was before (the journal), what a step makes of it
  * (a plan) and what is written. Read from facts, so that nothing but facts ever says what is in force.
  */
-import { formatCpuList } from '../../kernel/cpus.js'
+import { cpuListText } from '../../kernel/cpus.js'
 import type { ChannelFacts, HostFacts, InterfaceFacts, InterruptFacts } from '../facts.js'
 
 export interface ChannelCounts {
@@ -97,7 +97,7 @@ export function valueText(setting: Setting): string {
     case 'interrupt':
     case 'receive-queue-cpus':
     case 'transmit-queue-cpus':
-      return setting.value.length === 0 ? 'none' : `CPU ${formatCpuList(setting.value)}`
+      return setting.value.length === 0 ? 'none' : `CPU ${cpuListText(setting.value)}`
   }
 }
 
