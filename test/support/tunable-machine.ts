@@ -88,21 +88,14 @@ export class TunableMachine implements TuningAccess {
     const table = rss?.indirection
     const after = afterChannels(this.interface, to)
     const online = this.host.cpus.map(({ cpu }) => cpu)
+    const anywhere = { affinity: online, effective: online, counts: {} }
+    const others = interrupts.filter(({ queue }) => queue === undefined).map((it) => ({ ...it, ...anywhere, irq: this.#nextIrq++ }))
+    const ofQueues = range(after.rxQueues).map((queue) => ({ irq: this.#nextIrq++, name: `${name}-TxRx-${queue}`, queue, ...anywhere }))
     this.interface = {
       ...after,
       rss: after.rss && { ...after.rss, indirection: this.#isTableSet && table !== undefined ? table : after.rss.indirection },
       transmitQueues: after.transmitQueues.map((it) => ({ ...it, xpsCpus: it.xpsCpus && [] })),
-      interrupts:
-        interrupts.length === 0
-          ? []
-          : range(after.rxQueues).map((queue) => ({
-              irq: this.#nextIrq++,
-              name: `${name}-TxRx-${queue}`,
-              queue,
-              affinity: online,
-              effective: online,
-              counts: {},
-            })),
+      interrupts: interrupts.some(({ queue }) => queue !== undefined) ? [...others, ...ofQueues] : others,
     }
   }
 }

@@ -17,9 +17,9 @@ export function planCoalescing({ host, facts }: TuningContext): TuningPart {
   if (isFixed(coalescing, usecs)) {
     return part(remark('in-place', name, what, `fixed, ${coalescing.rx_coalesce_usecs} µs`))
   }
-  const why =
-    `one interrupt for all that arrives in ${usecs} µs, and never more than half a receive ring of it; ` +
-    'adaptive moderation shortens the wait in a lull, and so has the shortest when a burst begins'
+  const wait = `one interrupt for all that arrives in ${usecs} µs, and never more than half a receive ring of it`
+  const adaptive = 'adaptive moderation shortens the wait in a lull, and so has the shortest when a burst begins'
+  const why = coalescing.use_adaptive_rx_coalesce === 1 ? `${wait}; ${adaptive}` : wait
   return part(step({ kind: 'coalescing', value: { ...value } }, what, why, host, facts))
 }
 

@@ -18,14 +18,14 @@ function whyNone({ facts }: TuningContext): string {
   return facts.bus === undefined ? 'it has none: the CPU that sends into it receives for it' : 'none of them names a receive queue'
 }
 
-function planInterrupt({ host, facts, cpus, cpusWhy }: TuningContext, interrupt: InterruptFacts & { queue: number }): TuningStep | TuningRemark {
+function planInterrupt({ host, facts, cpus }: TuningContext, interrupt: InterruptFacts & { queue: number }): TuningStep | TuningRemark {
   const { irq, name, queue, affinity } = interrupt
   const subject = `IRQ ${irq} (${name})`
   const cpu = cpus[queue % cpus.length] as number
   if (affinity === undefined) return remark('unsupported', subject, 'affinity', `/proc/irq/${irq}/smp_affinity_list is not to be read`)
   if (affinity.length === 1 && affinity[0] === cpu) return remark('in-place', subject, 'affinity', `CPU ${cpu}`)
-  const shared = facts.rxQueues > cpus.length ? ', several queues a CPU for want of CPUs' : ''
-  const why = `queue ${queue} always to the same core: its caches stay warm, and no core gets two queues while another has none (${cpusWhy}${shared})`
+  const shared = facts.rxQueues > cpus.length ? '; there are more queues than CPUs for them' : ''
+  const why = `queue ${queue} always to the same core: its caches stay warm, and no core gets two queues while another has none${shared}`
   return step({ kind: 'interrupt', name: interruptRole(interrupt, facts.interrupts), value: [cpu] }, 'affinity', why, host, facts, subject)
 }
 
@@ -34,6 +34,7 @@ function irqbalance({ host }: TuningContext): TuningRemark[] {
     return [remark('unsupported', 'irqbalance', 'daemon', 'whether it runs is not to be seen: /proc does not show other processes')]
   }
   if (!host.irqbalance.running) return [remark('in-place', 'irqbalance', 'daemon', 'does not run')]
-  const why = `irqbalance (pid ${host.irqbalance.pid ?? '?'}) moves interrupts every ten seconds, those pinned here too; or keep it off these CPUs with IRQBALANCE_BANNED_CPULIST`
+  // NB: IRQBALANCE_BANNED_CPULIST is not the way: it keeps irqbalance from those CPUs, and the interrupts pinned there with it.
+  const why = `irqbalance (pid ${host.irqbalance.pid ?? '?'}) moves interrupts every ten seconds, those pinned here too; started with --banirq=N for each of them it lets them be`
   return [{ ...remark('by-hand', 'irqbalance', 'daemon', why), command: 'systemctl stop irqbalance' }]
 }

@@ -126,7 +126,8 @@ export function currentSetting(setting: Setting, host: HostFacts, facts: Interfa
   const [found] = settingsOf(host, facts, (kind) => kind === setting.kind).filter((it) => settingKey(it) === settingKey(setting))
   if (found?.kind !== 'coalescing' || setting.kind !== 'coalescing') return found
   // Of a driver's many values those that the setting speaks of.
-  return { kind: 'coalescing', value: Object.fromEntries(Object.entries(found.value).filter(([name]) => name in setting.value)) }
+  const { value } = found
+  return { kind: 'coalescing', value: Object.fromEntries(Object.keys(setting.value).flatMap((name) => (name in value ? [[name, value[name] as number]] : []))) }
 }
 
 /** Whether what is in force is what the setting says. */

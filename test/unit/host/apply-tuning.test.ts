@@ -1,15 +1,16 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { applyTuning } from '#src/host/apply-tuning.js'
-import type { InterfaceFacts } from '#src/host/facts.js'
+import type { HostFacts, InterfaceFacts } from '#src/host/facts.js'
 import { planTuning } from '#src/host/plan-tuning.js'
 import { revertTuning } from '#src/host/revert-tuning.js'
-import { settingsOf } from '#src/host/tuning/setting.js'
+import { settingKey, settingsOf } from '#src/host/tuning/setting.js'
 import { CaptureError } from '#src/index.js'
 import { EINVAL, EIO, EOPNOTSUPP, EROFS } from '#src/kernel/errno.js'
 import { cpuFacts, hostFacts, nicFacts, queueInterrupts, vethFacts } from '../../support/host-facts.js'
 import { range } from '../../support/live.js'
 import { type Random, seededRandom } from '../../support/random.js'
+import { RECORDED_HOSTS, recordedHost } from '../../support/recorded-host.js'
 import { kernelError, memoryJournal, TunableMachine } from '../../support/tunable-machine.js'
 
 const HOST = hostFacts({ cpus: cpuFacts(4, { governor: 'schedutil' }) })
@@ -17,7 +18,7 @@ const HOST = hostFacts({ cpus: cpuFacts(4, { governor: 'schedutil' }) })
 const CROWDED = nicFacts({ rxQueues: 8, transmitQueues: range(8).map((queue) => ({ queue, xpsCpus: [7 - queue] })) })
 
 function settings(machine: TunableMachine) {
-  return settingsOf(machine.host, machine.interface)
+  return Object.fromEntries(settingsOf(machine.host, machine.interface).map((setting) => [settingKey(setting), setting.value]))
 }
 
 function captureError(code: string, message: RegExp) {
@@ -85,29 +86,42 @@ test('with nothing to do there is neither a write nor a journal', () => {
   assert.deepEqual([outcome.applied, outcome.journal, journal.text, machine.writes.length], [[], undefined, undefined, writes])
 })
 
-for (const [name, facts] of Object.entries({ 'a NIC': CROWDED, 'a veth': vethFacts(), 'a NIC of two queues': nicFacts({ rxQueues: 2 }) })) {
+const MACHINES: readonly (readonly [name: string, host: HostFacts, facts: InterfaceFacts])[] = [
+  ['a NIC', HOST, CROWDED],
+  ['a veth', HOST, vethFacts()],
+  ['a NIC of two queues', HOST, nicFacts({ rxQueues: 2 })],
+  ...RECORDED_HOSTS.map((name) => {
+    const host = recordedHost(name)
+    return [name, host.hostFacts(), host.interfaceFacts(Object.keys(host.devices)[0] as string)] as const
+  }),
+]
+
+/** Some of the recorded interfaces carry a default route. */
+const ANYHOW = { yesIMayLoseThisLink: true }
+
+for (const [name, host, facts] of MACHINES) {
   test(`whichever step of ${name} fails, everything is as it was before, and no journal is left`, () => {
-    const whole = new TunableMachine(HOST, facts)
-    applyTuning(whole, memoryJournal())
-    assert.ok(whole.writes.length > 3)
+    const whole = new TunableMachine(host, facts)
+    applyTuning(whole, memoryJournal(), ANYHOW)
+    assert.ok(whole.writes.length > 2)
     for (const n of range(whole.writes.length, 1)) {
-      const machine = new TunableMachine(HOST, facts)
+      const machine = new TunableMachine(host, facts)
       const before = settings(machine)
       const journal = memoryJournal()
       machine.before = (setting, count) => {
         if (count === n) throw kernelError(EINVAL, setting)
       }
-      assert.throws(() => applyTuning(machine, journal), captureError('TUNING_FAILED', /EINVAL.*; everything is as it was before$/), `step ${n}`)
+      assert.throws(() => applyTuning(machine, journal, ANYHOW), captureError('TUNING_FAILED', /EINVAL.*; everything is as it was before$/), `step ${n}`)
       assert.deepEqual(settings(machine), before, `step ${n}`)
       assert.equal(journal.text, undefined, `step ${n}`)
     }
   })
 
   test(`killed before any write to ${name}, a revert puts everything back`, () => {
-    const whole = new TunableMachine(HOST, facts)
-    applyTuning(whole, memoryJournal())
+    const whole = new TunableMachine(host, facts)
+    applyTuning(whole, memoryJournal(), ANYHOW)
     for (const n of range(whole.writes.length, 1)) {
-      const machine = new TunableMachine(HOST, facts)
+      const machine = new TunableMachine(host, facts)
       const before = settings(machine)
       const journal = memoryJournal()
       let isDead = false
@@ -118,7 +132,7 @@ for (const [name, facts] of Object.entries({ 'a NIC': CROWDED, 'a veth': vethFac
       }
       const { text } = (() => {
         const kept = { ...journal, remove: () => {} }
-        assert.throws(() => applyTuning(machine, kept))
+        assert.throws(() => applyTuning(machine, kept, ANYHOW))
         return kept
       })()
       machine.before = () => {}
