@@ -7,6 +7,7 @@ import { errnoName, errnoText } from '../kernel/errno.js'
 import { openControlSocket } from '../kernel/ethtool.js'
 import { readDriver, readLinkSettings, readTimestamping } from '../kernel/ethtool-device.js'
 import { readFeatures } from '../kernel/ethtool-features.js'
+import { coalescingFields } from '../kernel/ethtool-netlink.js'
 import { readChannels, readCoalescing, readRings } from '../kernel/ethtool-queues.js'
 import { readRss } from '../kernel/ethtool-rss.js'
 import { defaultRoute, interfaceUse, PAIRS } from '../kernel/interface-use.js'
@@ -33,7 +34,7 @@ export function askDevice(kernel: Kernel, interfaceName: string): DeviceAnswers 
     settings: driver(readLinkSettings),
     channels: driver(readChannels),
     rings: driver(readRings),
-    coalescing: driver(readCoalescing),
+    coalescing: driver(coalescingOf),
     rss: driver(readRss),
     features: driver(readFeatures),
     timestamping: driver(readTimestamping),
@@ -43,6 +44,13 @@ export function askDevice(kernel: Kernel, interfaceName: string): DeviceAnswers 
     use: answerOf(() => interfaceUse(kernel, name, index)),
     defaultRoute: answerOf(() => defaultRoute(kernel, name, index)),
   }
+}
+
+/** The fields that the driver has; all of them where the kernel does not tell which those are. */
+function coalescingOf(kernel: Kernel, control: Descriptor, name: string): Readonly<Record<string, number>> | undefined {
+  const all = readCoalescing(kernel, control, name)
+  const fields = all && coalescingFields(kernel, name)
+  return fields === undefined ? all : Object.fromEntries(fields.map((field) => [field, all?.[field] ?? 0]))
 }
 
 function answerOf<T>(ask: () => T | undefined): Answer<T> {

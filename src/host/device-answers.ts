@@ -53,6 +53,7 @@ export interface DeviceAnswers {
   settings: Answer<{ speedMbps?: number | undefined; duplex?: 'full' | 'half' | undefined }>
   channels: Answer<Record<'combined' | 'rx' | 'tx' | 'other', LimitedAnswer>>
   rings: Answer<Record<'rx' | 'tx', LimitedAnswer>>
+  /** Fields that the driver has; before Linux 5.6 all, those that it has not 0. */
   coalescing: Answer<Readonly<Record<string, number>>>
   rss: Answer<{ indirection: number[]; key: string; hashFunction?: string | undefined; inputTransform: number }>
   features: Answer<Readonly<Record<string, { on: boolean; fixed: boolean; requested: boolean }>>>

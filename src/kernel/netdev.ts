@@ -1,6 +1,5 @@
 /** What the driver of an interface offers to XDP, by the generic netlink family `netdev`. */
 import { CaptureError } from '../errors.js'
-import { CTRL_ATTR_FAMILY_ID, CTRL_ATTR_FAMILY_NAME, CTRL_CMD_GETFAMILY, GENL_ID_CTRL, GENLMSGHDR } from './abi/genetlink.js'
 import {
   NETDEV_A_DEV_IFINDEX,
   NETDEV_A_DEV_XDP_FEATURES,
@@ -16,8 +15,8 @@ import {
   NETDEV_XDP_RX_METADATA_TIMESTAMP,
   NETDEV_XDP_RX_METADATA_VLAN_TAG,
 } from './abi/netdev.js'
-import { ENOENT } from './errno.js'
-import { type Attribute, encodeAttributes, NetlinkSocket, numberOf, parseAttributes, u32, viewOf } from './netlink.js'
+import { askGeneric, genericFamily } from './genetlink.js'
+import { NetlinkSocket, numberOf, u32 } from './netlink.js'
 import type { Kernel } from './system.js'
 
 export interface XdpMetadata {
@@ -63,32 +62,17 @@ export function xdpFeatures(kernel: Kernel, interfaceName: string, interfaceInde
   return XDP_FEATURES.flatMap(([bit, name]) => ((bits & bit) === 0 ? [] : [name]))
 }
 
-/** Undefined where the kernel has no such family. */
+/** Undefined where the kernel has no such family, before Linux 6.3. */
 function askDevice(kernel: Kernel, interfaceName: string, interfaceIndex: number): Map<number, Uint8Array> | undefined {
   using socket = new NetlinkSocket(kernel, 'NETLINK_GENERIC')
-  const family = familyOf(socket)
-  return family === undefined
-    ? undefined
-    : ask(socket, interfaceName, 'NETDEV_CMD_DEV_GET', family, NETDEV_CMD_DEV_GET, [NETDEV_A_DEV_IFINDEX, u32(interfaceIndex)])
-}
-
-function familyOf(socket: NetlinkSocket): number | undefined {
-  let answer: Map<number, Uint8Array>
-  try {
-    answer = ask(socket, 'netdev', 'CTRL_CMD_GETFAMILY', GENL_ID_CTRL, CTRL_CMD_GETFAMILY, [CTRL_ATTR_FAMILY_NAME, 'netdev'])
-  } catch (error) {
-    // Before Linux 6.3.
-    if (error instanceof CaptureError && error.errno === ENOENT) return undefined
-    throw error
-  }
-  const family = answer.get(CTRL_ATTR_FAMILY_ID)
-  return family === undefined || family.length < 2 ? undefined : viewOf(family).getUint16(0, true)
-}
-
-function ask(socket: NetlinkSocket, subject: string, call: string, family: number, command: number, attribute: Attribute): Map<number, Uint8Array> {
-  const header = new Uint8Array(GENLMSGHDR.sizeof)
-  header[GENLMSGHDR.cmd] = command
-  header[GENLMSGHDR.version] = 1
-  const [answer] = socket.request(subject, call, family, 0, encodeAttributes([attribute], header))
-  return parseAttributes(answer?.body.subarray(GENLMSGHDR.sizeof) ?? new Uint8Array(0))
+  const family = genericFamily(socket, 'netdev')
+  if (family === undefined) return undefined
+  return askGeneric(socket, {
+    subject: interfaceName,
+    call: 'NETDEV_CMD_DEV_GET',
+    family,
+    command: NETDEV_CMD_DEV_GET,
+    version: 1,
+    attributes: [[NETDEV_A_DEV_IFINDEX, u32(interfaceIndex)]],
+  })
 }

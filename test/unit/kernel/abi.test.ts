@@ -16,6 +16,7 @@ const HEADERS: Readonly<Record<string, readonly string[]>> = {
   'btf.ts': ['linux/btf.h'],
   'ebpf.ts': ['linux/bpf.h'],
   'ethtool.ts': ['linux/ethtool.h'],
+  'ethtool_netlink.ts': ['linux/ethtool_netlink.h'],
   'filter.ts': ['linux/bpf_common.h', 'linux/filter.h'],
   'genetlink.ts': ['linux/genetlink.h'],
   'if.ts': ['sys/socket.h', 'linux/if.h', 'linux/sockios.h'],
