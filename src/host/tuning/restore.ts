@@ -1,7 +1,7 @@
 /** Putting settings back. Works on what is and what shall be, not on what was done: so it does not matter where it was interrupted. */
 import type { TuningAccess, TuningFacts } from './access.js'
 import { mustResetTable } from './channels.js'
-import { currentSetting, isOfQueue, SETTING_ORDER, type Setting, sameValue, settingKey } from './setting.js'
+import { isOfQueue, SETTING_ORDER, type Setting, sameValue, settingKey, settingsOf } from './setting.js'
 
 export interface NotRestored {
   setting: Setting
@@ -26,44 +26,54 @@ export function restoreSettings(access: TuningAccess, settings: readonly Setting
       reasons.set(settingKey(setting), (error as Error).message)
     }
   }
-  let facts = access.facts()
+  let now = new Present(access.facts())
   for (let pass = 0; pass < PASSES; pass++) {
     const channels = ordered.find((it) => it.kind === 'channels')
-    if (channels !== undefined && differs(channels, facts)) {
-      if (mustResetTable(facts.interface.rss, channels.value)) attempt({ kind: 'rss-indirection', value: 'default' })
+    if (channels !== undefined && now.differs(channels)) {
+      if (mustResetTable(now.facts.interface.rss, channels.value)) attempt({ kind: 'rss-indirection', value: 'default' })
       attempt(channels)
-      facts = access.facts()
+      now = new Present(access.facts())
     }
-    for (const setting of ordered) if (setting.kind !== 'channels' && differs(setting, facts)) attempt(setting)
-    facts = access.facts()
-    if (!ordered.some((setting) => differs(setting, facts))) break
+    for (const setting of ordered) if (setting.kind !== 'channels' && now.differs(setting)) attempt(setting)
+    now = new Present(access.facts())
+    if (!ordered.some((setting) => now.differs(setting))) break
   }
   return ordered.flatMap((setting) => {
-    if (isAsGiven(setting, facts) || isGone(setting, facts)) return []
-    const reason =
-      reasons.get(settingKey(setting)) ?? (isThere(setting, facts) ? 'it was written, and is something else again' : 'there is no such thing any more')
+    if (now.isAsGiven(setting) || now.isGone(setting)) return []
+    const reason = reasons.get(settingKey(setting)) ?? (now.has(setting) ? 'it was written, and is something else again' : 'there is no such thing any more')
     return [{ setting, reason }]
   })
 }
 
-/** What is not there cannot be written either. */
-function differs(setting: Setting, facts: TuningFacts): boolean {
-  return isThere(setting, facts) && !isAsGiven(setting, facts)
-}
+/** All settings at one moment. */
+class Present {
+  readonly facts: TuningFacts
+  readonly #settings: ReadonlyMap<string, Setting>
 
-/**
- * An interrupt of no queue, which tuning never sets, is known by its name alone, and drivers name it after the interface: after a rename there is
- * another one in its place.
- */
-function isGone(setting: Setting, facts: TuningFacts): boolean {
-  return setting.kind === 'interrupt' && !isOfQueue(setting) && !isThere(setting, facts)
-}
+  constructor(facts: TuningFacts) {
+    this.facts = facts
+    this.#settings = new Map(settingsOf(facts.host, facts.interface).map((setting) => [settingKey(setting), setting]))
+  }
 
-function isThere(setting: Setting, { host, interface: facts }: TuningFacts): boolean {
-  return currentSetting(setting, host, facts) !== undefined
-}
+  has(setting: Setting): boolean {
+    return this.#settings.has(settingKey(setting))
+  }
 
-function isAsGiven(setting: Setting, { host, interface: facts }: TuningFacts): boolean {
-  const current = currentSetting(setting, host, facts)
-  return current !== undefined && sameValue(current, setting)
+  isAsGiven(setting: Setting): boolean {
+    const current = this.#settings.get(settingKey(setting))
+    return current !== undefined && sameValue(current, setting)
+  }
+
+  /** What is not there cannot be written either. */
+  differs(setting: Setting): boolean {
+    return this.has(setting) && !this.isAsGiven(setting)
+  }
+
+  /**
+   * An interrupt of no queue, which tuning never sets, is known by its name alone, and drivers name it after the interface: after a rename there
+   * is another one in its place.
+   */
+  isGone(setting: Setting): boolean {
+    return setting.kind === 'interrupt' && !isOfQueue(setting) && !this.has(setting)
+  }
 }

@@ -237,7 +237,7 @@ test('an interface that was only renamed is reverted', () => {
 
 test('applied and reverted, any machine is what it was', (t) => {
   const random = seededRandom(t)
-  for (let round = 0; round < 300; round++) {
+  for (let round = 0; round < 100; round++) {
     const host = hostFacts({
       cpus: cpuFacts(random.between(1, 12), { nodes: random.between(1, 2), threads: random.between(1, 2), ...(random.oneIn(2) && { governor: 'powersave' }) }),
     })
