@@ -15,9 +15,13 @@ import {
 import { alignColumns, plural } from './human.js'
 
 export function planLines(plan: TuningPlan): string[] {
-  const { steps, cpus, cpusWhy, interface: name, goal, afresh } = plan
+  const { steps, cpus, cpusWhy, interface: name, goal, afresh, defaultRoute } = plan
   const head = `${name} for ${goal}: ${plural(steps.length, 'step')}, packets on ${cpus.length === 1 ? 'CPU' : 'CPUs'} ${cpus.join(',')} (${cpusWhy})`
-  return [head, ...(afresh === undefined ? [] : [`  ${afresh}`]), ...steps.flatMap(stepLines), ...remarkLines(plan.remarks), ...unreadLines(plan.unread)]
+  const notes = [
+    ...(defaultRoute === undefined ? [] : [`  it carries this host's ${defaultRoute.replace(/^route /, '')}: apply needs --yes-i-may-lose-this-link`]),
+    ...(afresh === undefined ? [] : [`  ${afresh}`]),
+  ]
+  return [head, ...notes, ...steps.flatMap(stepLines), ...remarkLines(plan.remarks), ...unreadLines(plan.unread)]
 }
 
 /** Number, what, old and new; why; and the command. */

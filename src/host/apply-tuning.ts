@@ -36,7 +36,7 @@ export function applyTuning(access: TuningAccess, store: JournalStore, options: 
   const earlier = readJournal(store, tunedInterface(facts, access.netnsInode))
   const nothing = { applied: [], refused: [], plan: run.plan, journal: earlier && store.path }
   if (run.plan.steps.length === 0) return nothing
-  assertMayLose(facts, run.plan, options)
+  assertMayLose(run.plan, options)
   const fresh: TuningJournal = { interface: tunedInterface(facts, access.netnsInode), since: new Date().toISOString(), before: interfaceSettings(facts) }
   let journal = earlier
   try {
@@ -124,7 +124,7 @@ function interfaceSettings({ host, interface: facts }: TuningFacts): Setting[] {
 }
 
 /** @throws CaptureError INTERFACE_IN_USE */
-function assertMayLose({ interface: { name, defaultRoute } }: TuningFacts, { steps }: TuningPlan, options: ApplyTuningOptions): void {
+function assertMayLose({ interface: name, defaultRoute, steps }: TuningPlan, options: ApplyTuningOptions): void {
   if (defaultRoute === undefined || options.yesIMayLoseThisLink === true) return
   const flaps = steps.filter(({ mayFlap }) => mayFlap).map(({ what }) => what)
   const why = flaps.length === 0 ? '' : `, and the link may go down for a moment (${flaps.join(', ')})`

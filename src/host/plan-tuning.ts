@@ -55,6 +55,7 @@ export function planTuning(host: HostFacts, facts: InterfaceFacts, options: Tuni
     steps: isGuest ? steps.filter(({ hostWide }) => !hostWide) : steps,
     remarks: isGuest ? [...remarks, ...steps.filter(({ hostWide }) => hostWide).map(forTheHost)] : remarks,
     afresh: change === undefined ? undefined : afreshText(facts, after, cpus),
+    defaultRoute: facts.defaultRoute,
     unread: [...host.unread, ...facts.unread],
   }
 }

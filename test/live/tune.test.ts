@@ -166,6 +166,28 @@ live('a journal of an interface that is gone is not put upon another of its name
   }
 })
 
+live('what a driver refuses is told, all else is done and taken back', (t) => {
+  const testbed = createTestbed({ queues: 1 })
+  t.after(() => testbed.close())
+  const { netns } = testbed.receiver
+  // A tap of several queues says how many there may be, and lets nobody set them.
+  inNamespace(netns, 'ip', 'tuntap', 'add', 'tap0', 'mode', 'tap', 'multi_queue')
+  const end = { interface: 'tap0', netns }
+  const before = seen(end)
+  const { applied, refused, plan, journal } = applyHere('tap0', { netns, cpus: CPUS })
+  t.after(() => rmSync(journal ?? '', { force: true }))
+  assert.deepEqual(
+    refused.map(({ step, reason }) => [step.id, /EOPNOTSUPP/.test(reason)]),
+    [['channels', true]],
+  )
+  assert.ok(applied.some(({ id }) => id === 'feature rx-gro'))
+  assert.deepEqual(plan.steps, [])
+  assert.match(inNamespace(netns, 'ethtool', '-k', 'tap0'), /generic-receive-offload: off/)
+  const { status, stderr } = ringtap('tune', 'revert', '-i', 'tap0', '--netns', netns)
+  assert.equal(status, 0, stderr)
+  assert.equal(seen(end), before)
+})
+
 live('two do not tune one interface at once', (t) => {
   const { end, access } = tuned(t)
   access.lock()

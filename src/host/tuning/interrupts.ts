@@ -2,7 +2,7 @@
 import type { InterruptFacts } from '../facts.js'
 import { part, remark, type TuningContext, type TuningPart, type TuningRemark, type TuningStep } from './plan.js'
 import { interruptRole } from './setting.js'
-import { step } from './step.js'
+import { isHardware, step } from './step.js'
 
 export function planInterrupts(context: TuningContext): TuningPart {
   const { facts } = context
@@ -15,7 +15,7 @@ export function planInterrupts(context: TuningContext): TuningPart {
 function whyNone({ facts }: TuningContext): string {
   const unread = facts.unread.find(({ what }) => what.includes('interrupt'))
   if (unread !== undefined) return `not readable: ${unread.source}: ${unread.reason}`
-  return facts.bus === undefined ? 'it has none: the CPU that sends into it receives for it' : 'none of them names a receive queue'
+  return isHardware(facts) ? 'none of them names a receive queue' : 'it has none: the CPU that sends into it receives for it'
 }
 
 function planInterrupt({ host, facts, cpus }: TuningContext, interrupt: InterruptFacts & { queue: number }): TuningStep | TuningRemark {

@@ -62,6 +62,8 @@ export interface TuningPlan {
    * afresh then and plans again; the steps after the first are what can be foreseen.
    */
   afresh: string | undefined
+  /** The host's default route, where the interface carries it: `apply` has to be allowed then. */
+  defaultRoute: string | undefined
   /** What could not be read, and is therefore not planned for. */
   unread: UnreadFact[]
 }

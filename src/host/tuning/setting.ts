@@ -103,7 +103,7 @@ export function valueText(setting: Setting): string {
 
 function channelText(counts: ChannelCounts): string {
   const used = (['combined', 'rx', 'tx'] as const).filter((name) => counts[name] > 0)
-  return used.map((name) => `${name} ${counts[name]}`).join(' ')
+  return used.length === 0 ? 'none' : used.map((name) => `${name} ${counts[name]}`).join(' ')
 }
 
 /** `queue 0: 64 slots, queue 1: 64 slots`; of many queues how many and how even. */

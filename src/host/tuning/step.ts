@@ -23,8 +23,13 @@ export function step(change: Setting, what: string, why: string, host: HostFacts
     command: commandFor(change, facts),
     change,
     hostWide: HOST_WIDE.has(change.kind),
-    mayFlap: facts.bus !== undefined && (FLAPS.has(change.kind) || (change.kind === 'feature' && FLAPPING_FEATURES.has(change.name))),
+    mayFlap: isHardware(facts) && (FLAPS.has(change.kind) || (change.kind === 'feature' && FLAPPING_FEATURES.has(change.name))),
   }
+}
+
+/** What software makes has no link to lose. */
+export function isHardware({ kind, bus }: InterfaceFacts): boolean {
+  return kind === undefined && bus !== undefined
 }
 
 /** Packets a second of minimum-size frames at line rate: 64 bytes, and 20 of preamble and gap between them. */
