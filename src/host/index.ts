@@ -1,5 +1,6 @@
 /** `ringtap/host`: facts of this machine and its interfaces, plans to tune it, what is wrong with it, and what it can take. */
 
+export { cpuListText } from '../kernel/cpus.js'
 export type { AppliedTuning, ApplyTuningOptions } from './apply-tuning.js'
 export type * from './facts.js'
 export { planTuning } from './plan-tuning.js'
