@@ -1,6 +1,6 @@
 /** Carries a tuning plan out: journal first, then step by step, each read back; all or nothing. */
 import { CaptureError } from '../errors.js'
-import { EIO, ENOTSUPP, EOPNOTSUPP, EROFS } from '../kernel/errno.js'
+import { EINVAL, EIO, ENOTSUPP, EOPNOTSUPP, EROFS } from '../kernel/errno.js'
 import { planTuning } from './plan-tuning.js'
 import { notRestoredText } from './revert-tuning.js'
 import type { JournalStore, TuningAccess, TuningFacts } from './tuning/access.js'
@@ -57,6 +57,7 @@ class TuningRun {
   readonly #access: TuningAccess
   readonly #options: TuningOptions
   readonly #refused = new Map<string, string>()
+  readonly #speedMbps: number | undefined
   readonly applied: TuningStep[] = []
   readonly refused: AppliedTuning['refused'] = []
   facts: TuningFacts
@@ -66,7 +67,14 @@ class TuningRun {
     this.#access = access
     this.#options = options
     this.facts = access.facts()
-    this.plan = planTuning(this.facts.host, this.facts.interface, options)
+    this.#speedMbps = this.facts.interface.speedMbps
+    this.plan = this.#planAfresh()
+  }
+
+  /** NB: with the speed as it was: while the link is down after a change there is none, and plans that depend on it would come and go. */
+  #planAfresh(): TuningPlan {
+    const { host, interface: facts } = this.facts
+    return planTuning(host, { ...facts, speedMbps: this.#speedMbps }, this.#options, this.#refused)
   }
 
   /** What the plan changes of the machine, as it is now. Of the interface the journal has all already. */
@@ -84,7 +92,7 @@ class TuningRun {
     for (const step of this.applied) {
       if (group.includes(step) && !isInForce(step.change, host, facts)) throw tookNoEffect(step, this.facts)
     }
-    this.plan = planTuning(host, facts, this.#options, this.#refused)
+    this.plan = this.#planAfresh()
     // Otherwise two steps that undo each other would go on for ever.
     const again = this.plan.steps.find(({ id }) => this.applied.some((step) => step.id === id))
     if (again !== undefined) throw tookNoEffect(again, this.facts)
@@ -115,6 +123,8 @@ function refusal(error: unknown, { change }: TuningStep): string | undefined {
   if (error.errno === EOPNOTSUPP || error.errno === ENOTSUPP) return `the driver does not support it: ${error.message}`
   // A managed interrupt: the kernel spreads it itself and lets nobody else (irq_can_set_affinity_usr).
   if (error.errno === EIO && change.kind === 'interrupt') return 'the kernel keeps the affinity of this interrupt to itself'
+  // ixgbe has more queues than its table can lead to (ixgbe_set_rxfh).
+  if (error.errno === EINVAL && change.kind === 'rss-indirection') return 'the driver cannot spread over so many queues: the rest get nothing'
   if (error.errno === EROFS) return 'it is read-only here: in a container, its host has to do it'
   return undefined
 }

@@ -1,6 +1,7 @@
 /** How long the NIC waits with an interrupt. */
 import type { CoalescingFacts, InterfaceFacts } from '../facts.js'
 import { part, remark, type TuningContext, type TuningPart } from './plan.js'
+import { isAboutUsecs } from './setting.js'
 import { lineRatePackets, step } from './step.js'
 
 /** At most 20,000 interrupts a second and queue, and a delay that no capture notices. */
@@ -26,12 +27,13 @@ export function planCoalescing({ host, facts }: TuningContext): TuningPart {
 /** A wait that somebody chose, neither none nor too long, is as good. */
 function isFixed(coalescing: CoalescingFacts, longest: number): boolean {
   const { use_adaptive_rx_coalesce: adaptive = 0, rx_coalesce_usecs: usecs = 0 } = coalescing
-  return adaptive === 0 && usecs <= longest && usecs >= Math.min(longest, LONGEST_USECS / 5)
+  return adaptive === 0 && (isAboutUsecs(usecs, longest) || (usecs < longest && usecs >= LONGEST_USECS / 5))
 }
 
-/** Half a ring at line rate, all on one queue: the other half is for the time until the CPU comes. */
+/** Half a ring at line rate, all on one queue: the other half is for the time until the CPU comes. Even, for some NICs count in 2 µs. */
 function waitUsecs({ rings, speedMbps }: InterfaceFacts): number {
   const length = rings?.rx.maximum ?? rings?.rx.current ?? 0
   if (length === 0 || speedMbps === undefined) return LONGEST_USECS
-  return Math.max(1, Math.min(LONGEST_USECS, Math.floor((length / 2 / lineRatePackets(speedMbps)) * 1e6)))
+  const usecs = Math.floor((length / 2 / lineRatePackets(speedMbps)) * 1e6)
+  return Math.max(2, Math.min(LONGEST_USECS, usecs - (usecs % 2)))
 }

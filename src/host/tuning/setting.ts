@@ -136,7 +136,20 @@ export function isInForce(setting: Setting, host: HostFacts, facts: InterfaceFac
   if (setting.kind === 'rss-indirection' && setting.value === 'default') return true
   if (setting.kind === 'feature' && facts.features[setting.name]?.on !== setting.value) return false
   const current = currentSetting(setting, host, facts)
+  if (current?.kind === 'coalescing' && setting.kind === 'coalescing') {
+    return Object.entries(setting.value).every(([name, wanted]) => isAboutWanted(name, current.value[name], wanted))
+  }
   return current !== undefined && sameValue(current, setting)
+}
+
+function isAboutWanted(name: string, value: number | undefined, wanted: number): boolean {
+  if (value === undefined) return false
+  return name.endsWith('_usecs') ? isAboutUsecs(value, wanted) : value === wanted
+}
+
+/** NICs count time in steps of their own (i40e 2 µs, ena as the device says), and round what they are given. */
+export function isAboutUsecs(value: number, wanted: number): boolean {
+  return Math.abs(value - wanted) <= Math.max(2, wanted / 4)
 }
 
 export function sameValue(a: Setting, b: Setting): boolean {

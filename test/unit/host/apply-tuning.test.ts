@@ -6,7 +6,7 @@ import { planTuning } from '#src/host/plan-tuning.js'
 import { revertTuning } from '#src/host/revert-tuning.js'
 import { settingKey, settingsOf } from '#src/host/tuning/setting.js'
 import { CaptureError } from '#src/index.js'
-import { EINVAL, EIO, EOPNOTSUPP, EROFS } from '#src/kernel/errno.js'
+import { EBUSY, EINVAL, EIO, EOPNOTSUPP, EROFS } from '#src/kernel/errno.js'
 import { cpuFacts, hostFacts, nicFacts, queueInterrupts, vethFacts } from '../../support/host-facts.js'
 import { range } from '../../support/live.js'
 import { type Random, seededRandom } from '../../support/random.js'
@@ -109,9 +109,9 @@ for (const [name, host, facts] of MACHINES) {
       const before = settings(machine)
       const journal = memoryJournal()
       machine.before = (setting, count) => {
-        if (count === n) throw kernelError(EINVAL, setting)
+        if (count === n) throw kernelError(EBUSY, setting)
       }
-      assert.throws(() => applyTuning(machine, journal, ANYHOW), captureError('TUNING_FAILED', /EINVAL.*; everything is as it was before$/), `step ${n}`)
+      assert.throws(() => applyTuning(machine, journal, ANYHOW), captureError('TUNING_FAILED', /EBUSY.*; everything is as it was before$/), `step ${n}`)
       assert.deepEqual(settings(machine), before, `step ${n}`)
       assert.equal(journal.text, undefined, `step ${n}`)
     }
@@ -198,6 +198,44 @@ test('a driver that takes a setting without doing it is found out', () => {
     captureError('TUNING_FAILED', /receive ring was set to rx 4096 tx 512 and is rx 512 tx 512; everything/),
   )
   assert.deepEqual(settings(machine), before)
+})
+
+test('a driver that rounds the wait is content with, and put back exactly', () => {
+  const machine = new TunableMachine(HOST, nicFacts({ coalescing: { rx_coalesce_usecs: 3, use_adaptive_rx_coalesce: 1 }, speedMbps: 40_000 }))
+  const before = settings(machine)
+  const write = machine.write.bind(machine)
+  machine.write = (setting) => {
+    const isCoarse = setting.kind === 'coalescing' && setting.value.rx_coalesce_usecs !== 3
+    write(isCoarse ? { ...setting, value: { ...setting.value, rx_coalesce_usecs: 8 * Math.ceil((setting.value.rx_coalesce_usecs ?? 0) / 8) } } : setting)
+  }
+  const journal = memoryJournal()
+  assert.deepEqual(applyTuning(machine, journal).plan.steps, [])
+  assert.equal(machine.interface.coalescing?.rx_coalesce_usecs, 40)
+  revertTuning(machine, journal)
+  assert.deepEqual(settings(machine), before)
+})
+
+test('that the link is down for a while, and has no speed, changes no plan', () => {
+  const machine = new TunableMachine(HOST, nicFacts({ speedMbps: 100_000 }))
+  machine.before = (setting) => {
+    if (setting.kind === 'rings') machine.interface = { ...machine.interface, speedMbps: undefined }
+    if (setting.kind === 'interrupt') machine.interface = { ...machine.interface, speedMbps: 100_000 }
+  }
+  applyTuning(machine, memoryJournal())
+  assert.equal(machine.interface.coalescing?.rx_coalesce_usecs, 12)
+})
+
+test('a table that the driver cannot have is left as it is', () => {
+  const { rss } = nicFacts()
+  assert.ok(rss !== undefined)
+  const machine = new TunableMachine(HOST, nicFacts({ rss: { ...rss, indirection: range(128).map((slot) => slot % 2) } }))
+  machine.before = (setting) => {
+    if (setting.kind === 'rss-indirection') throw kernelError(EINVAL, setting)
+  }
+  assert.deepEqual(
+    applyTuning(machine, memoryJournal()).refused.map(({ step }) => step.id),
+    ['rss-indirection'],
+  )
 })
 
 test('the interface of the default route is left alone unless that was allowed', () => {

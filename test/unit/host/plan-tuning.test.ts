@@ -128,8 +128,8 @@ test('GRO of a veth is left alone, whether it is on or off', () => {
 test('an interrupt waits no longer than half a ring takes to fill, nor than 50 µs', () => {
   const usecs = (facts: Partial<InterfaceFacts>) => plan({}, facts).step('coalescing')?.to
   assert.equal(usecs({}), 'use_adaptive_rx_coalesce 0 rx_coalesce_usecs 50')
-  assert.equal(usecs({ speedMbps: 100_000 }), 'use_adaptive_rx_coalesce 0 rx_coalesce_usecs 13')
-  assert.equal(usecs({ rings: { rx: adjustable(256, 512), tx: adjustable(256, 512) } }), 'use_adaptive_rx_coalesce 0 rx_coalesce_usecs 17')
+  assert.equal(usecs({ speedMbps: 100_000 }), 'use_adaptive_rx_coalesce 0 rx_coalesce_usecs 12')
+  assert.equal(usecs({ rings: { rx: adjustable(256, 512), tx: adjustable(256, 512) } }), 'use_adaptive_rx_coalesce 0 rx_coalesce_usecs 16')
   assert.equal(usecs({ speedMbps: undefined }), 'use_adaptive_rx_coalesce 0 rx_coalesce_usecs 50')
   assert.equal(usecs({ coalescing: { use_adaptive_rx_coalesce: 0, rx_coalesce_usecs: 30 } }), undefined)
   assert.equal(usecs({ coalescing: { use_adaptive_rx_coalesce: 1, rx_coalesce_usecs: 30 } }), 'use_adaptive_rx_coalesce 0 rx_coalesce_usecs 50')
