@@ -188,6 +188,34 @@ live('what a driver refuses is told, all else is done and taken back', (t) => {
   assert.equal(seen(end), before)
 })
 
+live('the interface of the default route is left alone unless that was allowed, also where what stands on it has the route', (t) => {
+  const { end } = tuned(t)
+  const { netns } = end
+  const ip = (...words: string[]) => inNamespace(netns, 'ip', ...words)
+  const before = seen(end)
+  const refuses = (route: RegExp) => {
+    const { status, stderr } = ringtap('tune', 'apply', '-i', end.interface, '--netns', netns)
+    assert.equal(status, 2, stderr)
+    assert.match(stderr, route)
+    assert.match(stderr, /set --yes-i-may-lose-this-link/)
+  }
+  ip('link', 'add', 'br0', 'type', 'bridge')
+  ip('link', 'set', end.interface, 'master', 'br0')
+  ip('link', 'add', 'link', 'br0', 'name', 'above0', 'type', 'macvlan')
+  for (const name of ['br0', 'above0']) ip('link', 'set', name, 'up')
+  ip('address', 'add', '192.0.2.1/24', 'dev', 'above0')
+  ip('route', 'add', 'default', 'via', '192.0.2.254')
+  refuses(/mirror0 carries this host's default via 192\.0\.2\.254 over above0/)
+  ip('link', 'delete', 'br0')
+  ip('address', 'add', '192.0.2.1/24', 'dev', end.interface)
+  ip('route', 'add', 'default', 'via', '192.0.2.254')
+  refuses(/mirror0 carries this host's default via 192\.0\.2\.254(,|\n)/)
+  assert.equal(seen(end), before)
+  const { journal } = applyHere(end.interface, { netns, yesIMayLoseThisLink: true })
+  t.after(() => rmSync(journal ?? '', { force: true }))
+  assert.notEqual(seen(end), before)
+})
+
 live('two do not tune one interface at once', (t) => {
   const { end, access } = tuned(t)
   access.lock()

@@ -9,6 +9,7 @@ import { openControlSocket } from '../../kernel/ethtool.js'
 import { setFeatures } from '../../kernel/ethtool-features.js'
 import { setChannels, setCoalescing, setRings } from '../../kernel/ethtool-queues.js'
 import { setRss } from '../../kernel/ethtool-rss.js'
+import { carriedDefaultRoute } from '../../kernel/interface-use.js'
 import { namespacePath, openNamespace, withNamespace } from '../../kernel/namespace.js'
 import type { Kernel } from '../../kernel/system.js'
 import type { WritableHostFiles } from '../host-files.js'
@@ -47,20 +48,28 @@ export function openTuningAccess(kernel: Kernel, name: string, scope: InterfaceS
     for (const socket of sockets.splice(0)) socket.close()
     files.close()
   }
-  const inside = (open: () => Descriptor): Descriptor => {
+  const inside = <T>(act: () => T): T => {
     using namespace = scope.netns === undefined ? undefined : openNamespace(kernel, scope.netns)
-    const socket = withNamespace(kernel, namespace, open)
+    return withNamespace(kernel, namespace, act)
+  }
+  const keep = (open: () => Descriptor): Descriptor => {
+    const socket = inside(open)
     sockets.push(socket)
     return socket
   }
-  const facts = () => ({ host: readHostFactsOf(kernel, files), interface: readInterfaceFactsOf(kernel, files, name, scope) })
+  const facts = (): TuningFacts => {
+    const own = readInterfaceFactsOf(kernel, files, name, scope)
+    // What stands on it loses its link with it.
+    const defaultRoute = inside(() => carriedDefaultRoute(kernel, name, own.index))
+    return { host: readHostFactsOf(kernel, files), interface: { ...own, defaultRoute } }
+  }
   try {
-    const door: Door = { kernel, ethtool: inside(() => openControlSocket(kernel)), files, name, facts }
+    const door: Door = { kernel, ethtool: keep(() => openControlSocket(kernel)), files, name, facts }
     return {
       netnsInode: inodeOf(scope.netns),
       facts,
       write: (setting) => writeThrough(door, setting),
-      lock: () => void inside(() => openLock(kernel, name, facts().interface.index)),
+      lock: () => void keep(() => openLock(kernel, name, facts().interface.index)),
       close,
       [Symbol.dispose]: close,
     }
