@@ -32,6 +32,7 @@ import { type Capture, CaptureError, type CaptureErrorCode, type CaptureOptions,
 import { type CountClass, countInKernel, type KernelCount, type KernelCounters } from 'ringtap'
 import * as whole from 'ringtap'
 import { defineHandler, type Handler } from 'ringtap/handler'
+import { type AppliedTuning, applyTuning, planTuning, readTuning, type TuningPlan } from 'ringtap/host'
 import { cpuListText, type HostFacts, type InterfaceFacts, readHostFacts, readInterfaceFacts, type UnreadFact } from 'ringtap/host'
 import { createTestbed, type FloodResult, startFlood, type Testbed } from 'ringtap/testbed'
 
@@ -113,6 +114,14 @@ async function flood(): Promise<FloodResult> {
   return running.finished
 }
 
+function tune(): AppliedTuning {
+  const { host, interface: facts } = readTuning('eth0', { netns: 'blue' })
+  const plan = planTuning(host, facts, { goal: 'capture', cpus: [0, 1], noSmt: true })
+  same<typeof plan, TuningPlan>()
+  for (const { change } of plan.steps) if (change.kind === 'interrupt') same<typeof change.value, number[]>()
+  return applyTuning('eth0', { netns: 'blue', cpus: undefined, yesIMayLoseThisLink: true })
+}
+
 function facts(): [HostFacts, InterfaceFacts, UnreadFact[], string] {
   const eth0 = readInterfaceFacts('eth0', { netns: 'blue' })
   return [readHostFacts(), eth0, eth0.unread, cpuListText(eth0.interrupts.flatMap(({ effective }) => effective ?? []))]
@@ -121,7 +130,7 @@ function facts(): [HostFacts, InterfaceFacts, UnreadFact[], string] {
 main({ interface: 'eth0' }).catch((error: unknown) => {
   if (error instanceof CaptureError) same<typeof error.code, CaptureErrorCode>()
 })
-export { count, facts, flood, handlers, stateless, whole }
+export { count, facts, flood, handlers, stateless, tune, whole }
 `
 
 /** Lines that must not compile, each with what the compiler says. */
@@ -223,7 +232,8 @@ describe('the packed package', () => {
     for (const name of ['openCapture', 'packets', 'planCapture', 'CaptureError', 'defineHandler']) assert.ok(names('ringtap').includes(name), name)
     assert.deepEqual(names('ringtap/handler'), ['defineHandler'])
     assert.deepEqual(names('ringtap/reader'), ['CAPTURE_ERROR_CODES', 'CaptureError', 'captureFileInfo', 'mergeCaptureFiles', 'openCaptureFile'])
-    for (const name of ['cpuListText', 'readHostFacts', 'readInterfaceFacts']) assert.ok(names('ringtap/host').includes(name), name)
+    for (const name of ['applyTuning', 'cpuListText', 'planTuning', 'readHostFacts', 'readInterfaceFacts', 'readTuning', 'revertTuning'])
+      assert.ok(names('ringtap/host').includes(name), name)
     assert.deepEqual(names('ringtap/testbed'), ['createTestbed', 'startFlood'])
     assert.deepEqual(names('ringtap/text'), ['PacketText', 'packetDocument'])
     assert.equal(run(process.execPath, '--no-warnings', '-p', "typeof require('ringtap').openCapture"), 'function\n')
