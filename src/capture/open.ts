@@ -21,6 +21,7 @@ import { countersMemory } from './counters.js'
 import { type FilterFor, prepareFilter, prepareTrigger } from './filter.js'
 import { loadHandler } from './handler-module.js'
 import { InterfaceDrops } from './interface-drops.js'
+import { LedgerBook, type LeftOf } from './ledger-book.js'
 import { MAX_SNAP_LENGTH_BYTES, MAX_WORKERS, type MachineFacts, planCapture, workerCpu } from './plan.js'
 import { Recording } from './recording.js'
 import { HANDLER_PATIENCE_MS, RunningCapture } from './running.js'
@@ -88,6 +89,7 @@ class Opening {
   readonly #threads: WorkerThread[] = []
   #namespace: Descriptor | undefined
   #interfaceDrops: InterfaceDrops | undefined
+  #book: LedgerBook | undefined
   #recording: Recording | undefined
   #user: UserChange | undefined
 
@@ -152,7 +154,10 @@ class Opening {
     await Promise.all(this.#threads.map((thread) => thread.ready))
     this.#options.signal?.throwIfAborted()
     this.#interfaceDrops = new InterfaceDrops(kernel, plan.interfaces, plan.netns)
+    const book = new LedgerBook(kernel, plan, (place) => leftOf(this.#sockets[place]))
+    this.#book = book
     for (const sockets of this.#sockets) sockets.start()
+    book.opened()
     this.#user?.become()
     const xdp = this.#sockets.filter((sockets) => sockets instanceof XdpSockets)
     return new RunningCapture({
@@ -166,6 +171,7 @@ class Opening {
       signal: this.#options.signal,
       onEvent: this.#options.onEvent,
       interfaceDrops: () => this.#interfaceDrops?.total() ?? 0,
+      book,
       xdp: plan.backend === 'xdp' ? xdp.map(({ inForce }, i) => ({ interface: plan.interfaces[i] as string, ...inForce })) : undefined,
       passed: () => xdp.reduce((sum, sockets) => sum + sockets.leftToStack().passed, 0),
       filtered: () => xdp.reduce((sum, sockets) => sum + sockets.leftToStack().filtered, 0),
@@ -303,6 +309,9 @@ class Opening {
   /** After every worker has ended: descriptors, then nothing is left. */
   #release(): void {
     this.#interfaceDrops?.close()
+    // What was left to the stack is of packets that the interface has counted as received: it is read before that.
+    for (const sockets of this.#sockets) if (sockets instanceof XdpSockets) sockets.settle()
+    this.#book?.close()
     for (const sockets of this.#sockets) sockets.close()
     for (const wake of this.#wakes) wake.close()
     this.#namespace?.close()
@@ -313,6 +322,10 @@ class Opening {
     await this.#recording?.discard()
     this.#release()
   }
+}
+
+function leftOf(sockets: PacketSockets | XdpSockets | undefined): ReturnType<LeftOf> {
+  return sockets instanceof XdpSockets ? { inForce: sockets.inForce, ...sockets.leftToStack() } : undefined
 }
 
 function checkClonable(handlerData: unknown): void {
