@@ -141,9 +141,7 @@ export interface LedgerMetric {
 /** The ledger for Prometheus: every row, and the residual of each interface. Those of one name follow each other, as its text format wants. */
 export function ledgerMetrics(ledger: Ledger): LedgerMetric[] {
   const helpOf = (name: string) => HELP[name] as string
-  const rows = ledger.rows.map(
-    ({ metric, labels, count }): LedgerMetric => ({ name: metric, labels, help: helpOf(metric), type: 'counter', value: count }),
-  )
+  const rows = ledger.rows.map(({ metric, labels, count }): LedgerMetric => ({ name: metric, labels, help: helpOf(metric), type: 'counter', value: count }))
   const residuals = ledger.interfaces.map(
     (it): LedgerMetric => ({
       name: 'ringtap_residual',
@@ -166,7 +164,7 @@ export function makeLedger(facts: LedgerFacts): Ledger {
     ...parts.flatMap(({ nic }) => nic),
     ...facts.softnet.flatMap(softnetRows),
     ...parts.flatMap(({ stack }) => stack),
-    ...workers.flatMap(workerRows),
+    ...workers.flatMap((it) => workerRows(it, facts.interfaces.find(({ name }) => name === it.interface)?.xdp !== undefined)),
   ]
   const interfaces = parts.map(({ balance }) => balance)
   const offered = sumOf(workers, ({ offered }) => offered)
@@ -318,24 +316,26 @@ const DROP_ROWS: readonly (readonly [keyof Drops, label: string, source: (worker
   ['unread', 'unread at the end', (worker) => `ring or socket of worker ${worker}`],
 ]
 
-function workerRows(it: WorkerCounters): LedgerRow[] {
+function workerRows(it: WorkerCounters, isXdp: boolean): LedgerRow[] {
   const { worker, drops } = it
   const labels = { interface: it.interface, worker: String(worker) }
   const name = (label: string) => `${label}, worker ${worker}`
   const own = (field: string) => `counter ${field} of worker ${worker}`
   return [
-    row('offered', 'note', name('offered'), it.offered, 'ringtap_offered_total', labels, offeredSource(it)),
-    ...DROP_ROWS.map(([place, label, source]) =>
-      row(place, 'lost', name(label), drops[place], 'ringtap_drops_total', { place, ...labels }, source(worker)),
+    row(
+      'offered',
+      'note',
+      name('offered'),
+      it.offered,
+      'ringtap_offered_total',
+      labels,
+      isXdp ? `map ringtap_queues: redirected to worker ${worker}` : `PACKET_STATISTICS tp_packets of worker ${worker}`,
     ),
+    ...DROP_ROWS.map(([place, label, source]) => row(place, 'lost', name(label), drops[place], 'ringtap_drops_total', { place, ...labels }, source(worker))),
     row('freezes', 'note', name('freezes of the ring'), it.freezes, 'ringtap_freezes_total', labels, `PACKET_STATISTICS tp_freeze_q_cnt of worker ${worker}`),
     row('truncated', 'note', name('truncated'), it.truncated, 'ringtap_truncated_total', labels, own('truncated')),
     row('delivered', 'delivered', name('delivered'), it.packets, 'ringtap_delivered_total', labels, own('packets')),
   ]
-}
-
-function offeredSource({ worker }: WorkerCounters): string {
-  return `PACKET_STATISTICS tp_packets, or what the XDP program redirected, of worker ${worker}`
 }
 
 function row(

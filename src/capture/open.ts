@@ -172,6 +172,7 @@ class Opening {
       onEvent: this.#options.onEvent,
       interfaceDrops: () => this.#interfaceDrops?.total() ?? 0,
       book,
+      settle: () => this.#settle(),
       xdp: plan.backend === 'xdp' ? xdp.map(({ inForce }, i) => ({ interface: plan.interfaces[i] as string, ...inForce })) : undefined,
       passed: () => xdp.reduce((sum, sockets) => sum + sockets.leftToStack().passed, 0),
       filtered: () => xdp.reduce((sum, sockets) => sum + sockets.leftToStack().filtered, 0),
@@ -309,12 +310,16 @@ class Opening {
   /** After every worker has ended: descriptors, then nothing is left. */
   #release(): void {
     this.#interfaceDrops?.close()
-    // What was left to the stack is of packets that the interface has counted as received: it is read before that.
-    for (const sockets of this.#sockets) if (sockets instanceof XdpSockets) sockets.settle()
-    this.#book?.close()
+    this.#settle()
     for (const sockets of this.#sockets) sockets.close()
     for (const wake of this.#wakes) wake.close()
     this.#namespace?.close()
+  }
+
+  #settle(): void {
+    // What was left to the stack is of packets that the interface has counted as received: it is read before that.
+    for (const sockets of this.#sockets) if (sockets instanceof XdpSockets) sockets.settle()
+    this.#book?.close()
   }
 
   async undo(): Promise<void> {

@@ -48,6 +48,8 @@ export interface RunningParts {
   passed: () => number
   filtered: () => number
   book: LedgerBook
+  /** Reads what only counts on, now that no socket takes anything; called by the last worker that ended as it should. */
+  settle: () => void
   /** Called once a second: whether something has changed that nobody tells. What it answers ends the capture. */
   look: (() => CaptureError | undefined) | undefined
   /** Closes what the workers used; called once, after the last of them. */
@@ -274,6 +276,8 @@ export class RunningCapture implements Capture {
       for (const thread of this.#parts.threads) thread.send(ABANDON)
       if (this.#patience === undefined) this.#watchHandlers()
     } else if (end.reason === 'count') this.#end('count')
+    // One that died has its socket still.
+    if (this.#parts.threads.every((thread) => thread.end !== undefined && thread.end.error === undefined)) this.#parts.settle()
   }
 
   /** Workers of one interface see the same thing: it is told once. */
