@@ -12,6 +12,11 @@ for (const { place, how, run } of INJECTIONS) {
 }
 const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column].length)))
 for (const row of rows) {
-  console.log(row.map((cell, column) => (column === 0 || column === 5 ? cell.padEnd(widths[column]) : cell.padStart(widths[column]))).join('  ').trimEnd())
+  console.log(
+    row
+      .map((cell, column) => (column === 0 || column === 5 ? cell.padEnd(widths[column]) : cell.padStart(widths[column])))
+      .join('  ')
+      .trimEnd(),
+  )
 }
 process.exitCode = isWrong ? 1 : 0

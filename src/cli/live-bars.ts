@@ -50,9 +50,7 @@ export class LiveBars {
   }
 
   #legend(columns: number): string[] {
-    const text = cpuBarsLegend(this.#colours)
-    // biome-ignore lint/suspicious/noControlCharactersInRegex: SGR sequences take no room.
-    const shown = text.replaceAll(/\x1b\[\d+m/g, '').length
-    return shown <= columns ? [text] : []
+    // As long without colours.
+    return cpuBarsLegend(false).length <= columns ? [cpuBarsLegend(this.#colours)] : []
   }
 }

@@ -50,14 +50,26 @@ const VIRTIO_DROPS: readonly Term[] = [[/^rx_queue_\d+_drops$/, /^rx\d+_drops$/]
 const VIRTIO_XDP_DROPS: readonly Term[] = [[/^rx_queue_\d+_xdp_drops$/, /^rx\d+_xdp_drops$/]]
 const INTEL_ALLOCATIONS: readonly Term[] = [[/^alloc_rx_buff_failed$/], [/^alloc_rx_page_failed$/]]
 
+// rqdpc, the drops of a queue without descriptors, is in rx_fifo_errors as well (igb_update_stats).
+const INTEL_GIGABIT: DriverRules = {
+  missed: [[link('rxMissedErrors')], [/^rx_queue_\d+_drops$/, link('rxFifoErrors')]],
+  noBuffer: [[/^rx_queue_\d+_alloc_failed$/]],
+}
+const E1000: DriverRules = { missed: [[link('rxMissedErrors')]], noBuffer: [[/^alloc_rx_buff_failed$/], [/^rx_dma_failed$/]] }
+
 const RULES: Readonly<Record<string, DriverRules>> = {
   // mpc is rx_missed_errors; a queue with drop_en loses to qprdc instead (ixgbe_update_stats).
   ixgbe: { missed: [[/^rx_missed_errors$/, link('rxMissedErrors')], [/^rx_no_dma_resources$/]], noBuffer: INTEL_ALLOCATIONS },
   // rx_discards of the port, named in three ways over the years.
-  i40e: { missed: [[/^port\.rx_discards$/, /^port\.rx_dropped$/, /^rx_dropped$/]] },
+  i40e: {
+    missed: [[/^port\.rx_discards$/, /^port\.rx_dropped$/, /^rx_dropped$/]],
+    noBuffer: [[/^rx_alloc_fail$/], [/^rx_pg_alloc_fail$/]],
+  },
   ice: { missed: [[/^rx_dropped\.nic$/, /^rx_dropped$/]], noBuffer: [[/^rx_alloc_fail$/], [/^rx_pg_alloc_fail$/]] },
-  igb: { missed: [[link('rxMissedErrors')], [/^rx_queue_\d+_drops$/, link('rxFifoErrors')]], noBuffer: [[/^rx_queue_\d+_alloc_failed$/]] },
-  e1000e: { missed: [[link('rxMissedErrors')]], noBuffer: [[/^alloc_rx_buff_failed$/], [/^rx_dma_failed$/]] },
+  igb: INTEL_GIGABIT,
+  igc: INTEL_GIGABIT,
+  e1000: E1000,
+  e1000e: E1000,
   mlx5_core: {
     // mlx5e_handle_rx_cqe() counts a packet once it has an skb: what XDP took is not in rx_packets.
     received: [[link('rxPackets')], [/^rx_xdp_drop$/], [/^rx_xdp_redirect$/], [/^rx_xdp_tx_xmit$/], [/^rx_xsk_xdp_drop$/], [/^rx_xsk_xdp_redirect$/]],
@@ -76,7 +88,8 @@ const RULES: Readonly<Record<string, DriverRules>> = {
     xdpRedirect: [[/^queue_\d+_rx_xdp_redirect$/]],
   },
   virtio_net: {
-    missed: [[/^rx(_queue_)?\d+_hw_drop_overruns$/]],
+    // Of the device, since Linux 6.11; its overruns are among them.
+    missed: [[/^rx\d+_hw_drops$/]],
     // Both labels err_xdp and err of receive_mergeable() count as drops.
     dropped: VIRTIO_DROPS,
     droppedHas: VIRTIO_XDP_DROPS,

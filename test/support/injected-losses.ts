@@ -95,7 +95,10 @@ async function stalled(options: Omit<CaptureOptions, 'interface'>): Promise<Loss
 /** A tap whose classic filter is so long that it holds up its CPU. Twice as long, net.core.optmem_max has no room for it. */
 function slowTap({ receiver }: Testbed): Descriptor {
   const divide: Instruction = [BPF_ALU | BPF_DIV | BPF_X, 0, 0, 0]
-  const program: Instruction[] = [[BPF_LD | BPF_IMM, 0, 0, 0xffffffff], [BPF_LDX | BPF_IMM, 0, 0, 3]]
+  const program: Instruction[] = [
+    [BPF_LD | BPF_IMM, 0, 0, 0xffffffff],
+    [BPF_LDX | BPF_IMM, 0, 0, 3],
+  ]
   while (program.length < BPF_MAXINSNS / 2) program.push(divide)
   program.push([BPF_RET | BPF_K, 0, 0, 0])
   using namespace = openNamespace(kernel, receiver.netns)

@@ -13,7 +13,16 @@ import {
   summaryLines,
   writtenLines,
 } from '#src/cli/capture-lines.js'
-import { CaptureError, type CapturePlan, type CaptureStats, type CaptureSummary, type Drops, type Ledger, type WorkerCounters, type WritePlan } from '#src/index.js'
+import {
+  CaptureError,
+  type CapturePlan,
+  type CaptureStats,
+  type CaptureSummary,
+  type Drops,
+  type Ledger,
+  type WorkerCounters,
+  type WritePlan,
+} from '#src/index.js'
 
 const NO_DROPS: Drops = { ring: 0, socket: 0, fillRing: 0, rxRing: 0, oversize: 0, redirect: 0, handler: 0, consumer: 0, writer: 0, unread: 0 }
 
