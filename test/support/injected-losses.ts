@@ -24,6 +24,7 @@ import { openNamespace, withNamespace } from '#src/kernel/namespace.js'
 import { getLink, RouteSocket } from '#src/kernel/netlink.js'
 import { attachFilter } from '#src/kernel/options.js'
 import { openKernel } from '#src/kernel/system.js'
+import { allowedCpus, pinThread } from '#src/kernel/thread.js'
 import { createTestbed, startFlood, type Testbed } from '#src/testbed/index.js'
 import { caughtUp, handlerUrl, inNamespace, openOn, RawSender, settledWire, udpFrame, until } from './live.js'
 
@@ -125,7 +126,8 @@ function steerTo(cpu: number, { receiver }: Testbed): void {
 
 async function fullBacklog(napi: boolean): Promise<Loss> {
   using testbed = createTestbed({ queues: 1 })
-  const taps = Array.from({ length: 4 }, () => slowTap(testbed))
+  // A system call a frame is slower than the flood.
+  const taps = Array.from({ length: napi ? 4 : 16 }, () => slowTap(testbed))
   try {
     steerTo(1, testbed)
     if (!napi) inNamespace(testbed.receiver.netns, 'ethtool', '-K', testbed.receiver.interface, 'gro', 'off')
@@ -135,9 +137,17 @@ async function fullBacklog(napi: boolean): Promise<Loss> {
       await flood.finished
       await settledWire(testbed)
     } else {
-      // The flood's frames want a NAPI. RPS hashes what it knows the flow of.
-      using sender = new RawSender(testbed.sender)
-      sender.sendNumbered(FRAMES, 0, (number) => udpFrame(1024 + (number & 0x3ff), number))
+      // The flood's frames want a NAPI. RPS hashes what it knows the flow of, and a backlog of one's own CPU is emptied at once.
+      // A frame in a backlog takes up the buffer of the socket that sent it: many of them have room for more than a backlog has.
+      const senders = Array.from({ length: 16 }, () => new RawSender(testbed.sender))
+      const allowed = allowedCpus(kernel)
+      pinThread(kernel, [0])
+      try {
+        for (let number = 0; number < FRAMES; number++) senders[number % senders.length].send(udpFrame(1024 + (number & 0x3ff), number))
+      } finally {
+        pinThread(kernel, allowed)
+        for (const sender of senders) sender.close()
+      }
     }
     await sleep(300)
     // The stack's rx_dropped, as ip(8) tells it: on a new testbed nothing else is in it.
