@@ -16,6 +16,8 @@ for (const { place, how, run } of INJECTIONS) {
     assert.ok(injected > 100, `${injected} are too few to tell`)
     assert.equal(foundIn(ledger, place), injected, shown)
     assert.deepEqual(others, [], shown)
+    // The CPUs' own count is the machine's: others may have lost something, too.
+    if (place === 'softnet') assert.ok(foundIn(ledger, 'softnetDropped') >= injected, shown)
     assert.equal(ledger.residual, 0, shown)
     assert.equal(ledger.sockets.residual, 0, shown)
     assert.equal(ledger.settled, true)

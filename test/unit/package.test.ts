@@ -32,6 +32,7 @@ import { type Capture, CaptureError, type CaptureErrorCode, type CaptureOptions,
 import { type CountClass, countInKernel, type KernelCount, type KernelCounters } from 'ringtap'
 import * as whole from 'ringtap'
 import { defineHandler, type Handler } from 'ringtap/handler'
+import { type CpuLoad, cpuLoads, type NicCounters, nicCounters, parseCpuTimes, parseSoftnet, readCpuTimes, type SoftnetCpu } from 'ringtap/host'
 import { createTestbed, type FloodResult, startFlood, type Testbed } from 'ringtap/testbed'
 
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false
@@ -92,6 +93,10 @@ async function main(options: CaptureOptions): Promise<CaptureSummary> {
     same<typeof packetsPerSecond, number>()
     console.log(drops.ring, workers[0]?.handlerMaxMs, total.interfaceDrops)
   }
+  const ledger = capture.ledger()
+  same<typeof ledger, whole.Ledger>()
+  same<ReturnType<typeof whole.ledgerMetrics>, whole.LedgerMetric[]>()
+  for (const { place, kind, count, source } of ledger.rows) console.log(place, kind, count, source)
   const merged = await capture.snapshot<{ different: number }>()
   same<typeof merged, { different: number } | undefined>()
   const found = packets({ interface: 'eth0', whenFull: 'wait', queueBytes: 2 ** 20, count: 1 })
@@ -106,6 +111,10 @@ function count(): KernelCounters {
   return counting.counters()
 }
 
+function load(eth0: whole.InterfaceCounters): [CpuLoad[], SoftnetCpu[], NicCounters] {
+  return [cpuLoads(parseCpuTimes(''), readCpuTimes()), parseSoftnet(''), nicCounters('eth0', 'ixgbe', new Map(), eth0)]
+}
+
 async function flood(): Promise<FloodResult> {
   using testbed: Testbed = createTestbed({ queues: 2 })
   await using running = await startFlood({ ...testbed.sender, ratePps: 1000, durationMs: undefined })
@@ -115,7 +124,7 @@ async function flood(): Promise<FloodResult> {
 main({ interface: 'eth0' }).catch((error: unknown) => {
   if (error instanceof CaptureError) same<typeof error.code, CaptureErrorCode>()
 })
-export { count, flood, handlers, stateless, whole }
+export { count, flood, handlers, load, stateless, whole }
 `
 
 /** Lines that must not compile, each with what the compiler says. */
