@@ -2,7 +2,9 @@
 import assert from 'node:assert/strict'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { LedgerBalance } from '#src/capture/ledger.js'
-import { openCapture } from '#src/capture/open.js'
+import { openCapture, openCaptureWith } from '#src/capture/open.js'
+import { SIOCETHTOOL } from '#src/kernel/abi/if.js'
+import { type Kernel, openKernel } from '#src/kernel/system.js'
 import { createTestbed, startFlood } from '#src/testbed/index.js'
 import { elsewhere, foundIn, INJECTIONS } from '../support/injected-losses.js'
 import { caughtUp, inNamespace, live, openOn, RawSender, until } from '../support/live.js'
@@ -123,4 +125,28 @@ live('loopback, and an interface that goes away while it is captured', async () 
   await assert.rejects(gone.finished, { code: 'INTERFACE_REMOVED' })
   assert.equal(gone.ledger().sockets.residual, 0)
   assert.equal(foundIn(gone.ledger(), 'delivered'), 100)
+})
+
+live('what the kernel does not tell is named, and the capture goes on', async () => {
+  using testbed = createTestbed({ queues: 1 })
+  using sender = new RawSender(testbed.sender)
+  const real = openKernel()
+  const EPERM = 1
+  const silent: Kernel = { ...real, ioctl: (fd, request, argument) => (request === SIOCETHTOOL ? -EPERM : real.ioctl(fd, request, argument)) }
+  await using capture = await openCaptureWith(silent, { ...testbed.receiver })
+  sender.sendNumbered(100)
+  await caughtUp(capture, 100)
+  await capture.stop()
+  const { unread, residual, interfaces } = capture.ledger()
+  const { interface: name } = testbed.receiver
+  assert.deepEqual(
+    unread.map(({ what, source }) => [what, source]),
+    [
+      [`GRO of ${name}`, 'ioctl(ETHTOOL_GGRO)'],
+      [`driver statistics of ${name}`, 'ioctl(ETHTOOL_GSTATS)'],
+    ],
+  )
+  for (const { reason } of unread) assert.match(reason, /EPERM/)
+  // What rtnetlink tells is enough for what happened here.
+  assert.deepEqual([interfaces.map(equation), residual], [[[name, 100, 0, 0, 100, 0]], 0])
 })
