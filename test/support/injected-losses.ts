@@ -127,7 +127,7 @@ function steerTo(cpu: number, { receiver }: Testbed): void {
 async function fullBacklog(napi: boolean): Promise<Loss> {
   using testbed = createTestbed({ queues: 1 })
   // A system call a frame is slower than the flood.
-  const taps = Array.from({ length: napi ? 4 : 16 }, () => slowTap(testbed))
+  const taps = Array.from({ length: napi ? 4 : 8 }, () => slowTap(testbed))
   try {
     steerTo(1, testbed)
     if (!napi) inNamespace(testbed.receiver.netns, 'ethtool', '-K', testbed.receiver.interface, 'gro', 'off')
