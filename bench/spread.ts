@@ -6,12 +6,12 @@
  *
  *   npm run bench:spread [-- SECONDS [CAPTURES ...]]
  */
-import { readFileSync, rmSync } from 'node:fs'
+import { rmSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { coreLoads, readAllowedCpus, readCoreTicks } from '#src/cli/bench/cores.js'
+import { coreLoads, readAllowedCpus } from '#src/cli/bench/cores.js'
 import type { CoreLoad } from '#src/cli/bench/result.js'
 import { alignColumns, formatDecimal } from '#src/cli/human.js'
-import { applyTuning, revertTuning } from '#src/host/index.js'
+import { applyTuning, cpuLoads, readCpuTimes, readSoftnet, revertTuning } from '#src/host/index.js'
 import { type CaptureCounters, openCapture } from '#src/index.js'
 import { createTestbed, startFlood, type Testbed } from '#src/testbed/index.js'
 
@@ -35,17 +35,16 @@ interface Run {
 
 /** Packets that did not fit into a backlog, of all cores. */
 function backlogDrops(): number {
-  const lines = readFileSync('/proc/net/softnet_stat', 'latin1').trimEnd().split('\n')
-  return lines.reduce((sum, line) => sum + Number.parseInt(line.split(' ')[1] as string, 16), 0)
+  return readSoftnet().reduce((sum, { dropped }) => sum + dropped, 0)
 }
 
 async function run(testbed: Testbed, captureCount: number): Promise<Run> {
   const options = { ...testbed.receiver, workers: cpus.length, fanout: { mode: 'cpu' }, pin: cpus, ringBytes: 64 * 2 ** 20 } as const
   const captures = await Promise.all(Array.from({ length: captureCount }, () => openCapture(options)))
-  const before = { wire: testbed.wire(), drops: backlogDrops(), ticks: readCoreTicks() }
+  const before = { wire: testbed.wire(), drops: backlogDrops(), times: readCpuTimes() }
   const flood = await startFlood({ ...testbed.sender, cpus: [sender], durationMs: seconds * 1000 })
   const { seconds: elapsed } = await flood.finished
-  const loads = coreLoads(before.ticks, readCoreTicks())
+  const loads = coreLoads(cpuLoads(before.times, readCpuTimes()))
   // What is in the rings still.
   await sleep(200)
   const wire = testbed.wire()

@@ -1,11 +1,14 @@
 /** `ringtap/host`: facts of this machine and its interfaces, plans to tune it, what is wrong with it, and what it can take. */
 
-export { cpuListText } from '../kernel/cpus.js'
+export { cpuListText, parseCpuList } from '../kernel/cpus.js'
 export type { AppliedTuning, ApplyTuningOptions } from './apply-tuning.js'
+export { CPU_STATES, type CpuLoad, type CpuState, type CpuTimes, cpuLoads, parseCpuTimes, readCpuTimes } from './cpu-load.js'
 export type * from './facts.js'
+export { NIC_ROLES, type NicCounter, type NicCounters, type NicRole, nicCounters } from './nic-counters.js'
 export { planTuning } from './plan-tuning.js'
 export { readHostFacts, readInterfaceFacts } from './read-facts.js'
 export type { RevertedTuning } from './revert-tuning.js'
+export { parseSoftnet, readSoftnet, type SoftnetCpu, softnetDifference } from './softnet.js'
 export { applyTuning, readTuning, revertTuning, type TuneOptions, type TuningState } from './tune.js'
 export type { FoundJournal } from './tuning/journal-file.js'
 export { TUNING_GOALS, type TuningGoal, type TuningOptions, type TuningPlan, type TuningRemark, type TuningStep } from './tuning/plan.js'

@@ -73,6 +73,8 @@ test('options that were not given are absent, defaults are there', () => {
       order: false,
       packetBuffered: false,
       noGuard: false,
+      ledger: false,
+      cpuBars: false,
     },
   )
 })

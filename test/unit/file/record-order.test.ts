@@ -55,7 +55,10 @@ class Threads {
       if (result === 0) this.written.push(Buffer.from(bytes.subarray(0, length)))
       return result
     }
-    this.orders = Array.from({ length: threads }, (_, thread) => new RecordOrder({ shared: this.shared, thread, threadId: process.pid, format: this.#format, append }))
+    this.orders = Array.from(
+      { length: threads },
+      (_, thread) => new RecordOrder({ shared: this.shared, thread, threadId: process.pid, format: this.#format, append }),
+    )
     this.#buffers = this.orders.map(() => new ScriptRecords(SEGMENT_BYTES, this.#format))
     this.accounts = this.orders.map(() => ({ written: 0, lost: 0, wire: 0, truncated: 0 }))
   }
