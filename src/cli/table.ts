@@ -12,11 +12,12 @@ import { RATE } from './table/rate.js'
 import { READ } from './table/read.js'
 import { REPLAY } from './table/replay.js'
 import type { CommandRow } from './table/row.js'
+import { SIZE } from './table/size.js'
 import type { KindName, KindValue } from './units.js'
 
 export type { CommandRow, OptionRow } from './table/row.js'
 
-export const COMMANDS = [CAPTURE, INTERFACES, RATE, COUNT, FILTER, FLOOD, READ, REPLAY, BENCH] as const satisfies readonly CommandRow[]
+export const COMMANDS = [CAPTURE, INTERFACES, RATE, COUNT, FILTER, FLOOD, READ, REPLAY, BENCH, SIZE] as const satisfies readonly CommandRow[]
 
 export type CommandName = (typeof COMMANDS)[number]['name']
 
