@@ -52,9 +52,6 @@ export const SIZE = {
   examples: [
     ['ringtap size --rate 10G --cores 8', '10G of minimum-size frames, the worst case, on eight cores'],
     ['ringtap size --rate 2Mpps --frame 300 --line 10G --cost 200', 'a handler that takes 200 ns a packet, bursts at 10G'],
-    [
-      "ringtap bench --rungs 'ring+fanout,xdp,kernel count' --json > bench.json; ringtap size --rate 10G --measured bench.json",
-      'with the costs of this machine',
-    ],
+    ['ringtap size --rate 10G --measured bench.json', 'with the costs of this machine, of ringtap bench --json > bench.json'],
   ],
 } as const satisfies CommandRow

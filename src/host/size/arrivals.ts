@@ -7,13 +7,19 @@ export type Arrivals =
   | { pattern: 'poisson'; packetsPerSecond: number; durationMs: number; seed: number }
   /** `burstPackets` at once, even at `packetsPerSecond`; then nothing until `intervalMs` after the burst's begin. */
   | { pattern: 'bursts'; packetsPerSecond: number; burstPackets: number; intervalMs: number; durationMs: number }
+  /** As they once came: nanoseconds, ascending. */
+  | { pattern: 'recorded'; timesNs: ArrayLike<number> }
 
 /** Answers one arrival after another, Infinity when there are no more. */
 export function arrivalTimes(arrivals: Arrivals): () => number {
+  let made = 0
+  if (arrivals.pattern === 'recorded') {
+    const { timesNs } = arrivals
+    return () => timesNs[made++] ?? Number.POSITIVE_INFINITY
+  }
   const end = arrivals.durationMs * 1e6
   const gap = 1e9 / arrivals.packetsPerSecond
   const until = (time: number): number => (time < end ? time : Number.POSITIVE_INFINITY)
-  let made = 0
   switch (arrivals.pattern) {
     case 'even':
       // Multiplied and not added up: sums of fractions drift.

@@ -16,6 +16,8 @@ export interface RingSimulationOptions {
   serviceNs: number
   /** CPU time of the reader for what it takes at once, a block or a slot, beside its packets. Default 0. */
   blockServiceNs?: number | undefined
+  /** From the moment that there is something for a reader that had nothing to do until it has it. Default 0. */
+  wakeNs?: number | undefined
   /** CPU time of the kernel for each packet. Default 0. */
   kernelNs?: number | undefined
   /** The kernel works on the reader's core, and first. Default false: on another. */
@@ -49,9 +51,9 @@ const KSOFTIRQD_AFTER_NS = 2e6
  */
 export function simulateRing(options: RingSimulationOptions): RingSimulation {
   check(options)
-  const { serviceNs, blockServiceNs = 0, kernelNs = 0, sameCore = false, nicSlots = Number.POSITIVE_INFINITY, stalls = [] } = options
+  const { kernelNs = 0, sameCore = false, nicSlots = Number.POSITIVE_INFINITY } = options
   const queue = 'slots' in options.queue ? new Slots(options.queue) : new BlockRing(options.queue)
-  const reader = new Reader(queue, serviceNs, blockServiceNs, stalls)
+  const reader = new Reader(queue, options)
   const nextArrival = arrivalTimes(options.arrivals)
   let nextTick = queue.tickNs
   let kernelFree = 0
@@ -92,6 +94,7 @@ class Reader {
   readonly #queue: PacketQueue
   readonly #serviceNs: number
   readonly #blockServiceNs: number
+  readonly #wakeNs: number
   readonly #stalls: readonly { from: number; to: number }[]
   #stall = 0
   #now = 0
@@ -100,11 +103,13 @@ class Reader {
   /** Work left on what it has in hand. */
   #left = 0
   #hasBlock = false
+  #sleeps = true
 
-  constructor(queue: PacketQueue, serviceNs: number, blockServiceNs: number, stalls: readonly { atMs: number; forMs: number }[]) {
+  constructor(queue: PacketQueue, { serviceNs, blockServiceNs = 0, wakeNs = 0, stalls = [] }: RingSimulationOptions) {
     this.#queue = queue
     this.#serviceNs = serviceNs
     this.#blockServiceNs = blockServiceNs
+    this.#wakeNs = wakeNs
     this.#stalls = stalls.map(({ atMs, forMs }) => ({ from: atMs * 1e6, to: (atMs + forMs) * 1e6 }))
   }
 
@@ -139,10 +144,12 @@ class Reader {
         if (packets === 0) {
           // Nothing comes before `time`: the caller stops at everything that does.
           this.#now = time
+          this.#sleeps = true
           return
         }
         this.#hasBlock = true
-        this.#left = packets * this.#serviceNs + this.#blockServiceNs
+        this.#left = packets * this.#serviceNs + this.#blockServiceNs + (this.#sleeps ? this.#wakeNs : 0)
+        this.#sleeps = false
       }
       const free = time - this.#now
       if (this.#left > free) {
@@ -159,9 +166,11 @@ class Reader {
   }
 }
 
-function check({ arrivals, queue, serviceNs, blockServiceNs = 0, kernelNs = 0, nicSlots = 1, stalls = [] }: RingSimulationOptions): void {
-  positive('arrivals.packetsPerSecond', arrivals.packetsPerSecond)
-  positive('arrivals.durationMs', arrivals.durationMs)
+function check({ arrivals, queue, serviceNs, blockServiceNs = 0, kernelNs = 0, wakeNs = 0, nicSlots = 1, stalls = [] }: RingSimulationOptions): void {
+  if (arrivals.pattern !== 'recorded') {
+    positive('arrivals.packetsPerSecond', arrivals.packetsPerSecond)
+    positive('arrivals.durationMs', arrivals.durationMs)
+  }
   if (arrivals.pattern === 'bursts') {
     whole('arrivals.burstPackets', arrivals.burstPackets, 1)
     positive('arrivals.intervalMs', arrivals.intervalMs)
@@ -175,7 +184,7 @@ function check({ arrivals, queue, serviceNs, blockServiceNs = 0, kernelNs = 0, n
     whole('queue.blockCount', queue.blockCount, 2)
     positive('queue.blockTimeoutMs', queue.blockTimeoutMs)
   }
-  for (const [name, value] of Object.entries({ serviceNs, blockServiceNs, kernelNs })) {
+  for (const [name, value] of Object.entries({ serviceNs, blockServiceNs, wakeNs, kernelNs })) {
     if (!(value >= 0 && value < Number.POSITIVE_INFINITY)) throw invalid(name, 'a number of nanoseconds', value)
   }
   if (!(nicSlots >= 1)) throw invalid('nicSlots', 'at least 1', nicSlots)

@@ -84,6 +84,8 @@ const BLOCKS_IN_HAND = 2
 const MIN_BLOCK_BYTES = 256 * 1024
 /** What a block costs the reader beside its packets (capture/loop.ts). */
 const BLOCK_NS = 1000
+/** Of a thread in poll(2). */
+const WAKE_NS = 30_000
 /** An RX ring of a NIC, where nothing is known of it: the largest of ixgbe, i40e and many others. */
 const NIC_SLOTS = 4096
 const SIMULATED_MS = 1000
@@ -127,7 +129,7 @@ function sizeFor(backend: SizedBackend, options: SizeOptions): CaptureSize {
   if (memoryBytes > wanted.memoryBytes) shortOf.push(`${mebibytes(memoryBytes)} of memory, and ${mebibytes(wanted.memoryBytes)} are to be had`)
 
   const simulation = simulationOf(wanted, costs, userNs, ring, workers)
-  const stalled = { ...simulation, stalls: [{ atMs: simulation.arrivals.durationMs / 4, forMs: holdMs }] }
+  const stalled = { ...simulation, stalls: [{ atMs: holdMs, forMs: holdMs }] }
   return {
     packetsPerSecond,
     frameBytes,
@@ -236,6 +238,7 @@ function simulationOf(wanted: Wanted, costs: PacketCosts, userNs: number, ring: 
           },
     serviceNs: userNs,
     blockServiceNs: 'chunkBytes' in ring ? 0 : BLOCK_NS,
+    wakeNs: WAKE_NS,
     kernelNs: costs.kernelNs,
     sameCore: true,
     nicSlots: NIC_SLOTS,

@@ -59,6 +59,13 @@ describe('slots', () => {
   })
 })
 
+test('a reader that had nothing to do wakes up first', () => {
+  const options = { arrivals: even(1000, 1000), serviceNs: 0 }
+  assert.equal(simulateRing({ ...options, queue: { slots: 1 }, wakeNs: 900_000 }).dropShare, 0)
+  assert.equal(simulateRing({ ...options, queue: { slots: 1 }, wakeNs: 1_900_000 }).dropShare, 0.5)
+  assert.equal(simulateRing({ ...options, queue: { slots: 3 }, wakeNs: 1_900_000 }).dropShare, 0)
+})
+
 describe('a ring of blocks', () => {
   const queue = { packetsPerBlock: 100, blockCount: 10, blockTimeoutMs: 20 }
 
@@ -167,6 +174,13 @@ test('every packet is in one place, and nothing is lost that a larger ring keeps
     const huge = simulateRing({ ...options, queue: { ...queue, blockCount: 2 + Math.ceil(arrived / queue.packetsPerBlock) + Math.ceil(durationMs) } })
     assert.equal(huge.droppedByRing, 0, JSON.stringify(options))
   }
+})
+
+test('recorded arrivals are taken as they came', () => {
+  const timesNs = Float64Array.from({ length: 1000 }, (_, i) => i * 1000)
+  const options = { queue: { slots: 5 }, serviceNs: 1700 }
+  assert.deepEqual(simulateRing({ ...options, arrivals: { pattern: 'recorded', timesNs } }), simulateRing({ ...options, arrivals: even(1e6, 1) }))
+  assert.equal(simulateRing({ ...options, arrivals: { pattern: 'recorded', timesNs: [] } }).arrived, 0)
 })
 
 test('what makes no sense is refused by name', () => {
