@@ -34,7 +34,7 @@ const STEADY = { ratePps: 500_000, durationMs: 1000 }
 const RINGS = { small: { blockBytes: 64 * KIB, blockCount: 8 }, large: { blockBytes: 256 * KIB, blockCount: 32 } } as const
 
 const POINTS: readonly Point[] = [
-  ...[2500, 4000, 10_000].flatMap((handlerNs) =>
+  ...[3000, 5000, 10_000].flatMap((handlerNs) =>
     Object.entries(RINGS).map(([size, ring]) => ({ name: `steady, ${size} ring`, handlerNs, ...ring, flood: STEADY })),
   ),
   // A reader that keeps up on average, and a ring that does not hold what comes in a millisecond.

@@ -3,12 +3,14 @@ import { freemem } from 'node:os'
 import { pathToFileURL } from 'node:url'
 import { CaptureError } from '../errors.js'
 import type { Handler } from '../handler.js'
+import { openMachineFiles } from '../host/machine-files.js'
 import { netmaskOf } from '../host/netmask.js'
 import { queueCpus } from '../host/queues.js'
 import { EFD_CLOEXEC, EFD_NONBLOCK } from '../kernel/abi/process.js'
 import { Descriptor } from '../kernel/descriptor.js'
 import { callFailed } from '../kernel/errno.js'
-import { openControlSocket, speedOf } from '../kernel/ethtool.js'
+import { openControlSocket } from '../kernel/ethtool.js'
+import { speedOf } from '../kernel/ethtool-device.js'
 import { openNamespace, withNamespace } from '../kernel/namespace.js'
 import { type Kernel, openKernel } from '../kernel/system.js'
 import { allowedCpus } from '../kernel/thread.js'
@@ -131,7 +133,7 @@ class Opening {
       const interfaceName = plan.interfaces[i] as string
       const { index: interfaceIndex } = (this.#sockets[i] as PacketSockets | XdpSockets).identity
       const past = pastOf?.(i, this.#trigger?.(withNamespace(kernel, this.#namespace, () => netmaskOf(interfaceName))))
-      const cpus = plan.pin === 'queues' ? queueCpus(interfaceName, allowed) : []
+      const cpus = plan.pin === 'queues' ? this.#queueCpus(interfaceName, allowed) : []
       for (const [w, { socket, account, source, controlFd }] of ofInterface.entries()) {
         const wake = this.#openWake()
         const cpu = plan.pin === 'queues' ? workerCpu(cpus, w) : workerCpu(plan.pin, worker)
@@ -290,6 +292,11 @@ class Opening {
       fanout: plan.fanout,
       warn: (message, hint) => this.#warn(message, hint),
     }
+  }
+
+  #queueCpus(interfaceName: string, allowed: readonly number[]): number[] {
+    using files = withNamespace(this.#kernel, this.#namespace, () => openMachineFiles(this.#kernel))
+    return queueCpus(files, interfaceName, allowed)
   }
 
   #openWake(): Descriptor {

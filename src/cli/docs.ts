@@ -84,6 +84,8 @@ One document: \`type\` is \`interfaces\`, \`interfaces\` a list of \`name\`, \`i
 (administratively), \`operState\` (the kernel's word), \`mac\`, \`mtu\`, \`driver\`, \`kind\` (\`veth\`, \`bridge\`, …), \`speedMbps\`, \`rxQueues\`, \`txQueues\`, \`linkType\`
 (ARPHRD), \`netns\`. What is not known is null.
 
+With \`-v\` each has the fields of \`InterfaceFacts\` of [ringtap/host](library.md#facts-of-the-host) and \`state\`.
+
 ### ringtap rate --json
 
 \`interval\` lines: \`interface\`, \`seconds\` (of this interval), \`rx\` and \`tx\`, each with \`packets\`, \`bytes\`, \`drops\` of this interval and

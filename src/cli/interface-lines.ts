@@ -1,4 +1,5 @@
 /** What `ringtap interfaces` prints. Pure. */
+import type { InterfaceFacts } from '../host/index.js'
 import type { NetworkInterface } from '../index.js'
 import { alignColumns } from './human.js'
 
@@ -29,13 +30,19 @@ function interfaceObject(row: NetworkInterface): object {
   return { name, index, state: interfaceState(row), up, operState, mac, mtu, driver, kind, speedMbps, rxQueues, txQueues, linkType, netns }
 }
 
+/** All that is known; null is what is not. */
+export function factsDocument(facts: readonly InterfaceFacts[]): string {
+  const interfaces = facts.map((it) => ({ ...it, state: interfaceState(it) }))
+  return JSON.stringify({ type: 'interfaces', interfaces }, (_key, value: unknown) => value ?? null)
+}
+
 /** An interface that has no carrier to speak of, such as lo, is up when it is said to be. */
-function interfaceState(row: NetworkInterface): string {
+export function interfaceState(row: Pick<NetworkInterface, 'up' | 'operState'>): string {
   if (!row.up) return 'down'
   if (row.operState === 'unknown') return 'up'
   return row.operState === 'down' || row.operState === 'lowerlayerdown' ? 'no-carrier' : row.operState
 }
 
-function speedText(mbps: number): string {
+export function speedText(mbps: number): string {
   return mbps >= 1000 ? `${mbps / 1000} Gbit/s` : `${mbps} Mbit/s`
 }

@@ -1,13 +1,38 @@
 /** `ringtap interfaces`. */
-import { listInterfaces } from '../index.js'
+import { type InterfaceFacts, readInterfaceFacts } from '../host/index.js'
+import { CaptureError, listInterfaces, type NetworkInterface } from '../index.js'
 import { EXIT } from './exit-status.js'
-import { interfacesDocument, interfaceTable } from './interface-lines.js'
+import { factsLines } from './interface-facts-lines.js'
+import { factsDocument, interfacesDocument, interfaceTable } from './interface-lines.js'
 import type { Io } from './io.js'
 import type { ValuesOf } from './table.js'
 
 export async function runInterfaces(values: ValuesOf<'interfaces'>, io: Io): Promise<number> {
-  const interfaces = listInterfaces(values.netns === undefined ? {} : { netns: values.netns })
-  if (values.json) io.out(interfacesDocument(interfaces))
+  const scope = values.netns === undefined ? {} : { netns: values.netns }
+  const all = listInterfaces(scope)
+  const wanted = values.interface ?? []
+  for (const name of wanted) {
+    if (!all.some((row) => row.name === name)) throw new CaptureError('NO_SUCH_INTERFACE', `${name}: no interface of that name`)
+  }
+  const interfaces = wanted.length === 0 ? all : all.filter(({ name }) => wanted.includes(name))
+  if (values.verbose) showFacts(interfaces, values.json, io)
+  else if (values.json) io.out(interfacesDocument(interfaces))
   else for (const line of interfaceTable(interfaces)) io.out(line)
   return EXIT.done
+}
+
+function showFacts(interfaces: readonly NetworkInterface[], json: boolean, io: Io): void {
+  const facts = interfaces.flatMap(factsOf)
+  if (json) io.out(factsDocument(facts))
+  else for (const [index, it] of facts.entries()) for (const line of [...(index === 0 ? [] : ['']), ...factsLines(it)]) io.out(line)
+}
+
+/** None of one that has gone since it was listed. */
+function factsOf({ name, netns }: NetworkInterface): InterfaceFacts[] {
+  try {
+    return [readInterfaceFacts(name, { netns })]
+  } catch (error) {
+    if (error instanceof CaptureError && error.code === 'NO_SUCH_INTERFACE') return []
+    throw error
+  }
 }

@@ -38,7 +38,8 @@ async function run(invocation: Invocation, io: ProcessIo): Promise<number> {
       return EXIT.done
     }
     case 'capture': {
-      if (invocation.values.listInterfaces) return run({ run: 'interfaces', values: invocation.values, words: [], beforeDashes: 0 }, io)
+      if (invocation.values.listInterfaces)
+        return run({ run: 'interfaces', values: { ...invocation.values, interface: [], verbose: false }, words: [], beforeDashes: 0 }, io)
       const { runCapture } = await import('./capture.js')
       return runCapture(invocation.values, invocation.words, io)
     }

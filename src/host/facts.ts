@@ -79,7 +79,10 @@ export interface FeatureFacts {
   requested: boolean
 }
 
-/** Kernel names of struct ethtool_coalesce: `rx_coalesce_usecs`, `use_adaptive_rx_coalesce`. */
+/**
+ * Kernel names of struct ethtool_coalesce: `rx_coalesce_usecs`, `use_adaptive_rx_coalesce`. Only fields that the driver has; before Linux 5.6,
+ * which does not tell, all of them.
+ */
 export type CoalescingFacts = Readonly<Record<string, number>>
 
 export interface TimestampingFacts {

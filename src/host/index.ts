@@ -1,7 +1,10 @@
 /** `ringtap/host`: facts of this machine and its interfaces, plans to tune it, what is wrong with it, and what it can take. */
+
+export { cpuListText } from '../kernel/cpus.js'
 export type * from './facts.js'
 export type { Arrivals } from './size/arrivals.js'
 export { defaultCosts, measuredCosts, type PacketCosts, SIZED_BACKENDS, type SizedBackend } from './size/costs.js'
 export type { BlockQueue, SlotQueue } from './size/packet-queue.js'
 export { type RingSimulation, type RingSimulationOptions, simulateRing } from './size/simulation.js'
 export { type CaptureSize, lineRate, type SizedRing, type SizeOptions, sizeCapture } from './size/size.js'
+export { readHostFacts, readInterfaceFacts } from './read-facts.js'

@@ -3,7 +3,9 @@
 import { CaptureError } from '../errors.js'
 import { IFF_UP } from '../kernel/abi/if.js'
 import { IF_OPER, RTNL_LINK_STATS64 } from '../kernel/abi/rtnetlink.js'
-import { channelsOf, driverOf, openControlSocket, speedOf } from '../kernel/ethtool.js'
+import { openControlSocket } from '../kernel/ethtool.js'
+import { driverOf, speedOf } from '../kernel/ethtool-device.js'
+import { channelsOf } from '../kernel/ethtool-queues.js'
 import { openNamespace, withNamespace } from '../kernel/namespace.js'
 import { getLink, listLinks, RouteSocket, readLinkStats } from '../kernel/netlink.js'
 import type { Kernel } from '../kernel/system.js'
@@ -65,7 +67,8 @@ export function listInterfaces(kernel: Kernel, scope: InterfaceScope = {}): Netw
   })
 }
 
-function macText(address: Uint8Array): string | undefined {
+/** `02:00:00:00:00:01`; undefined for an empty address. */
+export function macText(address: Uint8Array): string | undefined {
   if (address.length === 0) return undefined
   return Array.from(address, (byte) => byte.toString(16).padStart(2, '0')).join(':')
 }

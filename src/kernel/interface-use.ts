@@ -35,7 +35,7 @@ import type { Kernel } from './system.js'
 
 const MAX_REASONS = 8
 /** Kinds whose IFLA_LINK is the other end of a pair; for all others it is what carries them. */
-const PAIRS: ReadonlySet<string> = new Set(['veth', 'netkit', 'vxcan', 'netdevsim'])
+export const PAIRS: ReadonlySet<string> = new Set(['veth', 'netkit', 'vxcan', 'netdevsim'])
 
 /** A full routing table must not become a list: the first reasons, and how many more there are. */
 class Reasons {

@@ -11,6 +11,7 @@ import {
   NETLINK_GENERIC,
   NETLINK_GET_STRICT_CHK,
   NETLINK_ROUTE,
+  NETLINK_SOCK_DIAG,
   NLA_TYPE_MASK,
   NLATTR,
   NLM_F_ACK,
@@ -46,6 +47,7 @@ import {
   IFLA_NUM_RX_QUEUES,
   IFLA_NUM_TX_QUEUES,
   IFLA_OPERSTATE,
+  IFLA_PROMISCUITY,
   IFLA_STATS_LINK_64,
   IFLA_STATS_LINK_64_FILTER,
   IFLA_XDP,
@@ -127,7 +129,7 @@ export interface NetlinkMessage {
   body: Uint8Array
 }
 
-const PROTOCOLS = { NETLINK_ROUTE, NETLINK_GENERIC } as const
+const PROTOCOLS = { NETLINK_ROUTE, NETLINK_GENERIC, NETLINK_SOCK_DIAG } as const
 
 /** A netlink socket in the network namespace of the thread that made it. One request at a time; not to be shared between threads. */
 export class NetlinkSocket implements Disposable {
@@ -255,7 +257,7 @@ export interface Link {
   name: string
   /** ARPHRD_*. */
   type: number
-  /** IFF_*. */
+  /** IFF_*. NB: of IFF_PROMISC the kernel shows only what was set by hand (dev_get_flags); `promiscuity` says whether it is in force. */
   flags: number
   mtu: number
   /** Hardware address; empty where there is none. */
@@ -271,6 +273,8 @@ export interface Link {
   /** Queues that the device was made with, which may be more than it uses. */
   rxQueues: number
   txQueues: number
+  /** How many hold it promiscuous. */
+  promiscuity: number
 }
 
 const WITHOUT_STATS: Attribute = [IFLA_EXT_MASK, u32(RTEXT_FILTER_SKIP_STATS)]
@@ -342,6 +346,7 @@ function linkOf(message: NetlinkMessage): Link {
     lower: attributes.has(IFLA_LINK_NETNSID) ? 0 : numberOf(attributes.get(IFLA_LINK)),
     rxQueues: numberOf(attributes.get(IFLA_NUM_RX_QUEUES)),
     txQueues: numberOf(attributes.get(IFLA_NUM_TX_QUEUES)),
+    promiscuity: numberOf(attributes.get(IFLA_PROMISCUITY)),
   }
 }
 

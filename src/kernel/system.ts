@@ -45,6 +45,12 @@ export interface Kernel {
   ftruncate(fd: number, length: number): number
   /** Allocates the pages of a file up to `length`: what is missing shows here, and not as a SIGBUS later. */
   fallocate(fd: number, length: number): number
+  /** Begins a file system of this type; since Linux 5.2, as the next two. */
+  fsopen(type: string, flags: number): number
+  /** FSCONFIG_CMD_CREATE and other commands without key and value. */
+  fsconfig(fd: number, command: number): number
+  /** Answers a descriptor of a mount that stands nowhere, and goes with its last descriptor. */
+  fsmount(fd: number, flags: number, attributes: number): number
   setns(fd: number, type: number): number
   unshare(flags: number): number
   /** Acts on the calling thread. */
@@ -70,6 +76,11 @@ const CALL_NUMBERS: Readonly<Record<string, { bpf: number; membarrier: number; g
   loong64: { bpf: 280, membarrier: 283, gettid: 178 },
   ppc64: { bpf: 361, membarrier: 365, gettid: 207 },
 }
+
+/** From Linux 5.1 on, a new call has one number on all machines. */
+const SYS_FSOPEN = 430
+const SYS_FSCONFIG = 431
+const SYS_FSMOUNT = 432
 
 const MAP_FAILED = 0xffff_ffff_ffff_ffffn
 
@@ -156,6 +167,7 @@ function load(): Kernel {
   // NB: all seven. syscall(3) reads the last one from the stack whether the call needs it or not, and koffi's stack ends right
   // behind what a call was given: with fewer it is a SIGSEGV, or not, by what happens to be mapped there.
   const syscallPointer = call('long syscall(long number, long command, void *attributes, long size, long d, long e, long f)')
+  const syscallText = call('long syscall(long number, const char *text, long b, long c, long d, long e, long f)')
   const syscallNumbers = call('long syscall(long number, long a, long b, long c, long d, long e, long f)')
 
   return {
@@ -200,6 +212,9 @@ function load(): Kernel {
     memfdCreate,
     ftruncate,
     fallocate: (fd, length) => fallocate(fd, 0, 0, length),
+    fsopen: (type, flags) => syscallText(SYS_FSOPEN, type, flags, 0, 0, 0, 0),
+    fsconfig: (fd, command) => syscallNumbers(SYS_FSCONFIG, fd, command, 0, 0, 0, 0),
+    fsmount: (fd, flags, attributes) => syscallNumbers(SYS_FSMOUNT, fd, flags, attributes, 0, 0, 0),
     setns,
     unshare,
     schedSetaffinity: (mask) => schedSetaffinity(0, mask.byteLength, mask),

@@ -1,6 +1,7 @@
 /** linux/netlink.h: messages, attributes and acknowledgements. Byte offsets from the start of each struct. */
 
 export const NETLINK_ROUTE = 0
+export const NETLINK_SOCK_DIAG = 4
 export const NETLINK_GENERIC = 16
 
 export const SOL_NETLINK = 270
@@ -34,6 +35,7 @@ export const NLM_F_ACK_TLVS = 0x200
 export const NLMSGERR_ATTR_MSG = 1
 export const NLMSGERR_ATTR_OFFS = 2
 
+export const NLA_F_NESTED = 0x8000
 export const NLA_TYPE_MASK = 0x3fff
 
 /** struct nlmsghdr. */

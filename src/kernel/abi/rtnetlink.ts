@@ -21,6 +21,8 @@ export const IFLA_OPERSTATE = 16
 export const IFLA_LINKINFO = 18
 export const IFLA_NET_NS_FD = 28
 export const IFLA_EXT_MASK = 29
+/** How many hold the interface promiscuous. */
+export const IFLA_PROMISCUITY = 30
 export const IFLA_NUM_TX_QUEUES = 31
 export const IFLA_NUM_RX_QUEUES = 32
 /** The link of IFLA_LINK is in this other namespace. */

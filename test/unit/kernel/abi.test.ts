@@ -16,14 +16,17 @@ const HEADERS: Readonly<Record<string, readonly string[]>> = {
   'btf.ts': ['linux/btf.h'],
   'ebpf.ts': ['linux/bpf.h'],
   'ethtool.ts': ['linux/ethtool.h'],
+  'ethtool_netlink.ts': ['linux/ethtool_netlink.h'],
   'filter.ts': ['linux/bpf_common.h', 'linux/filter.h'],
   'genetlink.ts': ['linux/genetlink.h'],
   'if.ts': ['sys/socket.h', 'linux/if.h', 'linux/sockios.h'],
   'if_packet.ts': ['linux/if_packet.h'],
   'if_xdp.ts': ['linux/if_xdp.h', 'linux/bpf.h'],
+  'mount.ts': ['linux/mount.h'],
   'net_tstamp.ts': ['linux/net_tstamp.h'],
   'netdev.ts': ['linux/netdev.h'],
   'netlink.ts': ['sys/socket.h', 'linux/netlink.h'],
+  'packet_diag.ts': ['linux/packet_diag.h', 'linux/sock_diag.h'],
   'process.ts': [
     'sys/mman.h',
     'poll.h',
@@ -72,7 +75,10 @@ const LAYOUTS: Readonly<Record<string, Layout>> = {
   BPF_ATTR_TEST: { type: '__typeof__(((union bpf_attr *)0)->test)' },
   BPF_LINK_INFO: { fields: { xdp_ifindex: 'xdp.ifindex' }, size: 'offsetof(struct bpf_link_info, xdp.ifindex) + sizeof(__u32)' },
   BPF_PROG_INFO: { size: 'offsetof(struct bpf_prog_info, ifindex)' },
+  ETHTOOL_GFEATURES_HDR: { type: 'struct ethtool_gfeatures' },
   ETHTOOL_GSTRINGS_HDR: { type: 'struct ethtool_gstrings' },
+  ETHTOOL_SFEATURES_HDR: { type: 'struct ethtool_sfeatures' },
+  PACKET_DIAG_MCLIST_ENTRY: { type: 'struct packet_diag_mclist' },
   SOCKADDR_LL_AFTER_HDR: { type: 'struct sockaddr_ll', start: 'TPACKET_ALIGN(sizeof(struct tpacket3_hdr))' },
   TPACKET_BLOCK_DESC: {
     fields: {
@@ -106,12 +112,23 @@ const INTERNAL: Readonly<Record<string, readonly [value: number, source: string]
 /** What headers older than this do not have yet: there, and only there, it is not compared. */
 const SINCE: Readonly<Record<string, readonly [major: number, minor: number]>> = {
   BPF_F_XDP_DEV_BOUND_ONLY: [6, 3],
+  'ETHTOOL_RXFH.input_xfrm': [6, 8],
   NETDEV_A_DEV_IFINDEX: [6, 3],
+  NETDEV_A_DEV_XDP_FEATURES: [6, 3],
   NETDEV_A_DEV_XDP_RX_METADATA_FEATURES: [6, 7],
   NETDEV_CMD_DEV_GET: [6, 3],
+  NETDEV_XDP_ACT_BASIC: [6, 3],
+  NETDEV_XDP_ACT_HW_OFFLOAD: [6, 3],
+  NETDEV_XDP_ACT_NDO_XMIT: [6, 3],
+  NETDEV_XDP_ACT_NDO_XMIT_SG: [6, 3],
+  NETDEV_XDP_ACT_REDIRECT: [6, 3],
+  NETDEV_XDP_ACT_RX_SG: [6, 3],
+  NETDEV_XDP_ACT_XSK_ZEROCOPY: [6, 3],
   NETDEV_XDP_RX_METADATA_TIMESTAMP: [6, 7],
   NETDEV_XDP_RX_METADATA_VLAN_TAG: [6, 8],
   PACKET_FANOUT_FLAG_IGNORE_OUTGOING: [6, 2],
+  RXH_XFRM_SYM_OR_XOR: [6, 16],
+  RXH_XFRM_SYM_XOR: [6, 8],
   TP_STATUS_GSO_TCP: [6, 3],
   XDP_PKT_CONTD: [6, 6],
   XDP_USE_SG: [6, 6],
@@ -238,7 +255,12 @@ test('every mapping is of use', async () => {
     [],
   )
   const names = new Set<string>()
-  for (const file of files) for (const name of Object.keys((await import(`#src/kernel/abi/${file.replace(/\.ts$/, '.js')}`)) as object)) names.add(name)
+  for (const file of files) {
+    for (const [name, value] of Object.entries((await import(`#src/kernel/abi/${file.replace(/\.ts$/, '.js')}`)) as object)) {
+      names.add(name)
+      if (typeof value === 'object') for (const field of Object.keys(value)) names.add(`${name}.${field}`)
+    }
+  }
   assert.deepEqual(
     [LAYOUTS, EXPRESSIONS, INTERNAL, SINCE].flatMap(Object.keys).filter((name) => !names.has(name)),
     [],

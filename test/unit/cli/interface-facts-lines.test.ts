@@ -1,0 +1,60 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { factsLines } from '#src/cli/interface-facts-lines.js'
+import { factsDocument } from '#src/cli/interface-lines.js'
+import type { InterfaceFacts } from '#src/host/facts.js'
+import { assertGolden } from '../../support/golden.js'
+import { RECORDED_HOSTS, recordedHost } from '../../support/recorded-host.js'
+
+for (const name of RECORDED_HOSTS) {
+  test(`what -v prints of ${name}`, () => {
+    const host = recordedHost(name)
+    const lines = Object.keys(host.devices).flatMap((interfaceName) => factsLines(host.interfaceFacts(interfaceName)))
+    assertGolden(`unit/cli/golden/interfaces-${name}.txt`, lines)
+  })
+}
+
+const IXGBE = recordedHost('ixgbe').interfaceFacts('eth0')
+
+const lineOf = (facts: Partial<InterfaceFacts>, label: string) => factsLines({ ...IXGBE, ...facts }).find((line) => line.startsWith(`  ${label}`))
+
+test('who holds an interface promiscuous', () => {
+  const holders = ['sticky flag (ip link set promisc on)', 'packet socket of tcpdump (pid 4711)']
+  assert.equal(lineOf({ promiscuous: { on: true, count: 2, holders } }, 'promiscuous'), `  promiscuous   held 2 times: ${holders.join(', ')}`)
+  assert.equal(lineOf({ promiscuous: { on: true, count: 1, holders: ['bridge br0'] } }, 'promiscuous'), '  promiscuous   held once: bridge br0')
+})
+
+test('slots that are not spread evenly', () => {
+  const rss = { ...(IXGBE.rss as NonNullable<InterfaceFacts['rss']>), indirection: [0, 0, 0, 1, 2, 3], symmetric: true, inputTransform: 1 }
+  assert.equal(lineOf({ rss }, 'rss '), '  rss           toeplitz, symmetric, 6 slots: 3 for queue 0, 1 each for queues 1-3, input transformation 1')
+})
+
+test('a feature that is wanted and not in force, programs, and what could not be read', () => {
+  const facts: InterfaceFacts = {
+    ...IXGBE,
+    features: { 'rx-gro': { on: false, fixed: false, requested: true } },
+    xdpPrograms: [
+      { mode: 'native', programId: 17, name: 'ringtap_xsk' },
+      { mode: 'generic', programId: 18, name: undefined },
+    ],
+    unread: [{ what: 'RPS of queue 0', source: '/sys/class/net/eth0/queues/rx-0/rps_cpus', reason: 'EACCES: permission denied' }],
+  }
+  const lines = factsLines(facts)
+  assert.ok(lines.includes('  offloads      off, though wanted on: rx-gro'))
+  assert.ok(lines.includes('  xdp           basic redirect xsk-zerocopy, program 17 ringtap_xsk (native), program 18 (generic)'))
+  assert.deepEqual(lines.slice(-1), ['  not read      RPS of queue 0: /sys/class/net/eth0/queues/rx-0/rps_cpus: EACCES: permission denied'])
+})
+
+test('many CPUs that took an interrupt are counted, not listed', () => {
+  const [first] = IXGBE.interrupts
+  assert.ok(first !== undefined)
+  const interrupts = [{ ...first, counts: { 0: 1, 1: 5, 2: 4, 3: 3, 4: 2, 5: 0 } }]
+  assert.match(factsLines({ ...IXGBE, interrupts }).join('\n'), /1: 5, 2: 4, 3: 3, 4: 2, 1 more$/m)
+})
+
+test('the document has null where nothing is known', () => {
+  const { type, interfaces } = JSON.parse(factsDocument([IXGBE])) as { type: string; interfaces: Record<string, unknown>[] }
+  assert.equal(type, 'interfaces')
+  assert.deepEqual(Object.keys(interfaces[0] as object).sort(), [...Object.keys(IXGBE), 'state'].sort())
+  assert.deepEqual([interfaces[0]?.state, interfaces[0]?.netns, interfaces[0]?.driver], ['up', null, 'ixgbe'])
+})
