@@ -8,6 +8,7 @@ import type { Direction } from '../source/packet-socket.js'
 import type { HardwareHint } from '../source/xdp-hints.js'
 import { XDP_MODES as MODES, type XdpMode } from '../source/xdp-mode.js'
 import type { XdpInForce } from '../source/xdp-socket.js'
+import type { Ledger } from './ledger.js'
 
 export const BACKENDS = ['auto', 'ring', 'recv', 'xdp'] as const
 /**
@@ -308,6 +309,8 @@ export interface Capture extends AsyncDisposable {
   readonly plan: CapturePlan
   /** Now, consistent within each worker. */
   counters(): CaptureCounters
+  /** Where every packet went until now, from the wire to the handler, each number with its source. After the end it is final, and its residual 0 or a bug. */
+  ledger(): Ledger
   /** One value an interval until the capture ends; ends normally, also on abort. An error of the capture is thrown. */
   stats(options?: { intervalMs?: number }): AsyncIterableIterator<CaptureStats>
   /** The handlers' snapshots, folded by `merge`; undefined when the handler has none. */

@@ -23,6 +23,7 @@ import { countersMemory } from './counters.js'
 import { type FilterFor, prepareFilter, prepareTrigger } from './filter.js'
 import { loadHandler } from './handler-module.js'
 import { InterfaceDrops } from './interface-drops.js'
+import { LedgerBook, type LeftOf } from './ledger-book.js'
 import { MAX_SNAP_LENGTH_BYTES, MAX_WORKERS, type MachineFacts, planCapture, workerCpu } from './plan.js'
 import { Recording } from './recording.js'
 import { HANDLER_PATIENCE_MS, RunningCapture } from './running.js'
@@ -90,6 +91,7 @@ class Opening {
   readonly #threads: WorkerThread[] = []
   #namespace: Descriptor | undefined
   #interfaceDrops: InterfaceDrops | undefined
+  #book: LedgerBook | undefined
   #recording: Recording | undefined
   #user: UserChange | undefined
 
@@ -154,7 +156,10 @@ class Opening {
     await Promise.all(this.#threads.map((thread) => thread.ready))
     this.#options.signal?.throwIfAborted()
     this.#interfaceDrops = new InterfaceDrops(kernel, plan.interfaces, plan.netns)
+    const book = new LedgerBook(kernel, plan, (place) => leftOf(this.#sockets[place]))
+    this.#book = book
     for (const sockets of this.#sockets) sockets.start()
+    book.opened()
     this.#user?.become()
     const xdp = this.#sockets.filter((sockets) => sockets instanceof XdpSockets)
     return new RunningCapture({
@@ -168,6 +173,8 @@ class Opening {
       signal: this.#options.signal,
       onEvent: this.#options.onEvent,
       interfaceDrops: () => this.#interfaceDrops?.total() ?? 0,
+      book,
+      settle: () => this.#settle(),
       xdp: plan.backend === 'xdp' ? xdp.map(({ inForce }, i) => ({ interface: plan.interfaces[i] as string, ...inForce })) : undefined,
       passed: () => xdp.reduce((sum, sockets) => sum + sockets.leftToStack().passed, 0),
       filtered: () => xdp.reduce((sum, sockets) => sum + sockets.leftToStack().filtered, 0),
@@ -310,9 +317,16 @@ class Opening {
   /** After every worker has ended: descriptors, then nothing is left. */
   #release(): void {
     this.#interfaceDrops?.close()
+    this.#settle()
     for (const sockets of this.#sockets) sockets.close()
     for (const wake of this.#wakes) wake.close()
     this.#namespace?.close()
+  }
+
+  #settle(): void {
+    // What was left to the stack is of packets that the interface has counted as received: it is read before that.
+    for (const sockets of this.#sockets) if (sockets instanceof XdpSockets) sockets.settle()
+    this.#book?.close()
   }
 
   async undo(): Promise<void> {
@@ -320,6 +334,10 @@ class Opening {
     await this.#recording?.discard()
     this.#release()
   }
+}
+
+function leftOf(sockets: PacketSockets | XdpSockets | undefined): ReturnType<LeftOf> {
+  return sockets instanceof XdpSockets ? { inForce: sockets.inForce, ...sockets.leftToStack() } : undefined
 }
 
 function checkClonable(handlerData: unknown): void {

@@ -4,6 +4,7 @@ import { CaptureError } from '../errors.js'
 import { createPacketQueue, PACKET_QUEUE, type PacketQueueMemory, RECORD } from '../handlers/packet-queue.js'
 import type { PacketsHandlerData } from '../handlers/packets.js'
 import type { Capture, CaptureOptions, CaptureSummary } from './api.js'
+import type { Ledger } from './ledger.js'
 import { openCaptureFor } from './open.js'
 
 /** A packet of one's own. */
@@ -40,6 +41,8 @@ export interface PacketsOptions extends Omit<CaptureOptions, 'handler' | 'handle
 export interface Packets extends AsyncIterableIterator<Packet> {
   /** Settles when the iterator has ended; rejects with what kept the capture from opening, an abort among it, or ended it. Packets that were queued and never taken stand in `drops.consumer`. */
   readonly summary: Promise<CaptureSummary>
+  /** Where every packet went until now, as of a capture; undefined before it is open. */
+  ledger(): Ledger | undefined
 }
 
 const DEFAULT_QUEUE_BYTES = 16 * 2 ** 20
@@ -63,11 +66,13 @@ export function packets(options: PacketsOptions): Packets {
     fail = reject
   })
   summary.catch(() => {})
-  return Object.assign(iterate(options, settle, fail), { summary })
+  const held: { capture?: Capture } = {}
+  return Object.assign(iterate(options, held, settle, fail), { summary, ledger: () => held.capture?.ledger() })
 }
 
 async function* iterate(
   options: PacketsOptions,
+  held: { capture?: Capture },
   settle: (summary: CaptureSummary) => void,
   fail: (error: unknown) => void,
 ): AsyncGenerator<Packet, void, undefined> {
@@ -107,6 +112,7 @@ async function* iterate(
     }
     const opened = await openCaptureFor({ ...rest, handler: new URL('../handlers/packets.js', import.meta.url) }, handlerData)
     capture = opened
+    held.capture = opened
     const over = opened.finished.then(
       () => {
         ended = true

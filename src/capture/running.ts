@@ -18,6 +18,8 @@ import type {
 } from './api.js'
 import { ABANDON, STOP } from './control.js'
 import { COUNTER, readCounters } from './counters.js'
+import type { Ledger } from './ledger.js'
+import type { LedgerBook } from './ledger-book.js'
 import type { InterfaceTotals, Recording } from './recording.js'
 import type { TimeMachine } from './time-machine.js'
 import type { WorkerEnd, WorkerThread } from './worker-thread.js'
@@ -45,6 +47,9 @@ export interface RunningParts {
   /** Packets of queues without a worker. */
   passed: () => number
   filtered: () => number
+  book: LedgerBook
+  /** Reads what only counts on, now that no socket takes anything; called by the last worker that ended as it should. */
+  settle: () => void
   /** Called once a second: whether something has changed that nobody tells. What it answers ends the capture. */
   look: (() => CaptureError | undefined) | undefined
   /** Closes what the workers used; called once, after the last of them. */
@@ -135,6 +140,10 @@ export class RunningCapture implements Capture {
     }
   }
 
+  ledger(): Ledger {
+    return this.#parts.book.ledger(this.counters())
+  }
+
   async *stats(options: { intervalMs?: number } = {}): AsyncIterableIterator<CaptureStats> {
     const intervalMs = options.intervalMs ?? 1000
     if (!(Number.isFinite(intervalMs) && intervalMs > 0)) {
@@ -208,6 +217,8 @@ export class RunningCapture implements Capture {
     this.#reason = reason
     const isEnough = reason === 'count' || reason === 'files' || reason === 'reader'
     const send = () => {
+      // The worker that had enough has closed its socket already.
+      if (reason !== 'count') this.#parts.book.closing()
       for (const thread of this.#parts.threads) thread.send(isEnough ? ABANDON : STOP)
       this.#watchHandlers()
       void this.#parts.recording?.hurryPipes(() => this.#parts.threads.every(({ end }) => end !== undefined))
@@ -265,6 +276,8 @@ export class RunningCapture implements Capture {
       for (const thread of this.#parts.threads) thread.send(ABANDON)
       if (this.#patience === undefined) this.#watchHandlers()
     } else if (end.reason === 'count') this.#end('count')
+    // One that died has its socket still.
+    if (this.#parts.threads.every((thread) => thread.end !== undefined && thread.end.error === undefined)) this.#parts.settle()
   }
 
   /** Workers of one interface see the same thing: it is told once. */

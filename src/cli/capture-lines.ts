@@ -1,4 +1,5 @@
 /** What `ringtap capture` prints, as text made from the library's results. Pure. */
+import type { CpuLoad } from '../host/index.js'
 import type {
   CaptureCounters,
   CaptureError,
@@ -7,6 +8,7 @@ import type {
   CaptureStats,
   CaptureSummary,
   Drops,
+  Ledger,
   PastPlan,
   WorkerCounters,
   WritePlan,
@@ -236,12 +238,14 @@ function writeDocument(write: WritePlan): object {
   }
 }
 
-export function intervalDocument(stats: CaptureStats): string {
-  return JSON.stringify({ type: 'interval', ...stats })
+/** `cpus`: load of each CPU in this interval. */
+export function intervalDocument(stats: CaptureStats, cpus: readonly CpuLoad[]): string {
+  return JSON.stringify({ type: 'interval', ...stats, cpus })
 }
 
-export function summaryDocument(summary: CaptureSummary): string {
-  return JSON.stringify({ type: 'summary', ...summary })
+/** With the load of each CPU over the whole capture, and the rest of the ledger where it was asked for. */
+export function summaryDocument(summary: CaptureSummary, { cpus, seconds: _, ...ledger }: Ledger, withLedger: boolean): string {
+  return JSON.stringify({ type: 'summary', ...summary, cpus, ...(withLedger ? { ledger } : {}) })
 }
 
 export function snapshotDocument(snapshot: unknown): string {

@@ -16,25 +16,34 @@ import {
   writtenLines,
 } from './capture-lines.js'
 import { captureOptions, fanoutProgram } from './capture-options.js'
+import { cpuLoadLines } from './cpu-lines.js'
 import { EXIT } from './exit-status.js'
 import { filterText } from './filter-text.js'
 import type { Io } from './io.js'
+import { ledgerLines } from './ledger-lines.js'
+import { LiveBars } from './live-bars.js'
+import { LoadMeter } from './load-meter.js'
 import type { ValuesOf } from './table.js'
 import { UsageError } from './usage-error.js'
 
 export async function runCapture(values: ValuesOf<'capture'>, words: readonly string[], io: Io): Promise<number> {
   const { json } = values
+  if (json && values.cpuBars) throw new UsageError('--cpu-bars draws, and --json has no pictures', 'the lines of --json have the same as cpus')
   const program = values.fanoutProgram === undefined ? undefined : readProgram(values.fanoutProgram)
   const options = captureOptions(values, program, filterText(values.filterFile, words))
   if (options.write !== undefined && isStdout(options.write.path)) {
     if (io.isTerminal) throw new UsageError('-w -: stdout is a terminal, and packets are no text', 'give a file, or pipe it to a program')
     io.reserveStdout()
   }
+  const bars = values.cpuBars ? new LiveBars(io) : undefined
   let isIncomplete = false
   const onEvent = (event: CaptureEvent): void => {
     if (event.type === 'write-error' || (event.type === 'file-warning' && event.error !== undefined)) isIncomplete = true
     if (json) io.out(eventDocument(event))
-    else for (const line of eventLines(event)) io.err(line)
+    else {
+      bars?.erase()
+      for (const line of eventLines(event)) io.err(line)
+    }
   }
 
   // Node.js would start its debugger. Before the capture is open there is nothing to write.
@@ -45,27 +54,36 @@ export async function runCapture(values: ValuesOf<'capture'>, words: readonly st
   if (json) io.out(startDocument(capture.plan))
   else io.err(listeningLine(capture.plan))
 
+  const meter = new LoadMeter()
   try {
     for await (const stats of capture.stats({ intervalMs: values.interval })) {
-      if (values.quiet) continue
-      if (json) io.out(intervalDocument(stats))
-      else for (const line of intervalLines(stats, values.verbose)) io.out(line)
+      const cpus = meter.take()
+      if (json && !values.quiet) io.out(intervalDocument(stats, cpus))
+      if (json) continue
+      const loads = values.verbose && bars === undefined ? cpuLoadLines(cpus).map((line) => `          ${line}`) : []
+      const lines = values.quiet ? [] : [...intervalLines(stats, values.verbose), ...loads]
+      if (bars !== undefined) bars.draw(lines, cpus)
+      else for (const line of lines) io.out(line)
     }
+    bars?.erase()
     const summary = await capture.finished
     const snapshot = await capture.snapshot()
     if (snapshot !== undefined)
       io.out(json ? snapshotDocument(snapshot) : inspect(snapshot, { depth: 6, maxArrayLength: 1000, colors: io.isTerminal, breakLength: io.columns }))
     if (json) {
-      io.out(summaryDocument(summary))
+      io.out(summaryDocument(summary, capture.ledger(), values.ledger))
     } else {
       for (const line of [...summaryLines(summary), ...writtenLines(summary)]) io.err(line)
-      if (values.verbose) for (const line of summaryDetailLines(summary)) io.err(line)
+      const ledger = capture.ledger()
+      if (values.verbose) for (const line of [...summaryDetailLines(summary), ...cpuLoadLines(ledger.cpus)]) io.err(line)
+      if (values.ledger) for (const line of ledgerLines(ledger, values.verbose)) io.out(line)
     }
     // Who asked for a file did not get all of it; what comes when the last file is over, or nobody reads any more, nobody asked for.
     const isLost = summary.drops.writer > 0 && summary.reason !== 'files' && summary.reason !== 'reader'
     return isIncomplete || isLost ? EXIT.failed : EXIT.done
   } catch (error) {
     // What was captured until then is no less true.
+    bars?.erase()
     if (!json) for (const line of summaryLines(capture.counters())) io.err(line)
     throw error
   }

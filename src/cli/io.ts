@@ -15,8 +15,9 @@ export interface Io {
   readonly signal: AbortSignal
   /** stdout is a terminal. */
   readonly isTerminal: boolean
-  /** Width of that terminal, 80 without one. */
+  /** Width and height of that terminal now, 80 by 24 without one. */
   readonly columns: number
+  readonly rows: number
 }
 
 export interface ProcessIo extends Io {
@@ -73,7 +74,12 @@ export function processIo(): ProcessIo {
     },
     signal: controller.signal,
     isTerminal: process.stdout.isTTY === true,
-    columns: process.stdout.columns ?? 80,
+    get columns() {
+      return process.stdout.columns ?? 80
+    },
+    get rows() {
+      return process.stdout.rows ?? 24
+    },
     get failure() {
       return failure
     },

@@ -99,6 +99,7 @@ export class XdpSockets {
   #lastQueues = 0
   #left: LeftToStack = { passed: 0, filtered: 0 }
   #leftReadAt = 0
+  #settled = false
   /** While the workers were being started. */
   #before: LeftToStack = { passed: 0, filtered: 0 }
 
@@ -151,7 +152,7 @@ export class XdpSockets {
    * whatever queue. A look-up a queue, so not made more often than ten times a second.
    */
   leftToStack(): Readonly<LeftToStack> {
-    if (this.#program.countsReadable && performance.now() - this.#leftReadAt >= FRESH_MS) this.#readLeft()
+    if (!this.#settled && this.#program.countsReadable && performance.now() - this.#leftReadAt >= FRESH_MS) this.#readLeft()
     return this.#left
   }
 
@@ -197,13 +198,20 @@ export class XdpSockets {
     warn(`${name}: the number of receive queues changed from ${before} to ${queues}: ${consequence}`, 'start the capture again to serve them all')
   }
 
-  close(): void {
-    // What was counted stays readable. Where it cannot be read any more, all is closed nevertheless.
+  /** Reads for the last time what was left to the stack: from here on it stays what it was. Idempotent. */
+  settle(): void {
+    if (this.#settled) return
+    this.#settled = true
+    // Where it cannot be read any more, all is closed nevertheless.
     try {
       if (this.queues.length > 0 && this.#program.countsReadable) this.#readLeft()
     } catch (error) {
       if (!(error instanceof CaptureError)) throw error
     }
+  }
+
+  close(): void {
+    this.settle()
     this.#program.detach()
     for (const { descriptor } of this.queues) descriptor.close()
     this.#opened.close()

@@ -1,55 +1,22 @@
 /** Load of each core and CPU time of a process, from /proc. The parsers are pure. */
 import { readFileSync } from 'node:fs'
+import type { CpuLoad } from '../../host/index.js'
 import type { CoreLoad } from './result.js'
-import { mean, share } from './statistics.js'
+import { mean } from './statistics.js'
 
 /** USER_HZ, in which /proc counts time: 100 on every architecture that Node.js runs on. */
 const TICKS_PER_SECOND = 100
 
-/** Ticks since boot. */
-export interface CoreTicks {
-  cpu: number
-  user: number
-  system: number
-  softirq: number
-  steal: number
-  idle: number
-}
-
-/** The lines `cpuN user nice system idle iowait irq softirq steal guest guest_nice` of /proc/stat. */
-export function parseCoreTicks(stat: string): CoreTicks[] {
-  const cores: CoreTicks[] = []
-  for (const line of stat.split('\n')) {
-    const match = /^cpu(\d+) +(.*)$/.exec(line)
-    if (match === null) continue
-    const [user = 0, nice = 0, system = 0, idle = 0, iowait = 0, irq = 0, softirq = 0, steal = 0] = match[2].split(' ').map(Number)
-    cores.push({ cpu: Number(match[1]), user: user + nice, system, softirq: irq + softirq, steal, idle: idle + iowait })
-  }
-  return cores
-}
-
-export function coreLoads(before: readonly CoreTicks[], after: readonly CoreTicks[]): CoreLoad[] {
-  const loads: CoreLoad[] = []
-  for (const now of after) {
-    const then = before.find((core) => core.cpu === now.cpu)
-    if (then === undefined) continue
-    const user = now.user - then.user
-    const system = now.system - then.system
-    const softirq = now.softirq - then.softirq
-    const steal = now.steal - then.steal
-    // NB: the kernel lets a core's idle time run backwards by a tick.
-    const idle = Math.max(0, now.idle - then.idle)
-    const total = user + system + softirq + steal + idle
-    loads.push({
-      cpu: now.cpu,
-      user: share(user, total),
-      system: share(system, total),
-      softirq: share(softirq, total),
-      steal: share(steal, total),
-      idle: share(idle, total),
-    })
-  }
-  return loads
+/** In the parts that a report has: what is done for interrupts is one, and so is what a core waits. */
+export function coreLoads(loads: readonly CpuLoad[]): CoreLoad[] {
+  return loads.map(({ cpu, user, nice, system, irq, softirq, steal, idle, iowait }) => ({
+    cpu,
+    user: user + nice,
+    system,
+    softirq: irq + softirq,
+    steal,
+    idle: idle + iowait,
+  }))
 }
 
 export function meanLoads(runs: readonly (readonly CoreLoad[])[]): CoreLoad[] {
@@ -59,10 +26,6 @@ export function meanLoads(runs: readonly (readonly CoreLoad[])[]): CoreLoad[] {
     const part = (name: 'user' | 'system' | 'softirq' | 'steal' | 'idle') => mean(loads.map((load) => load[name]))
     return { cpu, user: part('user'), system: part('system'), softirq: part('softirq'), steal: part('steal'), idle: part('idle') }
   })
-}
-
-export function readCoreTicks(): CoreTicks[] {
-  return parseCoreTicks(readFileSync('/proc/stat', 'utf8'))
 }
 
 export interface ProcessTime {

@@ -3,8 +3,9 @@
  * packet. Everything is measured here, from outside, in the same way for our receiver and for the C twin.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
+import { cpuLoads, readCpuTimes } from '../../host/index.js'
 import { type FloodOptions, startFlood, type Testbed, type WireCounters } from '../../testbed/index.js'
-import { coreLoads, readCoreTicks } from './cores.js'
+import { coreLoads } from './cores.js'
 import { type Receiver, type ReceiverInterval, type ReceiverProgram, type ReceiverTotals, startReceiver } from './receiver.js'
 import type { Accounting, CoreLoad, RunResult, TimelinePoint } from './result.js'
 import { type DriverOverlap, INTERVAL_MS } from './rungs.js'
@@ -94,9 +95,9 @@ async function flood(plan: RunPlan, receiver: Receiver, part: FloodPart): Promis
   let ended: { sent: number; seconds: number }
   let cores: CoreLoad[]
   try {
-    const before = readCoreTicks()
+    const before = readCpuTimes()
     await Promise.all([sleep(seconds * 1000, undefined, { signal }), plan.beside?.(seconds)])
-    cores = coreLoads(before, readCoreTicks())
+    cores = coreLoads(cpuLoads(before, readCpuTimes()))
   } finally {
     ended = await running.stop()
   }

@@ -316,7 +316,14 @@ export const CAPTURE = {
     { name: 'after', kind: 'seconds', libraryDefault: '10s', api: 'write.afterMs', group: PAST, doc: 'the file ends so long after the trigger' },
     { name: 'trigger', kind: 'string', metavar: 'EXPR', api: 'write.trigger', group: PAST, doc: 'a packet that matches this filter triggers' },
     { name: 'interval', kind: 'seconds', default: '1s', min: 10, group: OUTPUT, doc: 'time between lines' },
-    { name: 'verbose', letter: 'v', kind: 'flag', group: OUTPUT, doc: 'a line a worker as well' },
+    { name: 'verbose', letter: 'v', kind: 'flag', group: OUTPUT, doc: 'a line a worker and a line a CPU as well: user, system and softirq' },
+    {
+      name: 'ledger',
+      kind: 'flag',
+      group: OUTPUT,
+      doc: 'at the end, where every packet went: each place from the NIC to the handler, its count, its name and what it was read from; with -v those of 0 too',
+    },
+    { name: 'cpu-bars', kind: 'flag', group: OUTPUT, doc: 'the load of each CPU as bars below the lines, drawn again in place on a terminal' },
     { name: 'quiet', letter: 'q', kind: 'flag', group: OUTPUT, doc: 'no line a second: the summary only' },
     { ...JSON_LINES },
     { name: 'no-names', letter: 'n', kind: 'flag', group: OUTPUT, doc: 'accepted for the habit of it: addresses are never turned into names' },
@@ -332,6 +339,7 @@ export const CAPTURE = {
     ['ringtap capture -i eth0 -w trace-%H%M%S.pcap -G 60 --keep 20G -z gzip', 'a file a minute, compressed behind it, of all 20 GiB at most'],
     ["ringtap capture -i eth0 -w - 'tcp port 80' | tshark -r -", 'dissected by someone who can'],
     ["ringtap capture -i eth0 --before 30s --before-size 1G -w incident.pcapng --trigger 'icmp'", 'what came before an event, and after'],
+    ['ringtap capture -i eth0 --workers auto --duration 10s --cpu-bars --ledger', 'which cores are busy and with what, and where every packet went'],
     ['ringtap capture -i eth0 --handler ./top.js --duration 10s --json', 'a handler of your own, for a program to read'],
   ],
 } as const satisfies CommandRow

@@ -13,7 +13,16 @@ import {
   summaryLines,
   writtenLines,
 } from '#src/cli/capture-lines.js'
-import { CaptureError, type CapturePlan, type CaptureStats, type CaptureSummary, type Drops, type WorkerCounters, type WritePlan } from '#src/index.js'
+import {
+  CaptureError,
+  type CapturePlan,
+  type CaptureStats,
+  type CaptureSummary,
+  type Drops,
+  type Ledger,
+  type WorkerCounters,
+  type WritePlan,
+} from '#src/index.js'
 
 const NO_DROPS: Drops = { ring: 0, socket: 0, fillRing: 0, rxRing: 0, oversize: 0, redirect: 0, handler: 0, consumer: 0, writer: 0, unread: 0 }
 
@@ -244,11 +253,22 @@ test('the names of the JSON documents are a contract', () => {
 
   assert.equal((JSON.parse(startDocument({ ...PLAN, filter: 'udp port 53' })) as CapturePlan).filter, 'udp port 53')
 
-  const interval = JSON.parse(intervalDocument(STATS)) as Record<string, unknown>
-  assert.deepEqual(interval, { type: 'interval', ...STATS })
+  const cpus = [{ cpu: 0, user: 0.25, nice: 0, system: 0.25, idle: 0.5, iowait: 0, irq: 0, softirq: 0, steal: 0 }]
+  const interval = JSON.parse(intervalDocument(STATS, cpus)) as Record<string, unknown>
+  assert.deepEqual(interval, { type: 'interval', ...STATS, cpus })
 
-  const summary = JSON.parse(summaryDocument(SUMMARY)) as Record<string, unknown>
-  assert.deepEqual(summary, { type: 'summary', ...SUMMARY })
+  const sockets = { offered: 1, dropped: 0, delivered: 1, waiting: 0, residual: 0 }
+  const ledger: Ledger = { seconds: 1, settled: true, rows: [], interfaces: [], sockets, residual: 0, cpus, unread: [] }
+  const summary = JSON.parse(summaryDocument(SUMMARY, ledger, false)) as Record<string, unknown>
+  assert.deepEqual(summary, { type: 'summary', ...SUMMARY, cpus })
+  assert.deepEqual((JSON.parse(summaryDocument(SUMMARY, ledger, true)) as { ledger: unknown }).ledger, {
+    settled: true,
+    rows: [],
+    interfaces: [],
+    sockets,
+    residual: 0,
+    unread: [],
+  })
   for (const name of ['backend', 'fanout', 'workers', 'seconds', 'packets', 'bytes', 'drops', 'cpuUserMs', 'cpuSystemMs']) assert.ok(name in summary, name)
 
   assert.equal(eventDocument({ type: 'interface-down', interface: 'eth0' }), '{"type":"event","event":"interface-down","interface":"eth0"}')

@@ -72,6 +72,8 @@ test('options that were not given are absent, defaults are there', () => {
       perWorker: false,
       packetBuffered: false,
       noGuard: false,
+      ledger: false,
+      cpuBars: false,
     },
   )
 })

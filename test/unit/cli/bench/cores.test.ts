@@ -1,28 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { coreLoads, meanLoads, parseCoreTicks, parseCpuList, parseProcessTime } from '#src/cli/bench/cores.js'
+import { coreLoads, meanLoads, parseCpuList, parseProcessTime } from '#src/cli/bench/cores.js'
 
-const STAT = `cpu  30 0 30 300 0 0 0 0 0 0
-cpu0 10 5 20 100 7 1 2 3 0 0
-cpu1 20 0 10 200 0 0 0 0 0 0
-intr 327388 0 0
-ctxt 12
-`
-
-test('parseCoreTicks reads the cores and not their sum', () => {
-  assert.deepEqual(parseCoreTicks(STAT), [
-    { cpu: 0, user: 15, system: 20, softirq: 3, steal: 3, idle: 107 },
-    { cpu: 1, user: 20, system: 10, softirq: 0, steal: 0, idle: 200 },
-  ])
-})
-
-test('coreLoads are shares of the time between two readings', () => {
-  const before = [{ cpu: 0, user: 10, system: 10, softirq: 10, steal: 0, idle: 10 }]
-  const after = [
-    { cpu: 0, user: 20, system: 30, softirq: 70, steal: 0, idle: 9 },
-    { cpu: 1, user: 1, system: 1, softirq: 1, steal: 1, idle: 1 },
-  ]
-  assert.deepEqual(coreLoads(before, after), [{ cpu: 0, user: 10 / 90, system: 20 / 90, softirq: 60 / 90, steal: 0, idle: 0 }])
+test('coreLoads puts niced with user, interrupts with softirq, and waiting with idle', () => {
+  const load = { cpu: 3, user: 0.125, nice: 0.125, system: 0.25, idle: 0.125, iowait: 0.125, irq: 0.0625, softirq: 0.0625, steal: 0.125 }
+  assert.deepEqual(coreLoads([load]), [{ cpu: 3, user: 0.25, system: 0.25, softirq: 0.125, steal: 0.125, idle: 0.25 }])
 })
 
 test('meanLoads averages core by core', () => {

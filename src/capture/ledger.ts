@@ -1,0 +1,368 @@
+/**
+ * The ledger: where every packet of a capture went, from the wire to the handler, with what each number was read from. Pure: the
+ * readings are made by ledger-book.ts.
+ *
+ * Of each interface: in = lost + left + delivered + residual. What was lost before an interface counted a packet as received, and what
+ * is no packet at all, stands beside that equation.
+ */
+import type { CpuLoad } from '../host/cpu-load.js'
+import type { UnreadFact } from '../host/facts.js'
+import type { NicCounters, NicRole } from '../host/nic-counters.js'
+import type { SoftnetCpu } from '../host/softnet.js'
+import type { Drops, WorkerCounters } from './api.js'
+
+/** The places of a packet's way, in order. Those of a worker are the names of `Drops`. */
+export type LedgerPlace =
+  | 'received'
+  | 'sent'
+  | 'nicMissed'
+  | 'nicLimited'
+  | 'nicErrors'
+  | 'nicNoBuffer'
+  | 'driver'
+  | 'softnetDropped'
+  | 'softnetSqueezed'
+  | 'softnet'
+  | 'xdpDrop'
+  | 'xdpTx'
+  | 'xdpRedirect'
+  | 'xdpPassed'
+  | 'xdpFiltered'
+  | 'notMatched'
+  | 'edges'
+  | 'waiting'
+  | 'offered'
+  | keyof Drops
+  | 'freezes'
+  | 'truncated'
+  | 'delivered'
+
+/**
+ * How a row stands in the account. `in` adds; `lost`, `left` (went elsewhere, as it should) and `delivered` take off. `before` was lost
+ * and never counted as received; `note` is in another row already, or no count of this capture's packets.
+ */
+export type LedgerKind = 'in' | 'before' | 'lost' | 'left' | 'delivered' | 'note'
+
+export interface LedgerRow {
+  place: LedgerPlace
+  kind: LedgerKind
+  /** `ring full, worker 0`. */
+  label: string
+  count: number
+  /** As Prometheus writes it: `ringtap_drops_total{place="ring",interface="eth0",worker="0"}`. */
+  name: string
+  metric: string
+  labels: Readonly<Record<string, string>>
+  /** What the number was read from: `PACKET_STATISTICS tp_drops of worker 0`. */
+  source: string
+}
+
+/** in = lost + left + delivered + residual, of one interface. */
+export interface LedgerBalance {
+  interface: string
+  in: number
+  lost: number
+  left: number
+  delivered: number
+  /** Packets that no row names. */
+  residual: number
+  /** What a residual may come from other than a packet that was lost unsaid. Empty: from nothing else. */
+  caveats: string[]
+}
+
+export interface Ledger {
+  /** Since packets flow. */
+  seconds: number
+  /** The capture has ended: every number is final. Before that, what is on its way is `waiting`. */
+  settled: boolean
+  rows: LedgerRow[]
+  interfaces: LedgerBalance[]
+  /** offered = delivered + dropped + waiting + residual over all workers: exact, and the residual 0, once the ledger is settled. */
+  sockets: { offered: number; dropped: number; delivered: number; waiting: number; residual: number }
+  /** Sum of those of the interfaces. */
+  residual: number
+  /** Load of each CPU of the machine during the capture. */
+  cpus: CpuLoad[]
+  /** What could not be read; its rows are missing. */
+  unread: UnreadFact[]
+}
+
+/** What is known of one interface, counted over the time of the capture. */
+export interface LedgerInterface {
+  name: string
+  nic: NicCounters
+  sent: number
+  /** What the sockets take. */
+  incoming: boolean
+  outgoing: boolean
+  /** Packets that came, or went, while the sockets were being opened and closed; undefined where that is not known. */
+  edges: number | undefined
+  filter: boolean
+  /** How AF_XDP takes them, and what it left to the stack; undefined for packet sockets. */
+  xdp: { mode: 'zero-copy' | 'native' | 'generic'; passed: number; filtered: number } | undefined
+  /** Packets may be merged before a socket sees them (GRO). */
+  merges: boolean
+}
+
+export interface LedgerFacts {
+  seconds: number
+  settled: boolean
+  interfaces: readonly LedgerInterface[]
+  workers: readonly WorkerCounters[]
+  softnet: readonly SoftnetCpu[]
+  cpus: CpuLoad[]
+  unread: UnreadFact[]
+}
+
+const HELP: Readonly<Record<string, string>> = {
+  ringtap_received_total: 'Packets that the interface received during the capture.',
+  ringtap_sent_total: 'Packets that the interface sent during the capture, where it takes those.',
+  ringtap_drops_total: 'Packets lost, by where.',
+  ringtap_left_total: 'Packets that were not for this capture, by why.',
+  ringtap_nic_limited_total: 'Packets that an allowance of the cloud queued or dropped.',
+  ringtap_nic_allocation_failures_total: 'Receive buffers that the driver could not allocate.',
+  ringtap_softnet_dropped_total: "Packets that found a CPU's backlog full, of all interfaces of the machine.",
+  ringtap_softnet_squeezed_total: 'Times that a CPU stopped receiving with work left, for all interfaces of the machine.',
+  ringtap_offered_total: 'Packets that the kernel gave to the worker, dropped ones included.',
+  ringtap_freezes_total: "Times that the kernel found no free block in the worker's ring.",
+  ringtap_truncated_total: 'Delivered packets of which not all bytes were captured.',
+  ringtap_delivered_total: 'Packets delivered.',
+  ringtap_residual: 'Packets that no other metric names: 0, or an error in the account.',
+}
+
+export interface LedgerMetric {
+  name: string
+  labels: Readonly<Record<string, string>>
+  help: string
+  type: 'counter' | 'gauge'
+  value: number
+}
+
+/** The ledger for Prometheus: every row, and the residual of each interface. Those of one name follow each other, as its text format wants. */
+export function ledgerMetrics(ledger: Ledger): LedgerMetric[] {
+  const helpOf = (name: string) => HELP[name] as string
+  const rows = ledger.rows.map(({ metric, labels, count }): LedgerMetric => ({ name: metric, labels, help: helpOf(metric), type: 'counter', value: count }))
+  const residuals = ledger.interfaces.map(
+    (it): LedgerMetric => ({
+      name: 'ringtap_residual',
+      labels: { interface: it.interface },
+      help: helpOf('ringtap_residual'),
+      type: 'gauge',
+      value: it.residual,
+    }),
+  )
+  const names = Object.keys(HELP)
+  return [...rows, ...residuals].sort((a, b) => names.indexOf(a.name) - names.indexOf(b.name))
+}
+
+/** Makes the ledger of what was counted. */
+export function makeLedger(facts: LedgerFacts): Ledger {
+  const { seconds, settled, cpus, unread, workers } = facts
+  const softnetDropped = facts.softnet.reduce((sum, { dropped }) => sum + dropped, 0)
+  const parts = facts.interfaces.map((it) => interfacePart(it, workersOf(workers, it.name), softnetDropped, settled))
+  const rows = [
+    ...parts.flatMap(({ nic }) => nic),
+    ...facts.softnet.flatMap(softnetRows),
+    ...parts.flatMap(({ stack }) => stack),
+    ...workers.flatMap((it) => workerRows(it, facts.interfaces.find(({ name }) => name === it.interface)?.xdp !== undefined)),
+  ]
+  const interfaces = parts.map(({ balance }) => balance)
+  const offered = sumOf(workers, ({ offered }) => offered)
+  const dropped = sumOf(workers, ({ dropped }) => dropped)
+  const delivered = sumOf(workers, ({ packets }) => packets)
+  const left = offered - dropped - delivered
+  const waiting = settled ? 0 : Math.max(0, left)
+  return {
+    seconds,
+    settled,
+    rows,
+    interfaces,
+    sockets: { offered, dropped, delivered, waiting, residual: left - waiting },
+    residual: sumOf(interfaces, ({ residual }) => residual),
+    cpus,
+    unread,
+  }
+}
+
+function interfacePart(it: LedgerInterface, workers: readonly WorkerCounters[], softnetDropped: number, settled: boolean) {
+  const nic = nicRows(it)
+  const stack = [...backlogRow(it, softnetDropped), ...driverRows(it, workers), ...xdpRows(it)]
+  const known = [...nic, ...stack]
+  const sum = (kind: LedgerKind) => sumOf(known, (row) => (row.kind === kind ? row.count : 0))
+  const inside = sum('in')
+  const delivered = sumOf(workers, ({ packets }) => packets)
+  const lost = sum('lost') + sumOf(workers, ({ dropped }) => dropped)
+  const remainder = remainderRow(it, inside - lost - sum('left') - delivered, settled)
+  const left = sum('left') + (remainder?.count ?? 0)
+  const balance: LedgerBalance = {
+    interface: it.name,
+    in: inside,
+    lost,
+    left,
+    delivered,
+    residual: inside - lost - left - delivered,
+    caveats: caveatsOf(it, settled),
+  }
+  return { nic, stack: remainder === undefined ? stack : [...stack, remainder], balance }
+}
+
+const NIC_PLACES: readonly (readonly [NicRole, LedgerPlace, LedgerKind, metric: string, label: string])[] = [
+  ['missed', 'nicMissed', 'before', 'ringtap_drops_total', 'missed: no descriptor, or its buffer full'],
+  ['limited', 'nicLimited', 'note', 'ringtap_nic_limited_total', "queued or dropped by the cloud's allowance"],
+  ['errors', 'nicErrors', 'before', 'ringtap_drops_total', 'damaged on the wire'],
+  ['noBuffer', 'nicNoBuffer', 'note', 'ringtap_nic_allocation_failures_total', 'failed allocations of buffers'],
+]
+
+function nicRows(it: LedgerInterface): LedgerRow[] {
+  const { name, nic } = it
+  const found = (role: NicRole) => nic.counters.find((counter) => counter.role === role)
+  const rows: LedgerRow[] = []
+  const received = found('received')
+  if (it.incoming && received !== undefined) {
+    rows.push(row('received', 'in', `received by ${name}`, received.count, 'ringtap_received_total', { interface: name }, received.source))
+  }
+  if (it.outgoing) {
+    rows.push(row('sent', 'in', `sent by ${name}`, it.sent, 'ringtap_sent_total', { interface: name }, `rtnl_link_stats64 of ${name}: tx_packets`))
+  }
+  for (const [role, place, kind, metric, label] of NIC_PLACES) {
+    const counter = found(role)
+    if (counter === undefined) continue
+    const labels = metric === 'ringtap_drops_total' ? { place, interface: name } : { interface: name }
+    rows.push(row(place, kind, `${name}: ${label}`, counter.count, metric, labels, counter.source))
+  }
+  return rows
+}
+
+function softnetRows({ cpu, dropped, timeSqueeze }: SoftnetCpu): LedgerRow[] {
+  const of = (column: number) => `/proc/net/softnet_stat column ${column} of CPU ${cpu}`
+  const labels = { cpu: String(cpu) }
+  return [
+    row('softnetDropped', 'note', `backlog of CPU ${cpu} full, all interfaces`, dropped, 'ringtap_softnet_dropped_total', labels, of(2)),
+    row('softnetSqueezed', 'note', `CPU ${cpu} squeezed, all interfaces`, timeSqueeze, 'ringtap_softnet_squeezed_total', labels, of(3)),
+  ]
+}
+
+/** softnet_stat counts for the whole machine, rx_dropped for the interface but other things as well: what both have is its own. */
+function backlogRow({ name, nic, xdp }: LedgerInterface, softnetDropped: number): LedgerRow[] {
+  // In the driver AF_XDP takes its packets before any backlog: what is lost there had been left to the stack.
+  const kind = isInDriver(xdp) ? 'note' : nic.receivedHasBacklogDrops ? 'lost' : 'before'
+  const count = Math.min(softnetDropped, nic.droppedByStack)
+  const source = `rtnl_link_stats64 of ${name}: rx_dropped without the driver's, at most /proc/net/softnet_stat column 2`
+  return [row('softnet', kind, `${name}: backlog full`, count, 'ringtap_drops_total', { place: 'softnet', interface: name }, source)]
+}
+
+function driverRows({ name, nic, xdp }: LedgerInterface, workers: readonly WorkerCounters[]): LedgerRow[] {
+  const dropped = nic.counters.find(({ role }) => role === 'dropped')
+  if (dropped === undefined) return []
+  // Drivers count a redirect that an AF_XDP socket refused, too.
+  const ours = isInDriver(xdp) ? sumOf(workers, ({ drops }) => drops.fillRing + drops.rxRing + drops.oversize + drops.redirect) : 0
+  const source = ours === 0 ? dropped.source : `${dropped.source}, less what stands as drops of the AF_XDP sockets`
+  const count = Math.max(0, dropped.count - ours)
+  return [row('driver', 'lost', `${name}: dropped by its driver`, count, 'ringtap_drops_total', { place: 'driver', interface: name }, source)]
+}
+
+function xdpRows({ name, nic, xdp }: LedgerInterface): LedgerRow[] {
+  const rows: LedgerRow[] = []
+  for (const { role, count, source } of nic.counters) {
+    if (role === 'xdpDrop') {
+      rows.push(row('xdpDrop', 'lost', `${name}: dropped by an XDP program`, count, 'ringtap_drops_total', { place: role, interface: name }, source))
+    } else if (role === 'xdpTx' || role === 'xdpRedirect') {
+      // Redirects of a capture by AF_XDP are the packets that it was offered.
+      const kind = xdp !== undefined ? 'note' : 'left'
+      const verdict = role === 'xdpTx' ? 'sent back' : 'redirected'
+      rows.push(row(role, kind, `${name}: ${verdict} by an XDP program`, count, 'ringtap_left_total', { place: role, interface: name }, source))
+    }
+  }
+  if (xdp === undefined) return rows
+  const left = (place: 'xdpPassed' | 'xdpFiltered', label: string, count: number) =>
+    row(place, 'left', `${name}: ${label}`, count, 'ringtap_left_total', { place, interface: name }, `map ringtap_queues of ${name}'s XDP program`)
+  rows.push(left('xdpPassed', 'of queues without a worker, to the stack', xdp.passed))
+  rows.push(left('xdpFiltered', 'not matching the filter, to the stack', xdp.filtered))
+  return rows
+}
+
+/** What is left over has one explanation at most that can be checked no further: its row takes what it can explain. */
+function remainderRow({ name, filter, edges, xdp }: LedgerInterface, remainder: number, settled: boolean): LedgerRow | undefined {
+  const left = (place: 'waiting' | 'notMatched' | 'edges', label: string, count: number, source: string) =>
+    row(place, 'left', `${name}: ${label}`, count, 'ringtap_left_total', { place, interface: name }, source)
+  const positive = Math.max(0, remainder)
+  if (!settled) return left('waiting', 'on the way, or not counted yet', positive, 'by difference')
+  if (filter && xdp === undefined) return left('notMatched', 'not matching the filter', positive, 'by difference: a socket counts none')
+  const source = 'by difference, at most what came between the readings around it'
+  return left('edges', 'while the sockets were opened and closed', Math.min(positive, edges ?? positive), source)
+}
+
+function caveatsOf({ name, filter, edges, xdp, merges, outgoing, sent, nic }: LedgerInterface, settled: boolean): string[] {
+  const caveats: string[] = []
+  if (!settled) caveats.push('the capture runs: what is on its way is a difference')
+  if (filter && xdp === undefined) caveats.push('what did not match the filter is a difference: a loss that no row names would hide in it')
+  if (settled && edges === undefined) caveats.push('the capture ended by itself: what came after that is a difference')
+  if (outgoing && sent > 0) caveats.push('packets that this host sends are counted by the driver, after the sockets have seen them')
+  if (merges) caveats.push(`GRO is on: packets that it merges are one to the sockets (ethtool -K ${name} gro off)`)
+  if (!nic.counters.some(({ role }) => role === 'received')) caveats.push('what the interface received could not be read')
+  return caveats
+}
+
+const DROP_ROWS: readonly (readonly [keyof Drops, label: string, source: (worker: number) => string])[] = [
+  ['ring', 'ring full', (worker) => `PACKET_STATISTICS tp_drops of worker ${worker}`],
+  ['socket', 'socket buffer full', (worker) => `PACKET_STATISTICS tp_drops of worker ${worker}`],
+  ['fillRing', 'no free chunk', (worker) => `XDP_STATISTICS rx_dropped, rx_fill_ring_empty_descs of worker ${worker}`],
+  ['rxRing', 'RX ring full', (worker) => `XDP_STATISTICS rx_ring_full of worker ${worker}`],
+  ['oversize', 'longer than a chunk', (worker) => `XDP_STATISTICS rx_dropped of worker ${worker}, the rest`],
+  ['redirect', 'redirected and not received', (worker) => `map ringtap_queues, less what reached the socket of worker ${worker}`],
+  ['handler', 'given up by the handler', (worker) => `countDrops of worker ${worker}, and blocks over which its handler threw`],
+  ['consumer', 'given up by packets()', (worker) => `queue of packets() of worker ${worker}`],
+  ['writer', 'not written', (worker) => `file of worker ${worker}`],
+  ['unread', 'unread at the end', (worker) => `ring or socket of worker ${worker}`],
+]
+
+function workerRows(it: WorkerCounters, isXdp: boolean): LedgerRow[] {
+  const { worker, drops } = it
+  const labels = { interface: it.interface, worker: String(worker) }
+  const name = (label: string) => `${label}, worker ${worker}`
+  const own = (field: string) => `counter ${field} of worker ${worker}`
+  return [
+    row(
+      'offered',
+      'note',
+      name('offered'),
+      it.offered,
+      'ringtap_offered_total',
+      labels,
+      isXdp ? `map ringtap_queues: redirected to worker ${worker}` : `PACKET_STATISTICS tp_packets of worker ${worker}`,
+    ),
+    ...DROP_ROWS.map(([place, label, source]) => row(place, 'lost', name(label), drops[place], 'ringtap_drops_total', { place, ...labels }, source(worker))),
+    row('freezes', 'note', name('freezes of the ring'), it.freezes, 'ringtap_freezes_total', labels, `PACKET_STATISTICS tp_freeze_q_cnt of worker ${worker}`),
+    row('truncated', 'note', name('truncated'), it.truncated, 'ringtap_truncated_total', labels, own('truncated')),
+    row('delivered', 'delivered', name('delivered'), it.packets, 'ringtap_delivered_total', labels, own('packets')),
+  ]
+}
+
+function row(
+  place: LedgerPlace,
+  kind: LedgerKind,
+  label: string,
+  count: number,
+  metric: string,
+  labels: Readonly<Record<string, string>>,
+  source: string,
+): LedgerRow {
+  return { place, kind, label, count, name: metricText(metric, labels), metric, labels, source }
+}
+
+function metricText(metric: string, labels: Readonly<Record<string, string>>): string {
+  const pairs = Object.entries(labels).map(([label, value]) => `${label}="${value.replaceAll(/[\\"]/g, '\\$&')}"`)
+  return `${metric}{${pairs.join(',')}}`
+}
+
+function isInDriver(xdp: LedgerInterface['xdp']): boolean {
+  return xdp !== undefined && xdp.mode !== 'generic'
+}
+
+function workersOf(workers: readonly WorkerCounters[], interfaceName: string): WorkerCounters[] {
+  return workers.filter((worker) => worker.interface === interfaceName)
+}
+
+function sumOf<T>(items: readonly T[], of: (item: T) => number): number {
+  return items.reduce((sum, item) => sum + of(item), 0)
+}

@@ -1,0 +1,27 @@
+/** The ledger as text. Pure. */
+import type { Ledger, LedgerBalance, LedgerRow } from '../index.js'
+import { alignColumns, formatSeconds } from './human.js'
+
+/** What a row does to the account, as its first column. */
+const SIGN: Readonly<Record<LedgerRow['kind'], string>> = { in: '+', before: ' ', lost: '-', left: '-', delivered: '=', note: ' ' }
+
+/** The table, and below it what each interface comes to. `all` has the rows of 0 as well, and the name of each for Prometheus. */
+export function ledgerLines(ledger: Ledger, all: boolean): string[] {
+  const shown = ledger.rows.filter(({ count, kind }) => all || count !== 0 || kind === 'in' || kind === 'delivered')
+  const cells = shown.map(({ kind, count, label, name, source }) => [SIGN[kind], String(count), label, source, ...(all ? [name] : [])])
+  const { offered, dropped, waiting, delivered, residual } = ledger.sockets
+  const onTheWay = waiting === 0 ? '' : ` - ${waiting} on the way`
+  return [
+    `ledger of ${formatSeconds(ledger.seconds)}`,
+    ...alignColumns([['', 'packets', 'where', 'source', ...(all ? ['name'] : [])], ...cells], new Set([1])),
+    `sockets: ${offered} offered - ${dropped} dropped${onTheWay} - ${delivered} delivered = residual ${residual}`,
+    ...ledger.interfaces.flatMap(balanceLines),
+    ...ledger.unread.map(({ what, source, reason }) => `not read: ${what} (${source}): ${reason}`),
+  ]
+}
+
+/** What may explain a residual is said where there is one. */
+function balanceLines({ interface: name, in: inside, lost, left, delivered, residual, caveats }: LedgerBalance): string[] {
+  const line = `${name}: ${inside} in - ${lost} lost - ${left} elsewhere - ${delivered} delivered = residual ${residual}`
+  return residual === 0 ? [line] : [line, ...caveats.map((caveat) => `  ${caveat}`)]
+}

@@ -1,0 +1,204 @@
+/** The account that the ledger makes of readings, and what it says of them. That the readings are right, test/live/ledger.test.ts shows. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { Drops, WorkerCounters } from '#src/capture/api.js'
+import { type Ledger, type LedgerFacts, type LedgerInterface, type LedgerPlace, ledgerMetrics, makeLedger } from '#src/capture/ledger.js'
+import type { NicCounters, NicRole } from '#src/host/nic-counters.js'
+import type { SoftnetCpu } from '#src/host/softnet.js'
+
+const NO_DROPS: Drops = { ring: 0, socket: 0, fillRing: 0, rxRing: 0, oversize: 0, redirect: 0, handler: 0, consumer: 0, writer: 0, unread: 0 }
+
+function worker(packets: number, drops: Partial<Drops> = {}, more: Partial<WorkerCounters> = {}): WorkerCounters {
+  const dropped = Object.values(drops).reduce((sum, count) => sum + count, 0)
+  return {
+    worker: 0,
+    interface: 'eth0',
+    packets,
+    bytes: packets * 60,
+    offered: packets + dropped,
+    drops: { ...NO_DROPS, ...drops },
+    dropped,
+    freezes: 0,
+    truncated: 0,
+    writtenPackets: 0,
+    writtenBytes: 0,
+    blocks: 1,
+    cpu: -1,
+    cpuUserMs: 0,
+    cpuSystemMs: 0,
+    handlerMaxMs: 0,
+    handlerBusyMs: 0,
+    ...more,
+  }
+}
+
+function nic(counts: Partial<Record<NicRole, number>>, more: Partial<NicCounters> = {}): NicCounters {
+  const counters = Object.entries(counts).map(([role, count]) => ({ role: role as NicRole, count, source: `test: ${role}` }))
+  return { counters, droppedByStack: 0, receivedHasBacklogDrops: true, ...more }
+}
+
+function onInterface(counters: NicCounters, more: Partial<LedgerInterface> = {}): LedgerInterface {
+  return { name: 'eth0', nic: counters, sent: 0, incoming: true, outgoing: false, edges: 0, filter: false, xdp: undefined, merges: false, ...more }
+}
+
+function softnet(cpu: number, dropped: number, timeSqueeze = 0): SoftnetCpu {
+  return { cpu, processed: 0, dropped, timeSqueeze, receivedRps: 0, flowLimit: 0, backlogLength: 0 }
+}
+
+function ledgerOf(facts: Partial<LedgerFacts>): Ledger {
+  return makeLedger({ seconds: 1, settled: true, interfaces: [], workers: [], softnet: [], cpus: [], unread: [], ...facts })
+}
+
+function counts(ledger: Ledger): Partial<Record<LedgerPlace, number>> {
+  const found: Partial<Record<LedgerPlace, number>> = {}
+  for (const { place, count } of ledger.rows) if (count !== 0) found[place] = (found[place] ?? 0) + count
+  return found
+}
+
+test('in = lost + left + delivered + residual', () => {
+  const ledger = ledgerOf({
+    interfaces: [onInterface(nic({ received: 1000, missed: 50, errors: 3, noBuffer: 2, dropped: 10, xdpDrop: 20, xdpTx: 5, xdpRedirect: 6 }))],
+    workers: [worker(800, { ring: 100, handler: 9 }), worker(40, { unread: 1 }, { worker: 1, truncated: 40, freezes: 2 })],
+  })
+  assert.deepEqual(ledger.interfaces, [{ interface: 'eth0', in: 1000, lost: 140, left: 11, delivered: 840, residual: 9, caveats: [] }])
+  assert.deepEqual(ledger.sockets, { offered: 950, dropped: 110, delivered: 840, waiting: 0, residual: 0 })
+  assert.equal(ledger.residual, 9)
+  assert.deepEqual(counts(ledger), {
+    received: 1000,
+    nicMissed: 50,
+    nicErrors: 3,
+    nicNoBuffer: 2,
+    driver: 10,
+    xdpDrop: 20,
+    xdpTx: 5,
+    xdpRedirect: 6,
+    offered: 950,
+    ring: 100,
+    handler: 9,
+    unread: 1,
+    truncated: 40,
+    freezes: 2,
+    delivered: 840,
+  })
+})
+
+test('rows stand in the order of a packet’s way', () => {
+  const places = ledgerOf({
+    interfaces: [onInterface(nic({ received: 1, missed: 1, dropped: 0, xdpDrop: 0 }))],
+    workers: [worker(1)],
+    softnet: [softnet(0, 0)],
+  }).rows.map(({ place }) => place)
+  assert.deepEqual(places, [
+    'received',
+    'nicMissed',
+    'softnetDropped',
+    'softnetSqueezed',
+    'softnet',
+    'driver',
+    'xdpDrop',
+    'edges',
+    'offered',
+    ...Object.keys(NO_DROPS),
+    'freezes',
+    'truncated',
+    'delivered',
+  ])
+})
+
+test('a full backlog: per CPU for the machine, and for the interface what both it and its CPUs have', () => {
+  const backlogs = [softnet(0, 30, 4), softnet(1, 12)]
+  const lost = ledgerOf({ interfaces: [onInterface(nic({ received: 100 }, { droppedByStack: 40 }))], workers: [worker(60)], softnet: backlogs })
+  assert.deepEqual(counts(lost), { received: 100, softnetDropped: 42, softnetSqueezed: 4, softnet: 40, offered: 60, delivered: 60 })
+  assert.equal(lost.residual, 0)
+  // More than the CPUs dropped was wanted by no protocol, and the sockets have seen it.
+  const unwanted = ledgerOf({ interfaces: [onInterface(nic({ received: 100 }, { droppedByStack: 90 }))], workers: [worker(58)], softnet: backlogs })
+  assert.deepEqual([counts(unwanted).softnet, unwanted.residual], [42, 0])
+  const notReceived = nic({ received: 60 }, { droppedByStack: 40, receivedHasBacklogDrops: false })
+  const before = ledgerOf({ interfaces: [onInterface(notReceived)], workers: [worker(60)], softnet: backlogs })
+  assert.deepEqual([counts(before).softnet, before.residual], [40, 0])
+})
+
+test('AF_XDP: what it left to the stack, and drops that the driver counts a second time', () => {
+  const xdp = { mode: 'native', passed: 30, filtered: 20 } as const
+  const workers = [worker(100, { fillRing: 40, redirect: 2 })]
+  const counters = nic({ received: 200, dropped: 50, xdpRedirect: 142 }, { droppedByStack: 7 })
+  const native = ledgerOf({ interfaces: [onInterface(counters, { xdp, filter: true })], workers, softnet: [softnet(0, 7)] })
+  assert.deepEqual(native.interfaces[0], { interface: 'eth0', in: 200, lost: 50, left: 50, delivered: 100, residual: 0, caveats: [] })
+  assert.deepEqual([counts(native).driver, counts(native).xdpPassed, counts(native).xdpFiltered], [8, 30, 20])
+  assert.match(native.rows.find(({ place }) => place === 'driver')?.source ?? '', /less what stands as drops of the AF_XDP sockets$/)
+  // In generic mode the stack drops, and the driver knows nothing of it.
+  const generic = ledgerOf({ interfaces: [onInterface(nic({ received: 192 }), { xdp: { ...xdp, mode: 'generic' } })], workers })
+  assert.equal(generic.residual, 0)
+})
+
+test('what is left over: at the edges no more than came there, the rest is the residual', () => {
+  const of = (edges: number | undefined) => ledgerOf({ interfaces: [onInterface(nic({ received: 100 }), { edges })], workers: [worker(80)] })
+  assert.deepEqual([counts(of(0)).edges, of(0).residual], [undefined, 20])
+  assert.deepEqual([counts(of(15)).edges, of(15).residual], [15, 5])
+  assert.deepEqual([counts(of(50)).edges, of(50).residual], [20, 0])
+  assert.deepEqual(of(undefined).interfaces[0]?.caveats, ['the capture ended by itself: what came after that is a difference'])
+  // More was delivered than came in: nothing explains that away.
+  assert.equal(ledgerOf({ interfaces: [onInterface(nic({ received: 100 }), { edges: 50 })], workers: [worker(101)] }).residual, -1)
+})
+
+test('with a filter on a socket, what it did not match is a difference, and said to be one', () => {
+  const ledger = ledgerOf({ interfaces: [onInterface(nic({ received: 100 }), { filter: true })], workers: [worker(10, { ring: 5 })] })
+  assert.deepEqual([counts(ledger).notMatched, ledger.residual], [85, 0])
+  assert.match(ledger.interfaces[0]?.caveats.join() ?? '', /did not match the filter is a difference/)
+})
+
+test('while it runs, what is on its way is waiting', () => {
+  const busy = worker(70, { ring: 5 }, { offered: 90 })
+  const ledger = ledgerOf({ settled: false, interfaces: [onInterface(nic({ received: 100 }))], workers: [busy] })
+  assert.deepEqual([counts(ledger).waiting, ledger.residual], [25, 0])
+  assert.deepEqual(ledger.sockets, { offered: 90, dropped: 5, delivered: 70, waiting: 15, residual: 0 })
+})
+
+test('several interfaces: each has its own workers and its own equation', () => {
+  const ledger = ledgerOf({
+    interfaces: [onInterface(nic({ received: 10 })), onInterface(nic({ received: 30 }), { name: 'eth1', outgoing: true, sent: 5 })],
+    workers: [worker(10), worker(32, {}, { worker: 1, interface: 'eth1' })],
+  })
+  assert.deepEqual(
+    ledger.interfaces.map(({ interface: name, in: inside, delivered, residual }) => [name, inside, delivered, residual]),
+    [
+      ['eth0', 10, 10, 0],
+      ['eth1', 35, 32, 3],
+    ],
+  )
+  assert.equal(ledger.residual, 3)
+})
+
+test('names are those of Prometheus, and each metric has a help, a type and rows that follow each other', () => {
+  const ledger = ledgerOf({
+    interfaces: [onInterface(nic({ received: 10, missed: 1, limited: 1, noBuffer: 1, dropped: 0, xdpTx: 0 }), { name: 'e"th\\0', outgoing: true })],
+    workers: [worker(5, { ring: 3 }), worker(2, {}, { worker: 1 })],
+    softnet: [softnet(0, 1), softnet(1, 2)],
+  })
+  const ring = ledger.rows.find(({ place }) => place === 'ring')
+  assert.equal(ring?.name, 'ringtap_drops_total{place="ring",interface="eth0",worker="0"}')
+  assert.equal(ring?.source, 'PACKET_STATISTICS tp_drops of worker 0')
+  assert.equal(ledger.rows[0]?.name, 'ringtap_received_total{interface="e\\"th\\\\0"}')
+  const metrics = ledgerMetrics(ledger)
+  assert.equal(metrics.length, ledger.rows.length + 1)
+  const seen: string[] = []
+  for (const { name, help, type, labels } of metrics) {
+    assert.match(name, /^ringtap_[a-z_]+$/)
+    assert.equal(type, name.endsWith('_total') ? 'counter' : 'gauge')
+    assert.ok(help.length > 10)
+    for (const label of Object.keys(labels)) assert.match(label, /^[a-z]+$/)
+    if (seen.at(-1) !== name) {
+      assert.ok(!seen.includes(name), `${name} is in two places`)
+      seen.push(name)
+    }
+  }
+  const identities = metrics.map(({ name, labels }) => JSON.stringify([name, labels]))
+  assert.equal(new Set(identities).size, identities.length)
+  assert.deepEqual(metrics.at(-1), {
+    name: 'ringtap_residual',
+    labels: { interface: 'e"th\\0' },
+    help: 'Packets that no other metric names: 0, or an error in the account.',
+    type: 'gauge',
+    value: 10,
+  })
+})
