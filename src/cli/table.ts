@@ -5,6 +5,7 @@
 import { BENCH } from './table/bench.js'
 import { CAPTURE } from './table/capture.js'
 import { COUNT } from './table/count.js'
+import { DOCTOR } from './table/doctor.js'
 import { FILTER } from './table/filter.js'
 import { FLOOD } from './table/flood.js'
 import { INTERFACES } from './table/interfaces.js'
@@ -17,7 +18,7 @@ import type { KindName, KindValue } from './units.js'
 
 export type { CommandRow, OptionRow } from './table/row.js'
 
-export const COMMANDS = [CAPTURE, INTERFACES, RATE, COUNT, FILTER, FLOOD, READ, REPLAY, BENCH, SIZE] as const satisfies readonly CommandRow[]
+export const COMMANDS = [CAPTURE, INTERFACES, RATE, COUNT, FILTER, FLOOD, READ, REPLAY, BENCH, SIZE, DOCTOR] as const satisfies readonly CommandRow[]
 
 export type CommandName = (typeof COMMANDS)[number]['name']
 

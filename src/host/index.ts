@@ -2,6 +2,9 @@
 
 export { cpuListText } from '../kernel/cpus.js'
 export { CPU_STATES, type CpuLoad, type CpuState, type CpuTimes, cpuLoads, parseCpuTimes, readCpuTimes } from './cpu-load.js'
+export type { Diagnosis } from './doctor/diagnose.js'
+export { type DiagnosisOptions, diagnoseHost } from './doctor/examine.js'
+export { type Finding, SEVERITIES, type Severity } from './doctor/finding.js'
 export type * from './facts.js'
 export { NIC_ROLES, type NicCounter, type NicCounters, type NicRole, nicCounters } from './nic-counters.js'
 export { readHostFacts, readInterfaceFacts } from './read-facts.js'
