@@ -3,9 +3,10 @@
  * a virtual machine) unless another source stands beside them.
  */
 import { cpuListText } from '../../kernel/cpus.js'
+import { EACCES, EPERM } from '../../kernel/errno.js'
 import { DEFAULT_RING_BYTES } from '../../ring/geometry.js'
 import { type Examined, fine, type Verdict, wrong } from './finding.js'
-import type { ProbeName, ProbeResult } from './probes.js'
+import type { ProbeName } from './probes.js'
 import type { CapabilityName, ConfinementFacts } from './process-facts.js'
 
 const NODE = '"$(readlink -f "$(which node)")"'
@@ -72,7 +73,7 @@ function capability(name: CapabilityName, severity: 'fatal' | 'limits' | 'note',
   return ({ confinement: { effective, permitted } }) => {
     if (effective === undefined) return undefined
     if (effective.includes(name)) return fine(`${name} is held`)
-    if (permitted?.includes(name)) return wrong(severity, `${name} is permitted and not in effect`, cost, `sudo setcap … with +ep instead of +p; ${remedy}`)
+    if (permitted?.includes(name)) return wrong(severity, `${name} is permitted and not in effect`, cost, remedy)
     return wrong(severity, `${name} is missing`, cost, remedy)
   }
 }
@@ -87,12 +88,25 @@ const PROBE_TEXT: Readonly<Record<ProbeName, string>> = {
   'busy-poll': 'polling the driver instead of waiting (SO_PREFER_BUSY_POLL)',
 }
 
+/** What a probe takes. Where that is missing, a finding of its own says so. */
+const PROBE_NEEDS: Readonly<Record<ProbeName, readonly CapabilityName[]>> = {
+  'packet-socket': ['CAP_NET_RAW'],
+  'packet-ring': ['CAP_NET_RAW'],
+  'packet-fanout': ['CAP_NET_RAW'],
+  'bpf-program': ['CAP_BPF', 'CAP_NET_ADMIN'],
+  'xdp-link': ['CAP_BPF', 'CAP_NET_ADMIN', 'CAP_SYS_ADMIN'],
+  'af-xdp': ['CAP_NET_RAW'],
+  'busy-poll': ['CAP_NET_ADMIN'],
+}
+
 function probe(name: ProbeName, severity: 'fatal' | 'limits' | 'note', cost: string, remedy: string): HostFinding {
-  return ({ probes }) => {
-    const result = probes.find((it): it is ProbeResult => it.probe === name)
+  return ({ probes, confinement: { effective } }) => {
+    const result = probes.find((it) => it.probe === name)
     if (result === undefined) return undefined
     if (result.refused === undefined) return fine(`${PROBE_TEXT[name]}: works`)
-    return wrong(severity, `${PROBE_TEXT[name]}: ${result.refused.call}: ${result.refused.reason}`, cost, `needs ${remedy}`)
+    const { call, errno, reason } = result.refused
+    if ((errno === EPERM || errno === EACCES) && PROBE_NEEDS[name].some((it) => effective?.includes(it) === false)) return undefined
+    return wrong(severity, `${PROBE_TEXT[name]}: ${call}: ${reason}`, cost, `needs ${remedy}`)
   }
 }
 
@@ -199,12 +213,12 @@ function softnetSqueezed({ confinement, host }: Examined): Verdict {
   if (confinement.softnet.length === 0) return undefined
   const squeezed = total(confinement, 'timeSqueeze')
   if (squeezed === 0) return fine('the kernel never stopped receiving with packets left, since boot')
-  const { 'net.core.netdev_budget': budget = 'unknown', 'net.core.netdev_budget_usecs': usecs = 'unknown' } = host.sysctls
+  const { 'net.core.netdev_budget': budget = '300', 'net.core.netdev_budget_usecs': usecs = '2000' } = host.sysctls
   return wrong(
     'note',
     `${squeezed} times since boot the kernel stopped receiving with packets left (net.core.netdev_budget ${budget}, netdev_budget_usecs ${usecs})`,
     'packets wait in the NIC meanwhile; nothing is lost unless its ring is full',
-    'sudo sysctl -w net.core.netdev_budget=600 net.core.netdev_budget_usecs=8000',
+    `sudo sysctl -w net.core.netdev_budget=${2 * Number(budget)} net.core.netdev_budget_usecs=${2 * Number(usecs)}`,
   )
 }
 
@@ -251,18 +265,12 @@ function readOnlyMounts({ confinement: { readOnly } }: Examined): Verdict {
   )
 }
 
-function unprivilegedBpf({ host: { sysctls }, confinement: { effective } }: Examined): Verdict {
+function unprivilegedBpf({ host: { sysctls } }: Examined): Verdict {
   const value = sysctls['kernel.unprivileged_bpf_disabled']
   if (value === undefined) return undefined
-  if (value === '0')
-    return wrong('note', 'kernel.unprivileged_bpf_disabled is 0: any user may load programs', undefined, 'sudo sysctl -w kernel.unprivileged_bpf_disabled=2')
-  if (effective?.includes('CAP_BPF') || effective?.includes('CAP_SYS_ADMIN')) return fine(`kernel.unprivileged_bpf_disabled is ${value}: it does not bind here`)
-  return wrong(
-    'note',
-    `kernel.unprivileged_bpf_disabled is ${value}`,
-    'programs take CAP_BPF, which is missing',
-    `sudo setcap cap_net_raw,cap_net_admin,cap_bpf+eip ${NODE}`,
-  )
+  if (value !== '0') return fine(`kernel.unprivileged_bpf_disabled is ${value}: programs take CAP_BPF`)
+  const remedy = 'sudo sysctl -w kernel.unprivileged_bpf_disabled=2'
+  return wrong('note', 'kernel.unprivileged_bpf_disabled is 0: any user may load programs', 'nothing; but no capture needs that either', remedy)
 }
 
 function bpfJit({ host: { sysctls } }: Examined): Verdict {

@@ -6,7 +6,7 @@ import { fine, type Verdict, wrong } from './finding.js'
 type InterfaceFinding = (nic: InterfaceFacts, host: HostFacts) => Verdict
 
 export const INTERFACE_FINDINGS: Readonly<Record<string, InterfaceFinding>> = {
-  down: linkState,
+  link: linkState,
   queues: queuesFinding,
   interrupts: interruptBalance,
   numa: numaFinding,
@@ -43,6 +43,9 @@ function queuesFinding(nic: InterfaceFacts, host: HostFacts): Verdict {
   if (most > rxQueues) return wrong('limits', what, cost, `sudo ethtool -L ${name} ${kind} ${Math.min(most, cores)}`)
   if (rxQueues > 1)
     return wrong('note', `${what}; the driver has no more`, 'cores without a queue can take packets by RPS only', `ringtap tune plan -i ${name}`)
+  if (nic.receiveQueues.some((it) => it.rpsCpus.length > 1)) {
+    return wrong('note', `${what}, spread by RPS`, 'one core still takes every packet from the driver before another works on it')
+  }
   const mask = (2n ** BigInt(Math.min(cores, 64)) - 1n).toString(16)
   return wrong('limits', `${what}; the driver has no more`, cost, `echo ${mask} | sudo tee /sys/class/net/${name}/queues/rx-0/rps_cpus`)
 }
@@ -175,7 +178,7 @@ function rssFinding({ name, rss, rxQueues }: InterfaceFacts): Verdict {
 
 function rpsFinding({ name, receiveQueues, rxQueues }: InterfaceFacts): Verdict {
   const on = receiveQueues.filter((it) => it.rpsCpus.length > 0)
-  if (receiveQueues.length === 0 || rxQueues < 2) return undefined
+  if (receiveQueues.length < 2 || rxQueues < 2) return undefined
   if (on.length === 0) return fine('RPS is off: queues do it')
   return wrong(
     'note',
