@@ -27,6 +27,7 @@ Commands:
   replay      send the packets of a capture file out of an interface, as they came or at a rate
   bench       the ladder: every way to capture, under a flood, on this machine
   size        cores, rings and memory that a rate needs, and what they survive
+  doctor      what keeps this host from capturing at line rate, and the command that mends it
 
 ringtap <command> --help says more of each. Letters mean what they mean in tcpdump: ringtap capture -i eth0 -c 1000
 `,
