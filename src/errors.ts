@@ -20,7 +20,7 @@ export const CAPTURE_ERROR_CODES = [
   'PERMISSION',
   /** The network namespace does not exist. */
   'NO_SUCH_NAMESPACE',
-  /** AF_XDP would take away the packets of an interface that this host uses itself, or a replay would reach the network behind it. */
+  /** AF_XDP would take away the packets of an interface that this host uses itself, a replay would reach the network behind it, or tuning could cut it off. */
   'INTERFACE_IN_USE',
   /** The kernel could not or would not make the ring. */
   'RING_REFUSED',
@@ -38,6 +38,8 @@ export const CAPTURE_ERROR_CODES = [
   'INVALID_FILE',
   /** A file could not be opened, read, written, renamed or removed. */
   'FILE_FAILED',
+  /** A step of tuning failed or took no effect: the message says that all was undone, or what was not. Or a journal is of another interface. */
+  'TUNING_FAILED',
   /** Any other system call that failed. */
   'SYSTEM_CALL_FAILED',
   /** Not Linux, not little-endian, or a Node.js without external array buffers. */

@@ -48,7 +48,7 @@ An error is one line on stderr, and a second one with the next thing to try; of 
 
 ## JSON
 
-With \`--json\` stdout has one JSON document a line, each with a \`type\`; \`interfaces\`, \`filter\` and \`bench\` print one document in all. Times are in the unit
+With \`--json\` stdout has one JSON document a line, each with a \`type\`; \`interfaces\`, \`filter\`, \`tune\` and \`bench\` print one document in all. Times are in the unit
 that ends the name, other numbers are packets or bytes. The names are a contract: a version of ringtap may add some, and takes none away.
 
 ### ringtap capture --json
@@ -130,6 +130,14 @@ over), \`slips\` and \`slippedNs\` (delays that were given up). Counters: \`pack
 (times that the interface had no room); \`refusals\`: \`tooLong\`, \`tooShort\`, \`truncated\`, \`linkType\`, \`down\`, \`noRoom\`, \`invalid\`. While it runs, what is on
 its way to the kernel is neither sent nor refused yet.
 
+### ringtap tune --json
+
+One document, by action: \`tuning\` (show: \`host\` and \`interface\`, all that is known of them, \`journal\`: \`path\`, \`since\`, \`problem\`, null without one), \`tuning-plan\`
+(\`goal\`, \`interface\`, \`netns\`, \`cpus\`, \`cpusWhy\`, \`steps\`, \`remarks\`, \`afresh\`, \`defaultRoute\`, \`unread\`), \`tuning-applied\` (\`applied\`: steps, \`refused\`: \`step\` and \`reason\`, \`plan\`:
+what is left, \`journal\`: its path), \`tuning-reverted\` (\`interface\`, \`netns\`, \`since\`: null when there was nothing to revert, \`restored\`: settings). A step: \`id\`, \`subject\`, \`what\`,
+\`from\`, \`to\`, \`why\`, \`command\`, \`change\` (\`kind\`, \`value\`, and \`name\`, \`queue\` or \`cpu\`), \`hostWide\`, \`mayFlap\`. A remark: \`status\` (\`in-place\`, \`unsupported\`, \`left\`, \`by-hand\`),
+\`subject\`, \`what\`, \`why\`, \`command\` (of \`by-hand\`). \`unread\`: \`what\`, \`source\`, \`reason\`.
+
 ### ringtap bench --json
 
 See [the ladder](ladder.md).
@@ -142,6 +150,8 @@ export function commandLineDocument(): string {
 function commandSection(command: CommandRow): string {
   const lines = [`## ringtap ${command.name}`, '', `\`${command.usage}\``, '']
   for (const paragraph of command.doc) lines.push(paragraph, '')
+  if (command.actions !== undefined)
+    lines.push('| Action | |', '|---|---|', ...command.actions.map(([action, meaning]) => `| ${code(action)} | ${cell(meaning)} |`), '')
   for (const group of groupsOf(command)) {
     lines.push(`| ${group} | default | |`, '|---|---|---|')
     for (const option of command.options) {

@@ -22,6 +22,10 @@ export function generalHelp(version: string): string {
 export function commandHelp(command: CommandRow): string {
   const lines = [`Usage: ${command.usage}`, '']
   for (const paragraph of command.doc) lines.push(...wrap(paragraph, WIDTH), '')
+  if (command.actions !== undefined) {
+    const width = Math.max(...command.actions.map(([action]) => action.length))
+    lines.push('Actions:', ...command.actions.map(([action, meaning]) => `  ${action.padEnd(width)}  ${meaning}`), '')
+  }
   for (const group of groupsOf(command)) {
     lines.push(`${group}:`)
     for (const option of command.options) if (option.group === group) lines.push(...optionLines(option))

@@ -71,6 +71,10 @@ async function run(invocation: Invocation, io: ProcessIo): Promise<number> {
       const { runReplay } = await import('./replay.js')
       return runReplay(invocation.values, invocation.words, io)
     }
+    case 'tune': {
+      const { runTune } = await import('./tune.js')
+      return runTune(invocation.values, io)
+    }
     case 'bench': {
       const { runBench } = await import('./bench/command.js')
       return runBench(invocation.values, io)

@@ -82,6 +82,7 @@ export function parseOptions(command: CommandRow, argv: readonly string[]): Pars
     }
   }
 
+  if (command.actions !== undefined) values.action = takeAction(command, words)
   if (words.length > 0 && command.takesFilter !== true && command.takesFile !== true) {
     throw new UsageError(`ringtap ${command.name} takes options only, got '${words.join(' ')}'`, interfaceHint(command, values, words) ?? helpHint(command))
   }
@@ -96,6 +97,16 @@ export function parseOptions(command: CommandRow, argv: readonly string[]): Pars
     else if (option.default !== undefined) values[key] = parseValue(option, `--${option.name}`, option.default)
   }
   return { values, words, beforeDashes: beforeDashes ?? words.length }
+}
+
+/** Takes the first of the words away. */
+function takeAction({ name, actions = [] }: CommandRow, words: string[]): string {
+  const known = actions.map(([action]) => action)
+  const word = words.shift()
+  if (word !== undefined && known.includes(word)) return word
+  const near = word === undefined ? undefined : nearestWord(word, known)
+  const hint = near === undefined ? `ringtap ${name} ${known[0]} ..., or ${known.slice(1).join(', ')}` : `did you mean ringtap ${name} ${near}?`
+  throw new UsageError(word === undefined ? `ringtap ${name}: what is to be done?` : `ringtap ${name} does not know '${word}'`, hint)
 }
 
 function setValue(values: Record<string, unknown>, option: OptionRow, value: unknown): void {

@@ -14,16 +14,18 @@ import { READ } from './table/read.js'
 import { REPLAY } from './table/replay.js'
 import type { CommandRow } from './table/row.js'
 import { SIZE } from './table/size.js'
+import { TUNE } from './table/tune.js'
 import type { KindName, KindValue } from './units.js'
 
 export type { CommandRow, OptionRow } from './table/row.js'
 
-export const COMMANDS = [CAPTURE, INTERFACES, RATE, COUNT, FILTER, FLOOD, READ, REPLAY, BENCH, SIZE, DOCTOR] as const satisfies readonly CommandRow[]
+export const COMMANDS = [CAPTURE, INTERFACES, RATE, COUNT, FILTER, FLOOD, READ, REPLAY, DOCTOR, TUNE, SIZE, BENCH] as const satisfies readonly CommandRow[]
 
 export type CommandName = (typeof COMMANDS)[number]['name']
 
 type CamelCase<S extends string> = S extends `${infer Head}-${infer Tail}` ? `${Head}${Capitalize<CamelCase<Tail>>}` : S
-type OptionsOf<C extends CommandName> = Extract<(typeof COMMANDS)[number], { name: C }>['options'][number]
+type RowOf<C extends CommandName> = Extract<(typeof COMMANDS)[number], { name: C }>
+type OptionsOf<C extends CommandName> = RowOf<C>['options'][number]
 type ValueOf<O> = O extends { kind: 'flag'; repeats: true }
   ? number
   : O extends { kind: 'flag' }
@@ -36,8 +38,13 @@ type ValueOf<O> = O extends { kind: 'flag'; repeats: true }
           ? KindValue<K>
           : never
 
-/** What the parser gives a command: options by name in camelCase. Those with a default and flags are always there; the rest only when given. */
-export type ValuesOf<C extends CommandName> = {
+type ActionOf<C extends CommandName> = RowOf<C> extends { actions: readonly (readonly [infer A, string])[] } ? { action: A } : unknown
+
+/**
+ * What the parser gives a command: options by name in camelCase, and its action. Those with a default and flags are always there; the rest only
+ * when given.
+ */
+export type ValuesOf<C extends CommandName> = ActionOf<C> & {
   [O in OptionsOf<C> as O extends { default: string } | { kind: 'flag' } ? CamelCase<O['name']> : never]: ValueOf<O>
 } & {
   [O in OptionsOf<C> as O extends { default: string } | { kind: 'flag' } ? never : CamelCase<O['name']>]?: ValueOf<O>

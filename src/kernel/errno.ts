@@ -28,6 +28,7 @@ export const ERANGE = 34
 export const EMSGSIZE = 90
 export const EPROTONOSUPPORT = 93
 export const EOPNOTSUPP = 95
+export const EADDRINUSE = 98
 export const ENETDOWN = 100
 export const ENOBUFS = 105
 export const ECANCELED = 125

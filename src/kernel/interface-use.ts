@@ -76,13 +76,42 @@ export function defaultRoute(kernel: Kernel, name: string, index: number): strin
   return socket.dump(name, 'RTM_GETROUTE dump', RTM_GETROUTE, routeRequest(index), (): string[] => [], take)[0]
 }
 
+/**
+ * The default route that goes when an interface goes: its own, or that of a bridge, bond or VLAN on it, however high: `route default via
+ * 192.0.2.254 over br0`; undefined without. NB: it does not look into other namespaces.
+ */
+export function carriedDefaultRoute(kernel: Kernel, name: string, index: number): string | undefined {
+  using socket = RouteSocket.open(kernel)
+  const links = listLinks(socket)
+  const seen = new Set<number>()
+  const waiting = [{ name, index }]
+  for (let link = waiting.shift(); link !== undefined; link = waiting.shift()) {
+    if (seen.has(link.index)) continue
+    seen.add(link.index)
+    const route = defaultRoute(kernel, link.name, link.index)
+    if (route !== undefined) return link.index === index ? route : `${route} over ${link.name}`
+    waiting.push(...uppersOf(links, link.index))
+  }
+  return undefined
+}
+
+/** Its bridge or bond, and what it carries. */
+function uppersOf(links: readonly Link[], index: number): Link[] {
+  const master = links.find((link) => link.index === index)?.master
+  return links.filter((link) => link.index === master || isCarriedBy(link, index))
+}
+
+function isCarriedBy(link: Link, index: number): boolean {
+  return link.lower === index && link.index !== index && !PAIRS.has(link.kind ?? '')
+}
+
 function linkUse(links: readonly Link[], name: string, index: number): Reasons {
   const reasons = new Reasons()
   const own = links.find((link) => link.index === index)
   if (own === undefined) throw new CaptureError('NO_SUCH_INTERFACE', `${name}: no interface ${index} in this network namespace`)
   if (own.master !== 0) reasons.add(`member of ${links.find((link) => link.index === own.master)?.name ?? `interface ${own.master}`}`)
   for (const link of links) {
-    if (link.lower === index && link.index !== index && !PAIRS.has(link.kind ?? '')) reasons.add(`carries ${link.name}`)
+    if (isCarriedBy(link, index)) reasons.add(`carries ${link.name}`)
   }
   return reasons
 }

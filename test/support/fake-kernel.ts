@@ -52,6 +52,8 @@ export function fakeKernel(): FakeKernel {
     open: give,
     eventfd: give,
     memfdCreate: give,
+    fsopen: give,
+    fsmount: give,
     close: (fd) => (descriptors.delete(fd) ? 0 : -9),
     read: () => -EAGAIN,
     recv: () => -EAGAIN,

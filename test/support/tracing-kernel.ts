@@ -40,6 +40,8 @@ export function tracingKernel(kernel: Kernel): TracingKernel {
     open: (path, flags) => opened(kernel.open(path, flags), `open ${path}`),
     eventfd: (initial, flags) => opened(kernel.eventfd(initial, flags), 'eventfd'),
     memfdCreate: (name, flags) => opened(kernel.memfdCreate(name, flags), `memfd ${name}`),
+    fsopen: (type, flags) => opened(kernel.fsopen(type, flags), `fsopen ${type}`),
+    fsmount: (fd, flags, attributes) => opened(kernel.fsmount(fd, flags, attributes), 'fsmount'),
     bpf(command, attributes) {
       const result = kernel.bpf(command, attributes)
       return BPF_MAKES_DESCRIPTOR.has(command) ? opened(result, `bpf command ${command}`) : result

@@ -32,6 +32,7 @@ import { type Capture, CaptureError, type CaptureErrorCode, type CaptureOptions,
 import { type CountClass, countInKernel, type KernelCount, type KernelCounters } from 'ringtap'
 import * as whole from 'ringtap'
 import { defineHandler, type Handler } from 'ringtap/handler'
+import { type AppliedTuning, applyTuning, planTuning, readTuning, type TuningPlan } from 'ringtap/host'
 import { createTestbed, type FloodResult, startFlood, type Testbed } from 'ringtap/testbed'
 
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false
@@ -112,10 +113,18 @@ async function flood(): Promise<FloodResult> {
   return running.finished
 }
 
+function tune(): AppliedTuning {
+  const { host, interface: facts } = readTuning('eth0', { netns: 'blue' })
+  const plan = planTuning(host, facts, { goal: 'capture', cpus: [0, 1], noSmt: true })
+  same<typeof plan, TuningPlan>()
+  for (const { change } of plan.steps) if (change.kind === 'interrupt') same<typeof change.value, number[]>()
+  return applyTuning('eth0', { netns: 'blue', cpus: undefined, yesIMayLoseThisLink: true })
+}
+
 main({ interface: 'eth0' }).catch((error: unknown) => {
   if (error instanceof CaptureError) same<typeof error.code, CaptureErrorCode>()
 })
-export { count, flood, handlers, stateless, whole }
+export { count, flood, handlers, stateless, tune, whole }
 `
 
 /** Lines that must not compile, each with what the compiler says. */

@@ -40,6 +40,8 @@ export interface CommandRow {
   takesFilter?: true
   /** One trailing word is a file; of a command that takes a filter as well, those that come first. */
   takesFile?: true
+  /** The first word behind the command, which has to be one of them; the parser gives it as `action`. Such a command takes no other words. */
+  actions?: readonly (readonly [action: string, meaning: string])[]
   options: readonly OptionRow[]
   examples: readonly (readonly [command: string, meaning: string])[]
 }

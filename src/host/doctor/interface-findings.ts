@@ -46,8 +46,12 @@ function queuesFinding(nic: InterfaceFacts, host: HostFacts): Verdict {
   if (nic.receiveQueues.some((it) => it.rpsCpus.length > 1)) {
     return wrong('note', `${what}, spread by RPS`, 'one core still takes every packet from the driver before another works on it')
   }
-  const mask = (2n ** BigInt(Math.min(cores, 64)) - 1n).toString(16)
-  return wrong('limits', `${what}; the driver has no more`, cost, `echo ${mask} | sudo tee /sys/class/net/${name}/queues/rx-0/rps_cpus`)
+  return wrong(
+    'limits',
+    `${what}; the driver has no more`,
+    cost,
+    `sudo ringtap tune apply -i ${name} (RPS: with one capture it gains little; see docs/host.md)`,
+  )
 }
 
 /** The least share that all interrupts of a NIC have in common with an even spread, before it is called uneven. */
@@ -66,7 +70,7 @@ function interruptBalance(nic: InterfaceFacts): Verdict {
       'limits',
       `${serving.length} receive queues interrupt ${cpus.size === 1 ? `CPU ${cpuListText([...cpus])} alone` : `only CPUs ${cpuListText([...cpus])}`}`,
       'cores that serve two queues are full first: 4 Mpps of 12 with all on one (the article, ixgbe)',
-      `ringtap tune apply -i ${nic.name}, or: ${pinCommand(serving, places)}`,
+      `sudo ringtap tune apply -i ${nic.name}, or ${pinCommand(serving, places)}`,
     )
   }
   const counts = serving.map(interruptCount)

@@ -25,6 +25,7 @@ test('exit status of every code', () => {
     WORKER_FAILED: 1,
     INVALID_FILE: 1,
     FILE_FAILED: 1,
+    TUNING_FAILED: 1,
     SYSTEM_CALL_FAILED: 1,
     UNSUPPORTED_PLATFORM: 3,
   })

@@ -25,9 +25,10 @@ Commands:
   flood       make a flood on a veth interface, in the kernel
   read        print, count, describe, filter, merge, cut, split and convert capture files
   replay      send the packets of a capture file out of an interface, as they came or at a rate
-  bench       the ladder: every way to capture, under a flood, on this machine
-  size        cores, rings and memory that a rate needs, and what they survive
   doctor      what keeps this host from capturing at line rate, and the command that mends it
+  tune        set an interface's queues, interrupts and offloads for a capture, and put them back
+  size        cores, rings and memory that a rate needs, and what they survive
+  bench       the ladder: every way to capture, under a flood, on this machine
 
 ringtap <command> --help says more of each. Letters mean what they mean in tcpdump: ringtap capture -i eth0 -c 1000
 `,
@@ -61,6 +62,10 @@ Examples:
       fifty fine-grained values, for a program to read
 `,
   )
+})
+
+test('a command with actions lists them', () => {
+  assert.match(helpOf('tune'), /\n\nActions:\n {2}show {4}how it stands.*\n {2}plan {4}.*\n {2}apply {3}do it\n {2}revert {2}put back.*\n\nWhat to tune:\n/)
 })
 
 test('every option is in the help of its command, and no line is wider than 100', () => {

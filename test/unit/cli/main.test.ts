@@ -26,13 +26,20 @@ test('--help goes to stdout', () => {
 
 test('usage errors: one line, a hint, exit status 2, nothing on stdout', () => {
   const cases: [argv: string[], stderr: string][] = [
-    [[], 'ringtap: which command?\n  one of capture, interfaces, rate, count, filter, flood, read, replay, bench, size, doctor; ringtap --help says more\n'],
+    [
+      [],
+      'ringtap: which command?\n  one of capture, interfaces, rate, count, filter, flood, read, replay, doctor, tune, size, bench; ringtap --help says more\n',
+    ],
     [['captrue'], "ringtap: there is no command 'captrue'\n  did you mean ringtap capture?\n"],
     [['capture', '-i', 'lo', '--block-timeout', '60MB'], "ringtap: --block-timeout: expected a duration such as 60ms or 2s, got '60MB'\n"],
     [['capture', '-i', 'lo', '--rign', '1M'], 'ringtap: ringtap capture has no option --rign\n  did you mean --ring?\n'],
     [['capture'], 'ringtap: which interface? -i IFACE is missing\n  ringtap interfaces lists them\n'],
     [['rate'], 'ringtap: which interface? -i IFACE is missing\n  ringtap interfaces lists them\n'],
     [['count'], 'ringtap: which interface? -i IFACE is missing\n  ringtap interfaces lists them\n'],
+    [['tune'], 'ringtap: ringtap tune: what is to be done?\n  ringtap tune show ..., or plan, apply, revert\n'],
+    [['tune', '-i', 'lo', 'aply'], "ringtap: ringtap tune does not know 'aply'\n  did you mean ringtap tune apply?\n"],
+    [['tune', 'plan'], 'ringtap: which interface? -i IFACE is missing\n  ringtap interfaces lists them\n'],
+    [['tune', 'plan', '-i', 'lo', 'udp'], "ringtap: ringtap tune takes options only, got 'udp'\n  ringtap tune --help lists the options\n"],
     [['flood'], 'ringtap: which interface? -i VETH is missing\n  ringtap interfaces lists them\n'],
     [
       ['capture', '-i', 'nosuch', 'udp', 'and', 'port'],

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { parseArguments } from '#src/cli/parse.js'
-import { COMMANDS, type OptionRow } from '#src/cli/table.js'
+import { COMMANDS, type CommandRow, type OptionRow } from '#src/cli/table.js'
 import { UsageError } from '#src/cli/usage-error.js'
 
 function capture(...argv: string[]) {
@@ -172,8 +172,25 @@ test('the table is sound: names and letters are unique in a command, defaults ar
       assert.ok((option.kind === 'enum') === (option.values !== undefined), option.name)
     }
     // An option with a default is there without being given.
-    assert.doesNotThrow(() => parseArguments([command.name]))
+    const [action = []] = (command as CommandRow).actions ?? []
+    assert.doesNotThrow(() => parseArguments([command.name, ...action.slice(0, 1)]))
   }
+})
+
+test('an action is the first word, wherever it stands, and the only one', () => {
+  for (const argv of [
+    ['tune', 'plan', '-i', 'eth1', '--cpus', '0-3', '--no-smt'],
+    ['tune', '-i', 'eth1', '--cpus', '0-3', '--no-smt', 'plan'],
+  ]) {
+    const invocation = parseArguments(argv)
+    assert.ok(invocation.run === 'tune')
+    const { action, interface: name, cpus, noSmt, yesIMayLoseThisLink } = invocation.values
+    assert.deepEqual([action, name, cpus, noSmt, yesIMayLoseThisLink], ['plan', 'eth1', [0, 1, 2, 3], true, false])
+    assert.deepEqual(invocation.words, [])
+  }
+  refused(['tune', '-i', 'eth1'], 'ringtap tune: what is to be done?', 'ringtap tune show ..., or plan, apply, revert')
+  refused(['tune', 'revret', '-i', 'eth1'], "ringtap tune does not know 'revret'", 'did you mean ringtap tune revert?')
+  refused(['tune', 'plan', 'apply', '-i', 'eth1'], "ringtap tune takes options only, got 'apply'")
 })
 
 test('a letter means the same in every command', () => {

@@ -212,12 +212,7 @@ const INTERFACE_CASES: Record<string, Case> = {
     wrong: [
       [nic((it) => Object.assign(it, { rxQueues: 1 })), 'limits', /^1 receive queue for 8 cores$/, /ethtool -L eth0 combined 8$/],
       [nic((it) => Object.assign(it, { rxQueues: 4, channels: undefined })), 'note', /^4 receive queues for 8 cores; the driver has no more$/, /tune plan/],
-      [
-        nic((it) => Object.assign(it, { rxQueues: 1, channels: undefined })),
-        'limits',
-        /the driver has no more/,
-        /echo ff \| sudo tee \/sys\/class\/net\/eth0\/queues\/rx-0\/rps_cpus/,
-      ],
+      [nic((it) => Object.assign(it, { rxQueues: 1, channels: undefined })), 'limits', /the driver has no more/, /ringtap tune apply -i eth0 \(RPS/],
       [
         nic((it) => Object.assign(it, { rxQueues: 1, channels: undefined, receiveQueues: [{ queue: 0, rpsCpus: [0, 1], rpsFlowCount: 0 }] })),
         'note',

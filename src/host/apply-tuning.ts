@@ -1,0 +1,192 @@
+/** Carries a tuning plan out: journal first, then step by step, each read back; all or nothing. */
+import { CaptureError } from '../errors.js'
+import { EINVAL, EIO, ENOTSUPP, EOPNOTSUPP, EROFS } from '../kernel/errno.js'
+import { planTuning } from './plan-tuning.js'
+import { notRestoredText } from './revert-tuning.js'
+import type { JournalStore, TuningAccess, TuningFacts } from './tuning/access.js'
+import { TABLE_ASIDE } from './tuning/channels.js'
+import { readJournal, type TuningJournal, tunedInterface, withSettings, writeJournal } from './tuning/journal.js'
+import type { TuningOptions, TuningPlan, TuningStep } from './tuning/plan.js'
+import { restoreSettings } from './tuning/restore.js'
+import { currentSetting, isInForce, type Setting, settingsOf, valueText } from './tuning/setting.js'
+
+export interface ApplyTuningOptions extends TuningOptions {
+  /** The interface carries the default route, and may be tuned nevertheless. Default false. */
+  yesIMayLoseThisLink?: boolean | undefined
+}
+
+export interface AppliedTuning {
+  /** In the order in which they were carried out. */
+  applied: TuningStep[]
+  /** Steps that the driver turned out not to support. */
+  refused: { step: TuningStep; reason: string }[]
+  /** As it stands now: no steps, and the remarks. */
+  plan: TuningPlan
+  /** Where what was before is kept; undefined when there was nothing to do and never has been. */
+  journal: string | undefined
+}
+
+/**
+ * Plans afresh and carries the plan out. Settings that are in place already are not touched. When a step fails, all is put back.
+ * @throws CaptureError TUNING_FAILED with the step that failed, and what could not be undone; INTERFACE_IN_USE, PERMISSION, INVALID_OPTION
+ */
+export function applyTuning(access: TuningAccess, store: JournalStore, options: ApplyTuningOptions = {}): AppliedTuning {
+  const run = new TuningRun(access, options)
+  const { facts } = run
+  const earlier = readJournal(store, tunedInterface(facts, access.netnsInode))
+  const nothing = { applied: [], refused: [], plan: run.plan, journal: earlier && store.path }
+  if (run.plan.steps.length === 0) return nothing
+  assertMayLose(run.plan, options)
+  const fresh: TuningJournal = { interface: tunedInterface(facts, access.netnsInode), since: new Date().toISOString(), before: interfaceSettings(facts) }
+  let journal = earlier
+  try {
+    while (run.plan.steps.length > 0) {
+      const known = withSettings(journal ?? fresh, run.hostWide())
+      if (known !== journal) writeJournal(store, known)
+      journal = known
+      run.next()
+    }
+  } catch (error) {
+    throw undone(error, { access, store, facts, earlier, journal })
+  }
+  return { applied: run.applied, refused: run.refused, plan: run.plan, journal: store.path }
+}
+
+/** One carrying-out: plans, does the first group of the plan, reads all afresh, plans again, until nothing is left to do. */
+class TuningRun {
+  readonly #access: TuningAccess
+  readonly #options: TuningOptions
+  readonly #refused = new Map<string, string>()
+  readonly #speedMbps: number | undefined
+  readonly applied: TuningStep[] = []
+  readonly refused: AppliedTuning['refused'] = []
+  facts: TuningFacts
+  plan: TuningPlan
+
+  constructor(access: TuningAccess, options: TuningOptions) {
+    this.#access = access
+    this.#options = options
+    this.facts = access.facts()
+    this.#speedMbps = this.facts.interface.speedMbps
+    this.plan = this.#planAfresh()
+  }
+
+  /** NB: with the speed as it was: while the link is down after a change there is none, and plans that depend on it would come and go. */
+  #planAfresh(): TuningPlan {
+    const { host, interface: facts } = this.facts
+    return planTuning(host, { ...facts, speedMbps: this.#speedMbps }, this.#options, this.#refused)
+  }
+
+  /** What the plan changes of the machine, as it is now. Of the interface the journal has all already. */
+  hostWide(): Setting[] {
+    const { host, interface: facts } = this.facts
+    return this.plan.steps.filter(({ hostWide }) => hostWide).flatMap(({ change }) => currentSetting(change, host, facts) ?? [])
+  }
+
+  /** Carries out the steps of the first kind in the plan. */
+  next(): void {
+    const group = firstGroup(this.plan.steps)
+    for (const step of group) this.#carryOut(step)
+    this.facts = this.#access.facts()
+    const { host, interface: facts } = this.facts
+    for (const step of this.applied) {
+      if (group.includes(step) && !isInForce(step.change, host, facts)) throw tookNoEffect(step, this.facts)
+    }
+    this.plan = this.#planAfresh()
+    // Otherwise two steps that undo each other would go on for ever.
+    const again = this.plan.steps.find(({ id }) => this.applied.some((step) => step.id === id))
+    if (again !== undefined) throw tookNoEffect(again, this.facts)
+  }
+
+  #carryOut(step: TuningStep): void {
+    try {
+      this.#access.write(step.change)
+      this.applied.push(step)
+    } catch (error) {
+      const reason = refusal(error, step)
+      if (reason === undefined) throw stepFailed(step, error)
+      this.#refused.set(step.id, reason)
+      this.refused.push({ step, reason })
+    }
+  }
+}
+
+/** Steps of one kind, which do not disturb each other; a table is put aside for the channels alone, so the two belong together. */
+function firstGroup(steps: readonly TuningStep[]): TuningStep[] {
+  const groupOf = ({ id, change }: TuningStep) => (id === TABLE_ASIDE ? 'channels' : change.kind)
+  return steps.filter((step) => groupOf(step) === groupOf(steps[0] as TuningStep))
+}
+
+/** Why a setting is not for this driver or this place; undefined for what is a failure. */
+function refusal(error: unknown, { change }: TuningStep): string | undefined {
+  if (!(error instanceof CaptureError)) return undefined
+  if (error.errno === EOPNOTSUPP || error.errno === ENOTSUPP) return `the driver does not support it: ${error.message}`
+  // A managed interrupt: the kernel spreads it itself and lets nobody else (irq_can_set_affinity_usr).
+  if (error.errno === EIO && change.kind === 'interrupt') return 'the kernel keeps the affinity of this interrupt to itself'
+  // ixgbe has more queues than its table can lead to (ixgbe_set_rxfh).
+  if (error.errno === EINVAL && change.kind === 'rss-indirection') return 'the driver cannot spread over so many queues: the rest get nothing'
+  if (error.errno === EROFS) return 'it is read-only here: in a container, its host has to do it'
+  return undefined
+}
+
+function interfaceSettings({ host, interface: facts }: TuningFacts): Setting[] {
+  return settingsOf(host, facts, (kind) => kind !== 'sysctl' && kind !== 'governor')
+}
+
+/** @throws CaptureError INTERFACE_IN_USE */
+function assertMayLose({ interface: name, defaultRoute, steps }: TuningPlan, options: ApplyTuningOptions): void {
+  if (defaultRoute === undefined || options.yesIMayLoseThisLink === true) return
+  const flaps = steps.filter(({ mayFlap }) => mayFlap).map(({ what }) => what)
+  const why = flaps.length === 0 ? '' : `, and the link may go down for a moment (${flaps.join(', ')})`
+  throw new CaptureError('INTERFACE_IN_USE', `${name} carries this host's ${defaultRoute.replace(/^route /, '')}${why}`, {
+    hint: 'whoever is connected over it may be cut off; set yesIMayLoseThisLink to tune it nevertheless',
+  })
+}
+
+function stepFailed(step: TuningStep, cause: unknown): CaptureError {
+  const { errno, errnoName, syscall, hint } = cause instanceof CaptureError ? cause : {}
+  const code = cause instanceof CaptureError && cause.code === 'PERMISSION' ? 'PERMISSION' : 'TUNING_FAILED'
+  const message = `${step.subject}: ${step.what} from ${step.from} to ${step.to}: ${(cause as Error).message}`
+  return new CaptureError(code, message, { cause, errno, errnoName, syscall, hint })
+}
+
+function tookNoEffect(step: TuningStep, { host, interface: facts }: TuningFacts): CaptureError {
+  const current = currentSetting(step.change, host, facts)
+  const now = current === undefined ? 'is not to be read' : `is ${valueText(current)}`
+  return new CaptureError('TUNING_FAILED', `${step.subject}: ${step.what} was set to ${valueText(step.change)} and ${now}`, {
+    hint: 'the driver takes it without doing it, or something else sets it again: irqbalance, NetworkManager, tuned',
+  })
+}
+
+interface Undo {
+  access: TuningAccess
+  store: JournalStore
+  facts: TuningFacts
+  earlier: TuningJournal | undefined
+  journal: TuningJournal | undefined
+}
+
+/** Puts all back as it was when this run began, and says so in the error. */
+function undone(error: unknown, { access, store, facts, earlier, journal }: Undo): unknown {
+  // Not even the journal could be written.
+  if (journal === undefined) return error
+  const failure = error instanceof CaptureError ? error : new CaptureError('TUNING_FAILED', (error as Error).message, { cause: error })
+  const extend = (text: string, hint = failure.hint) => new CaptureError(failure.code, `${failure.message}; ${text}`, { ...plain(failure), hint })
+  const hostWide = journal.before.filter(({ kind }) => kind === 'sysctl' || kind === 'governor')
+  const then = hostWide.flatMap((setting) => currentSetting(setting, facts.host, facts.interface) ?? [])
+  try {
+    const left = restoreSettings(access, [...interfaceSettings(facts), ...then])
+    if (left.length > 0) {
+      return extend(`undoing it left ${notRestoredText(left)}`, `ringtap tune revert -i ${facts.interface.name} tries again, from ${store.path}`)
+    }
+    if (earlier === undefined) store.remove()
+    else writeJournal(store, earlier)
+  } catch (cause) {
+    return extend(`undoing it failed: ${(cause as Error).message}`, `ringtap tune revert -i ${facts.interface.name} tries again, from ${store.path}`)
+  }
+  return extend('everything is as it was before')
+}
+
+function plain({ syscall, errno, errnoName, cause }: CaptureError) {
+  return { syscall, errno, errnoName, cause }
+}

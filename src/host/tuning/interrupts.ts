@@ -1,0 +1,40 @@
+/** One interrupt a core, and nobody who moves them again: the first step of the article. */
+import type { InterruptFacts } from '../facts.js'
+import { part, remark, type TuningContext, type TuningPart, type TuningRemark, type TuningStep } from './plan.js'
+import { interruptRole } from './setting.js'
+import { isHardware, step } from './step.js'
+
+export function planInterrupts(context: TuningContext): TuningPart {
+  const { facts } = context
+  const ofQueues = facts.interrupts.filter((it): it is InterruptFacts & { queue: number } => it.queue !== undefined)
+  if (ofQueues.length === 0) return part(remark('unsupported', facts.name, 'interrupts', whyNone(context)))
+  const pinned = ofQueues.toSorted((a, b) => a.queue - b.queue).map((interrupt) => planInterrupt(context, interrupt))
+  return part(...pinned, ...irqbalance(context))
+}
+
+function whyNone({ facts }: TuningContext): string {
+  const unread = facts.unread.find(({ what }) => what.includes('interrupt'))
+  if (unread !== undefined) return `not readable: ${unread.source}: ${unread.reason}`
+  return isHardware(facts) ? 'none of them names a receive queue' : 'it has none: the CPU that sends into it receives for it'
+}
+
+function planInterrupt({ host, facts, cpus }: TuningContext, interrupt: InterruptFacts & { queue: number }): TuningStep | TuningRemark {
+  const { irq, name, queue, affinity } = interrupt
+  const subject = `IRQ ${irq} (${name})`
+  const cpu = cpus[queue % cpus.length] as number
+  if (affinity === undefined) return remark('unsupported', subject, 'affinity', `/proc/irq/${irq}/smp_affinity_list is not to be read`)
+  if (affinity.length === 1 && affinity[0] === cpu) return remark('in-place', subject, 'affinity', `CPU ${cpu}`)
+  const shared = facts.rxQueues > cpus.length ? '; there are more queues than CPUs for them' : ''
+  const why = `queue ${queue} always to the same core: its caches stay warm, and no core gets two queues while another has none${shared}`
+  return step({ kind: 'interrupt', name: interruptRole(interrupt, facts.interrupts), value: [cpu] }, 'affinity', why, host, facts, subject)
+}
+
+function irqbalance({ host }: TuningContext): TuningRemark[] {
+  if (host.irqbalance === undefined) {
+    return [remark('unsupported', 'irqbalance', 'daemon', 'whether it runs is not to be seen: /proc does not show other processes')]
+  }
+  if (!host.irqbalance.running) return [remark('in-place', 'irqbalance', 'daemon', 'does not run')]
+  // NB: IRQBALANCE_BANNED_CPULIST is not the way: it keeps irqbalance from those CPUs, and the interrupts pinned there with it.
+  const why = `irqbalance (pid ${host.irqbalance.pid ?? '?'}) moves interrupts every ten seconds, those pinned here too; started with --banirq=N for each of them it lets them be`
+  return [{ ...remark('by-hand', 'irqbalance', 'daemon', why), command: 'systemctl stop irqbalance' }]
+}

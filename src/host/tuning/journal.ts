@@ -1,0 +1,113 @@
+/** What an interface was like before it was tuned: written before the first change, and all that a revert needs. Text in, values out. */
+import { CaptureError } from '../../errors.js'
+import type { JournalStore, TunedInterface, TuningFacts } from './access.js'
+import { SETTING_ORDER, type Setting, settingKey } from './setting.js'
+
+/** Another number for another shape: a version that does not know it must not guess. */
+const SCHEMA = 1
+
+export interface TuningJournal {
+  interface: TunedInterface
+  /** ISO 8601, UTC: when the first change was about to be made. */
+  since: string
+  /** Each setting as it was before the first change. */
+  before: Setting[]
+}
+
+export function tunedInterface({ interface: { index, name, mac } }: TuningFacts, netnsInode: number): TunedInterface {
+  return { netnsInode, index, name, mac }
+}
+
+/**
+ * The journal of an interface, undefined without one.
+ * @throws CaptureError TUNING_FAILED when it is of another interface, INVALID_FILE when it is none.
+ */
+export function readJournal(store: JournalStore, of: TunedInterface): TuningJournal | undefined {
+  const text = store.read()
+  if (text === undefined) return undefined
+  const journal = parseJournal(text, store.path)
+  assertSame(journal, of, store.path)
+  return journal
+}
+
+export function writeJournal(store: JournalStore, journal: TuningJournal): void {
+  const { mac = null, ...rest } = journal.interface
+  store.write(`${JSON.stringify({ schema: SCHEMA, ...journal, interface: { ...rest, mac } }, undefined, 1)}\n`)
+}
+
+/** The journal with what it does not know yet; itself when it knows all. */
+export function withSettings(journal: TuningJournal, settings: readonly Setting[]): TuningJournal {
+  const known = new Set(journal.before.map(settingKey))
+  const added = settings.filter((setting) => !known.has(settingKey(setting)))
+  return added.length === 0 ? journal : { ...journal, before: [...journal.before, ...added] }
+}
+
+export function parseJournal(text: string, path: string): TuningJournal {
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch (cause) {
+    throw damaged(path, (cause as Error).message, cause)
+  }
+  if (!isObject(value)) throw damaged(path, 'not an object')
+  if (value.schema !== SCHEMA) throw damaged(path, `schema ${JSON.stringify(value.schema)}, this version of ringtap knows ${SCHEMA}`)
+  const { interface: of, since, before } = value
+  if (!isObject(of) || typeof of.name !== 'string' || !isCount(of.index) || !isCount(of.netnsInode)) throw damaged(path, 'no interface')
+  if (of.mac !== null && typeof of.mac !== 'string') throw damaged(path, 'no MAC address')
+  if (typeof since !== 'string' || !Array.isArray(before)) throw damaged(path, 'no settings')
+  for (const setting of before) if (!isSetting(setting)) throw damaged(path, `not a setting: ${JSON.stringify(setting)}`)
+  return { interface: { netnsInode: of.netnsInode, index: of.index, name: of.name, mac: of.mac ?? undefined }, since, before: before as Setting[] }
+}
+
+function damaged(path: string, why: string, cause?: unknown): CaptureError {
+  const hint = 'without it there is no way back but a reboot or the driver being loaded again; remove the file to tune anew'
+  return new CaptureError('INVALID_FILE', `${path} is no journal of tuning: ${why}`, { hint, cause })
+}
+
+function assertSame(journal: TuningJournal, now: TunedInterface, path: string): void {
+  const then = journal.interface
+  if (then.netnsInode === now.netnsInode && then.index === now.index && then.mac === now.mac) return
+  const shown = ({ name, index, mac }: TunedInterface) => `${name} (index ${index}, ${mac ?? 'no MAC address'})`
+  throw new CaptureError('TUNING_FAILED', `${now.name}: the journal is of another interface: ${shown(then)}, this is ${shown(now)}`, {
+    hint: `what was tuned is gone, and its settings with it: rm ${path}`,
+  })
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0
+}
+
+function isCounts(value: unknown): value is number[] {
+  return Array.isArray(value) && value.every(isCount)
+}
+
+/** A journal is written to the kernel as it is read, so nothing else may get through here. */
+function isSetting(value: unknown): value is Setting {
+  if (!isObject(value) || !SETTING_ORDER.includes(value.kind as Setting['kind'])) return false
+  const setting = value as unknown as Setting
+  switch (setting.kind) {
+    case 'sysctl':
+      return /^net\.core\.[a-z_]+$/.test(setting.name) && typeof setting.value === 'string'
+    case 'governor':
+      return isCount(setting.cpu) && typeof setting.value === 'string'
+    case 'channels':
+    case 'rings':
+    case 'coalescing':
+      return isObject(setting.value) && Object.values(setting.value).every(isCount)
+    case 'rss-indirection':
+      return isCounts(setting.value)
+    case 'rss-key':
+      return typeof setting.value === 'string' && /^([0-9a-f]{2})*$/.test(setting.value)
+    case 'feature':
+      return typeof setting.name === 'string' && typeof setting.value === 'boolean'
+    case 'interrupt':
+      return typeof setting.name === 'string' && isCounts(setting.value)
+    case 'receive-queue-cpus':
+    case 'transmit-queue-cpus':
+      return isCount(setting.queue) && isCounts(setting.value)
+  }
+}

@@ -1,0 +1,124 @@
+/** Tuning's door to this machine: facts read afresh, settings written by ethtool's ioctls and to /proc and /sys. */
+import { statSync } from 'node:fs'
+import { CaptureError } from '../../errors.js'
+import { AF_UNIX, SOCK_CLOEXEC, SOCK_DGRAM } from '../../kernel/abi/socket.js'
+import { cpuListText, cpuMaskText } from '../../kernel/cpus.js'
+import { Descriptor } from '../../kernel/descriptor.js'
+import { callFailed, EADDRINUSE, ENODEV } from '../../kernel/errno.js'
+import { openControlSocket } from '../../kernel/ethtool.js'
+import { setFeatures } from '../../kernel/ethtool-features.js'
+import { setChannels, setCoalescing, setRings } from '../../kernel/ethtool-queues.js'
+import { setRss } from '../../kernel/ethtool-rss.js'
+import { carriedDefaultRoute } from '../../kernel/interface-use.js'
+import { namespacePath, openNamespace, withNamespace } from '../../kernel/namespace.js'
+import type { Kernel } from '../../kernel/system.js'
+import type { WritableHostFiles } from '../host-files.js'
+import type { InterfaceScope } from '../interfaces.js'
+import { openMachineFiles } from '../machine-files.js'
+import { readHostFactsOf, readInterfaceFactsOf } from '../read-facts.js'
+import type { TuningAccess, TuningFacts } from './access.js'
+import { irqOf } from './command.js'
+import type { Setting, SettingKind } from './setting.js'
+
+export interface MachineAccess extends TuningAccess, Disposable {
+  /**
+   * Lets nobody else tune the interface until this is closed or the process ends, however it does.
+   * @throws CaptureError TUNING_FAILED when somebody else does.
+   */
+  lock(): void
+  /** Idempotent. */
+  close(): void
+}
+
+/** What settings are written through. */
+interface Door {
+  kernel: Kernel
+  /** Of the interface's namespace. */
+  ethtool: Descriptor
+  files: WritableHostFiles
+  name: string
+  facts(): TuningFacts
+}
+
+/** @throws CaptureError NO_SUCH_NAMESPACE, PERMISSION */
+export function openTuningAccess(kernel: Kernel, name: string, scope: InterfaceScope = {}): MachineAccess {
+  const files = openMachineFiles(kernel, scope.netns)
+  const sockets: Descriptor[] = []
+  const close = () => {
+    for (const socket of sockets.splice(0)) socket.close()
+    files.close()
+  }
+  const inside = <T>(act: () => T): T => {
+    using namespace = scope.netns === undefined ? undefined : openNamespace(kernel, scope.netns)
+    return withNamespace(kernel, namespace, act)
+  }
+  const keep = (open: () => Descriptor): Descriptor => {
+    const socket = inside(open)
+    sockets.push(socket)
+    return socket
+  }
+  const facts = (): TuningFacts => {
+    const own = readInterfaceFactsOf(kernel, files, name, scope)
+    // What stands on it loses its link with it.
+    const defaultRoute = inside(() => carriedDefaultRoute(kernel, name, own.index))
+    return { host: readHostFactsOf(kernel, files), interface: { ...own, defaultRoute } }
+  }
+  try {
+    const door: Door = { kernel, ethtool: keep(() => openControlSocket(kernel)), files, name, facts }
+    return {
+      netnsInode: inodeOf(scope.netns),
+      facts,
+      write: (setting) => writeThrough(door, setting),
+      lock: () => void keep(() => openLock(kernel, name, facts().interface.index)),
+      close,
+      [Symbol.dispose]: close,
+    }
+  } catch (error) {
+    close()
+    throw error
+  }
+}
+
+function writeThrough<K extends SettingKind>(door: Door, setting: Extract<Setting, { kind: K }>): void {
+  const write = WRITERS[setting.kind] as (door: Door, setting: Extract<Setting, { kind: K }>) => void
+  write(door, setting)
+}
+
+const WRITERS: { readonly [K in SettingKind]: (door: Door, setting: Extract<Setting, { kind: K }>) => void } = {
+  channels: ({ kernel, ethtool, name }, { value }) => setChannels(kernel, ethtool, name, value),
+  rings: ({ kernel, ethtool, name }, { value }) => setRings(kernel, ethtool, name, value),
+  'rss-indirection': ({ kernel, ethtool, name }, { value }) => setRss(kernel, ethtool, name, { indirection: value }),
+  'rss-key': ({ kernel, ethtool, name }, { value }) => setRss(kernel, ethtool, name, { key: value }),
+  feature: ({ kernel, ethtool, name }, { name: feature, value }) => setFeatures(kernel, ethtool, name, { [feature]: value }),
+  coalescing: ({ kernel, ethtool, name }, { value }) => setCoalescing(kernel, ethtool, name, value),
+  interrupt: ({ files, facts }, { name, value }) => files.write(`/proc/irq/${requireIrq(name, facts())}/smp_affinity_list`, cpuListText(value)),
+  'receive-queue-cpus': ({ files, name }, { queue, value }) => files.write(`/sys/class/net/${name}/queues/rx-${queue}/rps_cpus`, cpuMaskText(value)),
+  'transmit-queue-cpus': ({ files, name }, { queue, value }) => files.write(`/sys/class/net/${name}/queues/tx-${queue}/xps_cpus`, cpuMaskText(value)),
+  sysctl: ({ files }, { name, value }) => files.write(`/proc/sys/${name.replaceAll('.', '/')}`, value),
+  governor: ({ files }, { cpu, value }) => files.write(`/sys/devices/system/cpu/cpu${cpu}/cpufreq/scaling_governor`, value),
+}
+
+function requireIrq(role: string, { interface: facts }: TuningFacts): number {
+  const irq = irqOf(role, facts)
+  if (irq !== undefined) return irq
+  throw new CaptureError('SYSTEM_CALL_FAILED', `${facts.name}: there is no interrupt ${role} any more`, { errno: ENODEV, errnoName: 'ENODEV' })
+}
+
+/** The number that names a namespace: what `ls -l /proc/PID/ns/net` shows. */
+function inodeOf(netns: string | undefined): number {
+  return statSync(netns === undefined ? '/proc/thread-self/ns/net' : namespacePath(netns)).ino
+}
+
+/** An address of AF_UNIX that is no file: one a network namespace, and gone with the process, also after kill -9. */
+function openLock(kernel: Kernel, name: string, index: number): Descriptor {
+  const fd = kernel.socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)
+  if (fd < 0) throw callFailed({ subject: name, call: 'socket(AF_UNIX)', errno: fd })
+  const lock = new Descriptor(kernel, fd)
+  const address = new TextEncoder().encode(`..\0ringtap-tune-${index}`)
+  new DataView(address.buffer).setUint16(0, AF_UNIX, true)
+  const bound = kernel.bind(lock.fd, address)
+  if (bound === 0) return lock
+  lock.close()
+  if (bound !== -EADDRINUSE) throw callFailed({ subject: name, call: 'bind(AF_UNIX)', errno: bound })
+  throw new CaptureError('TUNING_FAILED', `${name}: another process is tuning it`, { errno: EADDRINUSE, errnoName: 'EADDRINUSE' })
+}

@@ -1,0 +1,59 @@
+/** RPS and XPS: what the kernel steers by itself, where the NIC does not or after it has. */
+import type { QueueFacts, TransmitQueueFacts } from '../facts.js'
+import { part, remark, type TuningContext, type TuningPart, type TuningRemark, type TuningStep } from './plan.js'
+import { step } from './step.js'
+
+/** With so many CPUs the one that takes the interrupts has enough to do with the driver; with fewer it is too great a part of all. */
+const ENOUGH_WITHOUT_FIRST = 3
+
+/** Whether packets of one queue are to be spread in software. */
+export function wantsRps({ queues, cpus }: TuningContext): boolean {
+  return queues === 1 && cpus.length > 1
+}
+
+export function planReceiveSteering(context: TuningContext): TuningPart {
+  return part(...context.facts.receiveQueues.map((queue) => planRps(context, queue)))
+}
+
+function planRps(context: TuningContext, { queue, rpsCpus }: QueueFacts): TuningStep | TuningRemark {
+  const { host, facts, cpus } = context
+  const subject = `${facts.name} queue ${queue}`
+  if (!wantsRps(context)) {
+    if (rpsCpus.length === 0) return remark('in-place', subject, 'RPS', 'off')
+    if (facts.rss === undefined && context.queues > 1) return remark('left', subject, 'RPS', 'without RSS nothing else spreads what comes to one queue')
+    const why = 'the NIC spreads already: RPS would send each packet on to another core, an interrupt between processors and cold caches'
+    return step({ kind: 'receive-queue-cpus', queue, value: [] }, 'RPS', why, host, facts, subject)
+  }
+  const value = rpsTargets(context)
+  if (sameCpus(rpsCpus, value)) return remark('in-place', subject, 'RPS', 'on, over the CPUs that take packets')
+  const why = `the only receive queue: one core takes all packets off the NIC, and hands them by flow to ${value.length} for all that comes after`
+  return step({ kind: 'receive-queue-cpus', queue, value }, 'RPS', `${why}${value.length < cpus.length ? `, itself left out` : ''}`, host, facts, subject)
+}
+
+function rpsTargets({ facts, cpus }: TuningContext): number[] {
+  const first = facts.interrupts.find(({ queue }) => queue === 0) === undefined ? undefined : cpus[0]
+  const others = cpus.filter((cpu) => cpu !== first)
+  return (others.length >= ENOUGH_WITHOUT_FIRST ? others : [...cpus]).toSorted((a, b) => a - b)
+}
+
+/** A capture sends nothing; a replay or a reply that leaves by the queue of its own core meets no lock of another's. */
+export function planTransmitSteering(context: TuningContext): TuningPart {
+  const { facts } = context
+  const queues = facts.transmitQueues.filter((it): it is TransmitQueueFacts & { xpsCpus: number[] } => it.xpsCpus !== undefined)
+  if (queues.length < 2) return part(remark('unsupported', facts.name, 'XPS', 'one transmit queue, or a driver without'))
+  return part(...queues.map((queue) => planXps(context, queue)))
+}
+
+function planXps({ host, facts, cpus }: TuningContext, { queue, xpsCpus }: TransmitQueueFacts & { xpsCpus: number[] }): TuningStep | TuningRemark {
+  const subject = `${facts.name} transmit queue ${queue}`
+  const cpu = cpus[queue]
+  // More queues than CPUs: the rest stay for CPUs that take no packets.
+  if (cpu === undefined) return remark('left', subject, 'XPS', 'more transmit queues than CPUs that take packets')
+  if (sameCpus(xpsCpus, [cpu])) return remark('in-place', subject, 'XPS', `CPU ${cpu}`)
+  const why = `what CPU ${cpu} sends leaves by its own queue, whose completions its own interrupt brings: no lock is shared`
+  return step({ kind: 'transmit-queue-cpus', queue, value: [cpu] }, 'XPS', why, host, facts, subject)
+}
+
+function sameCpus(a: readonly number[], b: readonly number[]): boolean {
+  return a.length === b.length && a.every((cpu) => b.includes(cpu))
+}

@@ -1,0 +1,38 @@
+/** A step from the setting it makes: where it stands now, and the command for it, follow. */
+import type { HostFacts, InterfaceFacts } from '../facts.js'
+import { commandFor } from './command.js'
+import type { TuningStep } from './plan.js'
+import { currentSetting, type Setting, settingKey, valueText } from './setting.js'
+
+/** Settings of a machine that has only one of them. */
+const HOST_WIDE: ReadonlySet<Setting['kind']> = new Set(['sysctl', 'governor'])
+/** Those for which drivers commonly close and open the interface: new rings are allocated. */
+const FLAPS: ReadonlySet<Setting['kind']> = new Set(['channels', 'rings'])
+/** Features that take another ring layout or receive path, for which drivers reset the interface. */
+const FLAPPING_FEATURES: ReadonlySet<string> = new Set(['rx-lro', 'rx-gro-hw', 'rx-vlan-hw-parse', 'rx-vlan-stag-hw-parse'])
+
+export function step(change: Setting, what: string, why: string, host: HostFacts, facts: InterfaceFacts, subject = facts.name): TuningStep {
+  const current = currentSetting(change, host, facts)
+  return {
+    id: settingKey(change),
+    subject,
+    what,
+    from: current === undefined ? 'unknown' : valueText(current),
+    to: valueText(change),
+    why,
+    command: commandFor(change, facts),
+    change,
+    hostWide: HOST_WIDE.has(change.kind),
+    mayFlap: isHardware(facts) && (FLAPS.has(change.kind) || (change.kind === 'feature' && FLAPPING_FEATURES.has(change.name))),
+  }
+}
+
+/** What software makes has no link to lose. */
+export function isHardware({ kind, bus }: InterfaceFacts): boolean {
+  return kind === undefined && bus !== undefined
+}
+
+/** Packets a second of minimum-size frames at line rate: 64 bytes, and 20 of preamble and gap between them. */
+export function lineRatePackets(speedMbps: number): number {
+  return (speedMbps * 1e6) / (84 * 8)
+}

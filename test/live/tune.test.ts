@@ -1,0 +1,269 @@
+/** Tuning of a veth, as ethtool(8) and sysfs see it from outside: byte for byte as before once it is taken back. */
+import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { TestContext } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { applyTuning } from '#src/host/apply-tuning.js'
+import { applyTuning as applyHere, readTuning } from '#src/host/index.js'
+import { revertTuning } from '#src/host/revert-tuning.js'
+import type { JournalStore } from '#src/host/tuning/access.js'
+import { tunedInterface } from '#src/host/tuning/journal.js'
+import { journalFile } from '#src/host/tuning/journal-file.js'
+import { type MachineAccess, openTuningAccess } from '#src/host/tuning/machine-access.js'
+import type { Setting } from '#src/host/tuning/setting.js'
+import { CaptureError } from '#src/index.js'
+import { EIO } from '#src/kernel/errno.js'
+import { openKernel } from '#src/kernel/system.js'
+import { createTestbed, type TestbedEnd } from '#src/testbed/index.js'
+import { inNamespace, live, range } from '../support/live.js'
+import { kernelError } from '../support/tunable-machine.js'
+
+const MAIN = fileURLToPath(new URL('../../../dist/cli/main.js', import.meta.url))
+const CHILD = fileURLToPath(new URL('./tune-child.js', import.meta.url))
+const CPUS = [0, 1]
+
+/** All that tuning may touch of an interface, by other people's tools. */
+function seen({ interface: name, netns }: TestbedEnd): string {
+  const tool = (...argv: string[]) => {
+    const { stdout, stderr } = spawnSync('nsenter', [`--net=${netns}`, ...argv], { encoding: 'utf8' })
+    return `${argv.join(' ')}\n${stdout}${stderr}`
+  }
+  const options = ['-k', '-l', '-g', '-c', '-x'].map((option) => tool('ethtool', option, name))
+  return [...options, inSysfs(netns, `cd /sys/class/net/${name} && grep -r . queues mtu flags tx_queue_len | sort`)].join('\n')
+}
+
+/** /sys as the namespace has it. */
+function inSysfs(netns: string, command: string): string {
+  return inNamespace(netns, 'unshare', '-m', 'sh', '-c', `mount -t sysfs sysfs /sys && ${command}`)
+}
+
+interface Tuned {
+  end: TestbedEnd
+  access: MachineAccess
+  store: JournalStore
+  directory: string
+}
+
+/** A veth of two queues of which one is in use, with settings of somebody's. */
+function tuned(t: TestContext): Tuned {
+  const testbed = createTestbed({ queues: 2 })
+  t.after(() => testbed.close())
+  const end = testbed.receiver
+  inNamespace(end.netns, 'ethtool', '-L', end.interface, 'rx', '1')
+  inNamespace(end.netns, 'ethtool', '-K', end.interface, 'tx-nocache-copy', 'on', 'tso', 'off')
+  inSysfs(end.netns, `echo 2 > /sys/class/net/${end.interface}/queues/rx-0/rps_cpus && echo 1 > /sys/class/net/${end.interface}/queues/tx-1/xps_cpus`)
+  const directory = mkdtempSync(join(tmpdir(), 'ringtap-tune-'))
+  t.after(() => rmSync(directory, { recursive: true }))
+  const access = openTuningAccess(openKernel(), end.interface, { netns: end.netns })
+  t.after(() => access.close())
+  return { end, access, store: journalFile(tunedInterface(access.facts(), access.netnsInode), directory), directory }
+}
+
+/** How many writes a whole apply takes. */
+function countWrites(access: MachineAccess, store: JournalStore): number {
+  const writes: Setting[] = []
+  const counting = {
+    ...access,
+    write(setting: Setting) {
+      writes.push(setting)
+      access.write(setting)
+    },
+  }
+  applyTuning(counting, store, { cpus: CPUS })
+  revertTuning(access, store)
+  return writes.length
+}
+
+live('queues, features, RPS and XPS of a veth are set, seen by ethtool and sysfs, and taken back byte for byte', (t) => {
+  const { end, access, store } = tuned(t)
+  const before = seen(end)
+  const { applied, plan } = applyTuning(access, store, { cpus: CPUS })
+  assert.deepEqual(plan.steps, [])
+  assert.deepEqual(
+    applied.map(({ id }) => id),
+    ['channels', 'feature rx-vlan-hw-parse', 'feature rx-vlan-stag-hw-parse', 'transmit-queue-cpus 0', 'transmit-queue-cpus 1'],
+  )
+  assert.match(inNamespace(end.netns, 'ethtool', '-l', end.interface), /Current hardware settings:\nRX:\s+2\n/)
+  assert.match(inNamespace(end.netns, 'ethtool', '-k', end.interface), /rx-vlan-offload: off[\s\S]*tx-nocache-copy: on/)
+  assert.match(inSysfs(end.netns, `cat /sys/class/net/${end.interface}/queues/tx-*/xps_cpus`), /^0*1\n0*2\n$/)
+  assert.notEqual(seen(end), before)
+  revertTuning(access, store)
+  assert.equal(seen(end), before)
+  assert.equal(existsSync(store.path), false)
+})
+
+live('the only queue of a veth is spread by RPS, and then no more', (t) => {
+  const testbed = createTestbed({ queues: 1 })
+  t.after(() => testbed.close())
+  const { receiver: end } = testbed
+  const masks = () => inSysfs(end.netns, `cat /sys/class/net/${end.interface}/queues/rx-0/rps_cpus`)
+  const before = seen(end)
+  const { applied, journal } = applyHere(end.interface, { netns: end.netns, cpus: CPUS })
+  t.after(() => rmSync(journal ?? '', { force: true }))
+  assert.ok(applied.some(({ id }) => id === 'receive-queue-cpus 0'))
+  assert.match(masks(), /^0*3\n$/)
+  assert.equal(readTuning(end.interface, { netns: end.netns }).journal?.path, journal)
+  const { status, stdout, stderr } = ringtap('tune', 'revert', '-i', end.interface, '--netns', end.netns)
+  assert.equal(status, 0, stderr)
+  assert.match(stdout, /mirror0: everything is as it was before/)
+  assert.equal(seen(end), before)
+  assert.equal(existsSync(journal ?? ''), false)
+})
+
+live('whichever write fails, ethtool and sysfs say what they said before, and no journal is left', (t) => {
+  const { end, access, store, directory } = tuned(t)
+  const before = seen(end)
+  const writes = countWrites(access, store)
+  assert.ok(writes >= 5)
+  for (const n of range(writes, 1)) {
+    let count = 0
+    const failing = {
+      ...access,
+      write(setting: Setting) {
+        if (++count === n) throw kernelError(EIO, setting)
+        access.write(setting)
+      },
+    }
+    assert.throws(
+      () => applyTuning(failing, store, { cpus: CPUS }),
+      (error) => error instanceof CaptureError && error.code === 'TUNING_FAILED' && error.message.endsWith('everything is as it was before'),
+      `write ${n}`,
+    )
+    assert.equal(seen(end), before, `write ${n}`)
+    assert.deepEqual(readdirSync(directory), [], `write ${n}`)
+  }
+})
+
+live('killed before or after any write, a revert puts everything back', (t) => {
+  const { end, access, store, directory } = tuned(t)
+  const before = seen(end)
+  const writes = countWrites(access, store)
+  for (const n of range(writes, 1)) {
+    for (const when of ['before', 'after']) {
+      const { signal } = spawnSync(process.execPath, [CHILD, end.interface, end.netns, directory, String(n), when])
+      assert.equal(signal, 'SIGKILL', `write ${n}`)
+      assert.ok(existsSync(store.path), `write ${n}`)
+      if (n > 1 || when === 'after') assert.notEqual(seen(end), before, `write ${n}`)
+      revertTuning(access, store)
+      assert.equal(seen(end), before, `${when} write ${n}`)
+      assert.deepEqual(readdirSync(directory), [])
+    }
+  }
+})
+
+live('a journal of an interface that is gone is not put upon another of its name', (t) => {
+  const { end, access, store, directory } = tuned(t)
+  applyTuning(access, store, { cpus: CPUS })
+  inNamespace(end.netns, 'ip', 'link', 'delete', end.interface)
+  inNamespace(end.netns, 'ip', 'link', 'add', end.interface, 'type', 'veth', 'peer', 'name', 'other0')
+  const again = journalFile(tunedInterface(access.facts(), access.netnsInode), directory)
+  assert.equal(again.path, store.path)
+  for (const act of [() => revertTuning(access, again), () => applyTuning(access, again)]) {
+    assert.throws(act, (error) => error instanceof CaptureError && error.code === 'TUNING_FAILED' && error.hint?.includes(store.path) === true)
+  }
+})
+
+live('what a driver refuses is told, all else is done and taken back', (t) => {
+  const testbed = createTestbed({ queues: 1 })
+  t.after(() => testbed.close())
+  const { netns } = testbed.receiver
+  // A tap of several queues says how many there may be, and lets nobody set them.
+  inNamespace(netns, 'ip', 'tuntap', 'add', 'tap0', 'mode', 'tap', 'multi_queue')
+  const end = { interface: 'tap0', netns }
+  const before = seen(end)
+  const { applied, refused, plan, journal } = applyHere('tap0', { netns, cpus: CPUS })
+  t.after(() => rmSync(journal ?? '', { force: true }))
+  assert.deepEqual(
+    refused.map(({ step, reason }) => [step.id, /EOPNOTSUPP/.test(reason)]),
+    [['channels', true]],
+  )
+  assert.ok(applied.some(({ id }) => id === 'feature rx-gro'))
+  assert.deepEqual(plan.steps, [])
+  assert.match(inNamespace(netns, 'ethtool', '-k', 'tap0'), /generic-receive-offload: off/)
+  const { status, stderr } = ringtap('tune', 'revert', '-i', 'tap0', '--netns', netns)
+  assert.equal(status, 0, stderr)
+  assert.equal(seen(end), before)
+})
+
+live('the interface of the default route is left alone unless that was allowed, also where what stands on it has the route', (t) => {
+  const { end } = tuned(t)
+  const { netns } = end
+  const ip = (...words: string[]) => inNamespace(netns, 'ip', ...words)
+  const before = seen(end)
+  const refuses = (route: RegExp) => {
+    const { status, stderr } = ringtap('tune', 'apply', '-i', end.interface, '--netns', netns)
+    assert.equal(status, 2, stderr)
+    assert.match(stderr, route)
+    assert.match(stderr, /set --yes-i-may-lose-this-link/)
+  }
+  ip('link', 'add', 'br0', 'type', 'bridge')
+  ip('link', 'set', end.interface, 'master', 'br0')
+  ip('link', 'add', 'link', 'br0', 'name', 'above0', 'type', 'macvlan')
+  for (const name of ['br0', 'above0']) ip('link', 'set', name, 'up')
+  ip('address', 'add', '192.0.2.1/24', 'dev', 'above0')
+  ip('route', 'add', 'default', 'via', '192.0.2.254')
+  refuses(/mirror0 carries this host's default via 192\.0\.2\.254 over above0/)
+  ip('link', 'delete', 'br0')
+  ip('address', 'add', '192.0.2.1/24', 'dev', end.interface)
+  ip('route', 'add', 'default', 'via', '192.0.2.254')
+  refuses(/mirror0 carries this host's default via 192\.0\.2\.254(,|\n)/)
+  assert.equal(seen(end), before)
+  const { journal } = applyHere(end.interface, { netns, yesIMayLoseThisLink: true })
+  t.after(() => rmSync(journal ?? '', { force: true }))
+  assert.notEqual(seen(end), before)
+})
+
+live('two do not tune one interface at once', (t) => {
+  const { end, access } = tuned(t)
+  access.lock()
+  const isBusy = (error: unknown) => error instanceof CaptureError && /another process is tuning it/.test(error.message)
+  assert.throws(() => applyHere(end.interface, { netns: end.netns }), isBusy)
+})
+
+live('the commands that a plan names do what apply does', (t) => {
+  const { end, access, store } = tuned(t)
+  const before = seen(end)
+  const { stdout, status } = ringtap('tune', 'plan', '-i', end.interface, '--netns', end.netns, '--cpus', '0,1', '--json')
+  assert.equal(status, 0)
+  const { steps } = JSON.parse(stdout) as { steps: { command: string }[] }
+  for (const { command } of steps) assert.equal(spawnSync('sh', ['-ec', command], { encoding: 'utf8' }).stderr, '', command)
+  const typed = seen(end)
+  inNamespace(end.netns, 'ethtool', '-L', end.interface, 'rx', '1')
+  inNamespace(end.netns, 'ethtool', '-K', end.interface, 'rxvlan', 'on', 'rx-vlan-stag-hw-parse', 'on')
+  inSysfs(end.netns, `cd /sys/class/net/${end.interface}/queues && echo 2 > rx-0/rps_cpus && echo 0 > tx-0/xps_cpus && echo 1 > tx-1/xps_cpus`)
+  assert.equal(seen(end), before)
+  applyTuning(access, store, { cpus: CPUS })
+  assert.equal(seen(end), typed)
+})
+
+live('without root a plan says what it can and names what it cannot, and apply says why it does not', () => {
+  const argv = ['--reuid=65534', '--regid=65534', '--clear-groups', process.execPath, MAIN, 'tune']
+  const plan = spawnSync('setpriv', [...argv, 'plan', '-i', 'lo', '--json'], { encoding: 'utf8' })
+  assert.equal(plan.status, 0, plan.stderr)
+  const { steps, unread } = JSON.parse(plan.stdout) as { steps: unknown[]; unread: { what: string; source: string; reason: string }[] }
+  assert.ok(steps.length > 0)
+  for (const fact of unread) assert.ok(fact.what !== '' && fact.source !== '' && fact.reason !== '')
+  const apply = spawnSync('setpriv', [...argv, 'apply', '-i', 'lo', '--yes-i-may-lose-this-link'], { encoding: 'utf8' })
+  assert.equal(apply.status, 3, apply.stderr)
+  assert.match(apply.stderr, /permission denied.*\n {2}tuning changes the machine: run as root/)
+})
+
+live('a damaged journal is told, and nothing is written', (t) => {
+  const { end, access, store } = tuned(t)
+  const before = seen(end)
+  for (const text of ['', '{', '[]', '{"schema":2}', '{"schema":1}']) {
+    writeFileSync(store.path, text)
+    assert.throws(
+      () => revertTuning(access, store),
+      (error) => error instanceof CaptureError && error.code === 'INVALID_FILE' && error.message.startsWith(store.path),
+    )
+  }
+  assert.equal(seen(end), before)
+})
+
+function ringtap(...argv: string[]) {
+  return spawnSync(process.execPath, [MAIN, ...argv], { encoding: 'utf8', timeout: 20_000 })
+}

@@ -1,0 +1,317 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { applyTuning } from '#src/host/apply-tuning.js'
+import type { HostFacts, InterfaceFacts } from '#src/host/facts.js'
+import { planTuning } from '#src/host/plan-tuning.js'
+import { revertTuning } from '#src/host/revert-tuning.js'
+import { settingKey, settingsOf } from '#src/host/tuning/setting.js'
+import { CaptureError } from '#src/index.js'
+import { EBUSY, EINVAL, EIO, EOPNOTSUPP, EROFS } from '#src/kernel/errno.js'
+import { cpuFacts, hostFacts, nicFacts, queueInterrupts, vethFacts } from '../../support/host-facts.js'
+import { range } from '../../support/live.js'
+import { type Random, seededRandom } from '../../support/random.js'
+import { RECORDED_HOSTS, recordedHost } from '../../support/recorded-host.js'
+import { kernelError, memoryJournal, TunableMachine } from '../../support/tunable-machine.js'
+
+const HOST = hostFacts({ cpus: cpuFacts(4, { governor: 'schedutil' }) })
+/** Eight queues on four cores, and a table that somebody has set. */
+const CROWDED = nicFacts({ rxQueues: 8, transmitQueues: range(8).map((queue) => ({ queue, xpsCpus: [7 - queue] })) })
+
+function settings(machine: TunableMachine) {
+  return Object.fromEntries(settingsOf(machine.host, machine.interface).map((setting) => [settingKey(setting), setting.value]))
+}
+
+function captureError(code: string, message: RegExp) {
+  return (error: unknown) => error instanceof CaptureError && error.code === code && message.test(error.message)
+}
+
+test('what a plan says is in force after it was applied, and the next plan has no steps', () => {
+  const machine = new TunableMachine(HOST, CROWDED)
+  const { applied, refused, plan } = applyTuning(machine, memoryJournal())
+  assert.deepEqual(plan.steps, [])
+  assert.deepEqual(refused, [])
+  assert.ok(applied.length > 10)
+  assert.deepEqual(machine.interface.channels?.combined.current, 4)
+  assert.deepEqual(
+    machine.interface.interrupts.map(({ affinity }) => affinity),
+    [[0], [1], [2], [3]],
+  )
+  assert.equal(machine.interface.rss?.key?.slice(0, 8), '6d5a6d5a')
+  assert.ok(machine.interface.features['rx-gro']?.on === false && machine.interface.features['rx-checksum']?.on === true)
+  assert.equal(machine.interface.rings?.rx.current, 4096)
+})
+
+test('a revert puts everything back, removes the journal, and a second one has nothing to do', () => {
+  const machine = new TunableMachine(HOST, CROWDED)
+  const before = settings(machine)
+  const journal = memoryJournal()
+  applyTuning(machine, journal)
+  assert.notDeepEqual(settings(machine), before)
+  const { restored, since } = revertTuning(machine, journal)
+  assert.ok(restored.length > 5 && since !== undefined)
+  assert.deepEqual(settings(machine), before)
+  assert.equal(journal.text, undefined)
+  const writes = machine.writes.length
+  assert.deepEqual(revertTuning(machine, journal), { since: undefined, restored: [] })
+  assert.equal(machine.writes.length, writes)
+})
+
+test('the journal is written before anything is changed', () => {
+  const machine = new TunableMachine(HOST, CROWDED)
+  const journal = memoryJournal()
+  const states: (string | undefined)[] = []
+  machine.before = () => states.push(journal.text)
+  applyTuning(machine, journal)
+  assert.ok(states.length > 0 && states.every((text) => text !== undefined))
+})
+
+test('an apply on top of an apply keeps what was before the first', () => {
+  const machine = new TunableMachine(HOST, CROWDED)
+  const before = settings(machine)
+  const journal = memoryJournal()
+  applyTuning(machine, journal, { cpus: [0, 1] })
+  assert.equal(machine.interface.rxQueues, 2)
+  applyTuning(machine, journal, { cpus: [4, 5, 6] })
+  assert.equal(machine.interface.rxQueues, 3)
+  revertTuning(machine, journal)
+  assert.deepEqual(settings(machine), before)
+})
+
+test('with nothing to do there is neither a write nor a journal', () => {
+  const machine = new TunableMachine(HOST, CROWDED)
+  applyTuning(machine, memoryJournal())
+  const journal = memoryJournal()
+  const writes = machine.writes.length
+  const outcome = applyTuning(machine, journal)
+  assert.deepEqual([outcome.applied, outcome.journal, journal.text, machine.writes.length], [[], undefined, undefined, writes])
+})
+
+const MACHINES: readonly (readonly [name: string, host: HostFacts, facts: InterfaceFacts])[] = [
+  ['a NIC', HOST, CROWDED],
+  ['a veth', HOST, vethFacts()],
+  ['a NIC of two queues', HOST, nicFacts({ rxQueues: 2 })],
+  ...RECORDED_HOSTS.map((name) => {
+    const host = recordedHost(name)
+    return [name, host.hostFacts(), host.interfaceFacts(Object.keys(host.devices)[0] as string)] as const
+  }),
+]
+
+/** Some of the recorded interfaces carry a default route. */
+const ANYHOW = { yesIMayLoseThisLink: true }
+
+for (const [name, host, facts] of MACHINES) {
+  test(`whichever step of ${name} fails, everything is as it was before, and no journal is left`, () => {
+    const whole = new TunableMachine(host, facts)
+    applyTuning(whole, memoryJournal(), ANYHOW)
+    assert.ok(whole.writes.length > 2)
+    for (const n of range(whole.writes.length, 1)) {
+      const machine = new TunableMachine(host, facts)
+      const before = settings(machine)
+      const journal = memoryJournal()
+      machine.before = (setting, count) => {
+        if (count === n) throw kernelError(EBUSY, setting)
+      }
+      assert.throws(() => applyTuning(machine, journal, ANYHOW), captureError('TUNING_FAILED', /EBUSY.*; everything is as it was before$/), `step ${n}`)
+      assert.deepEqual(settings(machine), before, `step ${n}`)
+      assert.equal(journal.text, undefined, `step ${n}`)
+    }
+  })
+
+  test(`killed before any write to ${name}, a revert puts everything back`, () => {
+    const whole = new TunableMachine(host, facts)
+    applyTuning(whole, memoryJournal(), ANYHOW)
+    for (const n of range(whole.writes.length, 1)) {
+      const machine = new TunableMachine(host, facts)
+      const before = settings(machine)
+      const journal = memoryJournal()
+      let isDead = false
+      machine.before = (_, count) => {
+        // The dead neither write nor undo.
+        if (count >= n) isDead = true
+        if (isDead) throw new Error('killed')
+      }
+      const { text } = (() => {
+        const kept = { ...journal, remove: () => {} }
+        assert.throws(() => applyTuning(machine, kept, ANYHOW))
+        return kept
+      })()
+      machine.before = () => {}
+      assert.ok(text !== undefined)
+      journal.text = text
+      revertTuning(machine, journal)
+      assert.deepEqual(settings(machine), before, `write ${n}`)
+    }
+  })
+}
+
+test('a failure on top of an earlier apply leaves that apply and its journal', () => {
+  const machine = new TunableMachine(HOST, CROWDED)
+  const journal = memoryJournal()
+  applyTuning(machine, journal, { cpus: [0, 1] })
+  const [between, text] = [settings(machine), journal.text]
+  machine.before = (setting) => {
+    if (setting.kind === 'interrupt' && setting.value[0] === 5) throw kernelError(EINVAL, setting)
+  }
+  assert.throws(() => applyTuning(machine, journal, { cpus: [4, 5, 6] }), captureError('TUNING_FAILED', /everything is as it was before/))
+  assert.deepEqual(settings(machine), between)
+  assert.equal(journal.text, text)
+})
+
+test('what cannot be undone is named, and the journal stays for a revert', () => {
+  const machine = new TunableMachine(HOST, CROWDED)
+  const before = settings(machine)
+  const journal = memoryJournal()
+  machine.before = (setting) => {
+    if (setting.kind === 'feature' && setting.name === 'rx-vlan-hw-parse') throw kernelError(EINVAL, setting)
+    if (setting.kind === 'feature' && setting.value) throw kernelError(EINVAL, setting)
+  }
+  assert.throws(() => applyTuning(machine, journal), captureError('TUNING_FAILED', /undoing it left feature rx-gro \(was on\): .*EINVAL.*feature rx-lro/))
+  assert.ok(journal.text !== undefined)
+  machine.before = () => {}
+  revertTuning(machine, journal)
+  assert.deepEqual(settings(machine), before)
+})
+
+test('what the driver does not support is told and left out; all else is done', () => {
+  const machine = new TunableMachine(HOST, CROWDED)
+  machine.before = (setting) => {
+    if (setting.kind === 'coalescing' || setting.kind === 'rss-key') throw kernelError(EOPNOTSUPP, setting)
+    if (setting.kind === 'governor') throw kernelError(EROFS, setting)
+    if (setting.kind === 'interrupt') throw kernelError(EIO, setting)
+  }
+  const { refused, applied, plan } = applyTuning(machine, memoryJournal())
+  assert.deepEqual([...new Set(refused.map(({ step }) => step.change.kind))], ['rss-key', 'coalescing', 'interrupt', 'governor'])
+  assert.ok(applied.some(({ id }) => id === 'rings') && applied.some(({ id }) => id === 'sysctl net.core.netdev_budget'))
+  assert.deepEqual(plan.steps, [])
+  assert.ok(plan.remarks.some(({ status, what, why }) => status === 'unsupported' && what === 'RSS key' && why.includes('EOPNOTSUPP')))
+})
+
+test('a driver that takes a setting without doing it is found out', () => {
+  const machine = new TunableMachine(HOST, CROWDED)
+  const before = settings(machine)
+  const write = machine.write.bind(machine)
+  machine.write = (setting) => {
+    if (setting.kind !== 'rings') write(setting)
+  }
+  assert.throws(
+    () => applyTuning(machine, memoryJournal()),
+    captureError('TUNING_FAILED', /receive ring was set to rx 4096 tx 512 and is rx 512 tx 512; everything/),
+  )
+  assert.deepEqual(settings(machine), before)
+})
+
+test('a driver that rounds the wait is content with, and put back exactly', () => {
+  const machine = new TunableMachine(HOST, nicFacts({ coalescing: { rx_coalesce_usecs: 3, use_adaptive_rx_coalesce: 1 }, speedMbps: 40_000 }))
+  const before = settings(machine)
+  const write = machine.write.bind(machine)
+  machine.write = (setting) => {
+    const isCoarse = setting.kind === 'coalescing' && setting.value.rx_coalesce_usecs !== 3
+    write(isCoarse ? { ...setting, value: { ...setting.value, rx_coalesce_usecs: 8 * Math.ceil((setting.value.rx_coalesce_usecs ?? 0) / 8) } } : setting)
+  }
+  const journal = memoryJournal()
+  assert.deepEqual(applyTuning(machine, journal).plan.steps, [])
+  assert.equal(machine.interface.coalescing?.rx_coalesce_usecs, 40)
+  revertTuning(machine, journal)
+  assert.deepEqual(settings(machine), before)
+})
+
+test('that the link is down for a while, and has no speed, changes no plan', () => {
+  const machine = new TunableMachine(HOST, nicFacts({ speedMbps: 100_000 }))
+  machine.before = (setting) => {
+    if (setting.kind === 'rings') machine.interface = { ...machine.interface, speedMbps: undefined }
+    if (setting.kind === 'interrupt') machine.interface = { ...machine.interface, speedMbps: 100_000 }
+  }
+  applyTuning(machine, memoryJournal())
+  assert.equal(machine.interface.coalescing?.rx_coalesce_usecs, 12)
+})
+
+test('a table that the driver cannot have is left as it is', () => {
+  const { rss } = nicFacts()
+  assert.ok(rss !== undefined)
+  const machine = new TunableMachine(HOST, nicFacts({ rss: { ...rss, indirection: range(128).map((slot) => slot % 2) } }))
+  machine.before = (setting) => {
+    if (setting.kind === 'rss-indirection') throw kernelError(EINVAL, setting)
+  }
+  assert.deepEqual(
+    applyTuning(machine, memoryJournal()).refused.map(({ step }) => step.id),
+    ['rss-indirection'],
+  )
+})
+
+test('the interface of the default route is left alone unless that was allowed', () => {
+  const facts = nicFacts({ defaultRoute: 'route default via 192.0.2.1' })
+  const machine = new TunableMachine(HOST, facts)
+  const journal = memoryJournal()
+  assert.throws(
+    () => applyTuning(machine, journal),
+    captureError('INTERFACE_IN_USE', /^eth0 carries this host's default via 192\.0\.2\.1, and the link may go down.*receive ring/),
+  )
+  assert.deepEqual([machine.writes, journal.text], [[], undefined])
+  assert.ok(applyTuning(machine, journal, { yesIMayLoseThisLink: true }).applied.length > 0)
+})
+
+test('a journal of another interface is refused, by index and by MAC address', () => {
+  for (const change of [{ index: 9 }, { mac: '02:00:00:00:00:99' }]) {
+    const machine = new TunableMachine(HOST, CROWDED)
+    const journal = memoryJournal()
+    applyTuning(machine, journal)
+    machine.interface = { ...machine.interface, ...change }
+    const [writes, { text }] = [machine.writes.length, journal]
+    const isRefused = captureError('TUNING_FAILED', /the journal is of another interface: eth0 \(index 2, 02:00:00:00:00:02\)/)
+    assert.throws(() => revertTuning(machine, journal), isRefused)
+    assert.throws(() => applyTuning(machine, journal), isRefused)
+    assert.deepEqual([machine.writes.length, journal.text], [writes, text])
+  }
+})
+
+test('an interface that was only renamed is reverted', () => {
+  const machine = new TunableMachine(HOST, CROWDED)
+  const journal = memoryJournal()
+  applyTuning(machine, journal)
+  machine.interface = { ...machine.interface, name: 'mirror0' }
+  revertTuning(machine, journal)
+  assert.equal(machine.interface.rxQueues, 8)
+})
+
+test('applied and reverted, any machine is what it was', (t) => {
+  const random = seededRandom(t)
+  for (let round = 0; round < 100; round++) {
+    const host = hostFacts({
+      cpus: cpuFacts(random.between(1, 12), { nodes: random.between(1, 2), threads: random.between(1, 2), ...(random.oneIn(2) && { governor: 'powersave' }) }),
+    })
+    const machine = new TunableMachine(host, randomInterface(random, host.cpus.length))
+    const before = settings(machine)
+    const journal = memoryJournal()
+    const { steps } = planTuning(host, machine.interface)
+    const stop = random.oneIn(2) ? random.between(1, steps.length + 1) : Number.POSITIVE_INFINITY
+    machine.before = (setting, count) => {
+      if (count === stop) throw kernelError(random.pick([EINVAL, EOPNOTSUPP]), setting)
+    }
+    try {
+      applyTuning(machine, journal)
+    } catch (error) {
+      assert.ok(error instanceof CaptureError, String(error))
+      assert.deepEqual(settings(machine), before, error.message)
+    }
+    revertTuning(machine, journal)
+    assert.deepEqual(settings(machine), before)
+  }
+})
+
+function randomInterface(random: Random, cpus: number): InterfaceFacts {
+  const rxQueues = random.between(1, 16)
+  if (random.oneIn(4)) return vethFacts({ rxQueues })
+  const anyCpus = () => range(cpus).filter(() => random.oneIn(2))
+  const facts = nicFacts({
+    rxQueues,
+    numaNode: random.pick([0, 1, undefined]),
+    interrupts: random.oneIn(5)
+      ? []
+      : queueInterrupts('eth0', rxQueues, range(cpus)).map((it) => ({ ...it, affinity: random.oneIn(3) ? anyCpus() : range(cpus) })),
+    receiveQueues: range(rxQueues).map((queue) => ({ queue, rpsCpus: random.oneIn(3) ? anyCpus() : [], rpsFlowCount: 0 })),
+  })
+  const { rss } = facts
+  if (rss === undefined || random.oneIn(4)) return { ...facts, rss: undefined, coalescing: undefined }
+  const indirection = random.oneIn(2) ? rss.indirection : rss.indirection.map(() => random.between(0, rxQueues - 1))
+  return { ...facts, rss: { ...rss, indirection, key: Buffer.from(random.bytes(random.pick([40, 52]))).toString('hex') } }
+}

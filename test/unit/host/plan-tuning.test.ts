@@ -1,0 +1,183 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { planLines } from '#src/cli/tune-lines.js'
+import type { HostFacts, InterfaceFacts } from '#src/host/facts.js'
+import { planTuning } from '#src/host/plan-tuning.js'
+import type { TuningOptions, TuningRemark, TuningStep } from '#src/host/tuning/plan.js'
+import { CaptureError } from '#src/index.js'
+import { assertGolden } from '../../support/golden.js'
+import { adjustable, cpuFacts, feature, hostFacts, nicFacts, queueInterrupts, vethFacts } from '../../support/host-facts.js'
+import { range } from '../../support/live.js'
+import { RECORDED_HOSTS, recordedHost } from '../../support/recorded-host.js'
+
+for (const name of RECORDED_HOSTS) {
+  test(`the plan for ${name} is the one beside this test`, () => {
+    const host = recordedHost(name)
+    const plans = Object.keys(host.devices).map((device) => planTuning(host.hostFacts(), host.interfaceFacts(device)))
+    assertGolden(
+      `unit/host/golden/tune-${name}.txt`,
+      plans.flatMap((plan, index) => [...(index === 0 ? [] : ['', '']), ...planLines(plan)]),
+    )
+  })
+}
+
+function plan(host: Partial<HostFacts>, facts: Partial<InterfaceFacts>, options?: TuningOptions) {
+  const { steps, remarks, ...rest } = planTuning(hostFacts(host), nicFacts(facts), options)
+  return {
+    ...rest,
+    steps,
+    step: (id: string): TuningStep | undefined => steps.find((it) => it.id === id),
+    remark: (what: string): TuningRemark | undefined => remarks.find((it) => it.what === what),
+  }
+}
+
+test('packets go to one CPU a physical core of the NUMA node of the interface', () => {
+  const cpus = cpuFacts(8, { nodes: 2 })
+  assert.deepEqual(plan({ cpus }, { numaNode: 1 }).cpus, [4, 5, 6, 7])
+  assert.deepEqual(plan({ cpus }, { numaNode: undefined }).cpus, range(8))
+  // A node that has memory and no CPU.
+  assert.deepEqual(plan({ cpus }, { numaNode: 2 }).cpus, range(8))
+  assert.deepEqual(plan({ cpus }, { numaNode: 1 }, { cpus: [9, 1, 8] }).cpus, [9, 1, 8])
+  assert.deepEqual(plan({ cpus }, { numaNode: 1 }, { cpus: [9, 1, 8], noSmt: true }).cpus, [9, 8])
+  for (const wrong of [[8, 99], []]) {
+    assert.throws(
+      () => plan({ cpus: cpuFacts(8) }, {}, { cpus: wrong }),
+      (error) => error instanceof CaptureError && error.code === 'INVALID_OPTION' && /online CPUs \(0-15\)/.test(error.message),
+    )
+  }
+})
+
+test('queues are one a CPU, as far as the driver has them', () => {
+  const cpus = cpuFacts(6)
+  assert.deepEqual(plan({ cpus }, { rxQueues: 4 }).step('channels')?.change, { kind: 'channels', value: { combined: 6, rx: 0, tx: 0 } })
+  assert.equal(plan({ cpus }, { rxQueues: 6 }).remark('queues')?.status, 'in-place')
+  const few = { combined: adjustable(2, 4), rx: adjustable(0, 0), tx: adjustable(0, 0), other: adjustable(1, 1) }
+  const step = plan({ cpus }, { rxQueues: 2, channels: few }).step('channels')
+  assert.deepEqual(step?.to, 'combined 4')
+  assert.match(step?.why ?? '', /the driver has 4 at most for 6 CPUs/)
+  const apart = { combined: adjustable(0, 0), rx: adjustable(1, 8), tx: adjustable(3, 8), other: adjustable(0, 0) }
+  assert.equal(plan({ cpus }, { rxQueues: 1, channels: apart }).step('channels')?.command, 'ethtool -L eth0 rx 6')
+  const fixed = { combined: adjustable(1, 1), rx: adjustable(0, 0), tx: adjustable(0, 0), other: adjustable(0, 0) }
+  assert.equal(plan({ cpus }, { rxQueues: 1, channels: fixed }).remark('queues')?.status, 'unsupported')
+  assert.equal(plan({ cpus }, { channels: undefined }).remark('queues')?.status, 'unsupported')
+})
+
+test('a table that leads to a queue that goes is put aside first', () => {
+  const ids = (rxQueues: number) => plan({ cpus: cpuFacts(4) }, { rxQueues }).steps.map(({ id }) => id)
+  assert.deepEqual(ids(8).slice(0, 2), ['rss-default', 'channels'])
+  assert.deepEqual(ids(2).slice(0, 2), ['channels', 'rings'])
+})
+
+test('when the channels change the rest is foreseen, and the plan says so', () => {
+  const { afresh, steps } = plan({ cpus: cpuFacts(4) }, { rxQueues: 2 })
+  assert.match(afresh ?? '', /reads all afresh.*interrupts of the queues 2-3, which are not there yet, go to the CPUs 2, 3$/)
+  assert.deepEqual(
+    steps.filter(({ change }) => change.kind === 'interrupt').map(({ command }) => command),
+    ['echo 0 > /proc/irq/57/smp_affinity_list', 'echo 1 > /proc/irq/58/smp_affinity_list'],
+  )
+  assert.equal(plan({ cpus: cpuFacts(4) }, { rxQueues: 4 }).afresh, undefined)
+})
+
+test('with more queues than CPUs interrupts go round', () => {
+  const { steps } = plan({ cpus: cpuFacts(2) }, { rxQueues: 4, channels: undefined, interrupts: queueInterrupts('eth0', 4, [0, 1]) })
+  const pinned = steps.flatMap(({ change }) => (change.kind === 'interrupt' ? [change.value] : []))
+  assert.deepEqual(pinned, [[0], [1], [0], [1]])
+})
+
+test('the key is 6d5a over its whole length, for Toeplitz that is not symmetric yet', () => {
+  const rss = nicFacts().rss
+  assert.ok(rss !== undefined)
+  const change = plan({}, {}).step('rss-key')?.change
+  assert.deepEqual(change, { kind: 'rss-key', value: '6d5a'.repeat(20) })
+  assert.match(plan({}, {}).step('rss-key')?.command ?? '', /^ethtool -X eth0 hkey 6d:5a:6d:(5a:6d:)+5a$/)
+  assert.equal(plan({}, { rss: { ...rss, key: 'aa'.repeat(52) } }).step('rss-key')?.to, '6d5a'.repeat(26))
+  assert.equal(plan({}, { rss: { ...rss, symmetric: true } }).remark('RSS key')?.status, 'in-place')
+  assert.equal(plan({}, { rss: { ...rss, hashFunction: 'crc32' } }).remark('RSS key')?.status, 'unsupported')
+  assert.equal(plan({}, { rss: { ...rss, key: undefined } }).remark('RSS key')?.status, 'unsupported')
+})
+
+test('a table is equal when no queue has two slots more than another, in whichever order', () => {
+  const rss = nicFacts().rss
+  assert.ok(rss !== undefined)
+  const status = (indirection: number[]) => plan({ cpus: cpuFacts(4) }, { rss: { ...rss, indirection } }).remark('RSS indirection')?.status
+  assert.equal(status(range(128).map((slot) => slot % 4)), 'in-place')
+  assert.equal(status(range(128).map((slot) => Math.floor(slot / 32))), 'in-place')
+  assert.equal(status(range(128).map((slot) => slot % 2)), undefined)
+  const step = plan({ cpus: cpuFacts(4) }, { rss: { ...rss, indirection: range(128).map(() => 0) } }).step('rss-indirection')
+  assert.deepEqual([step?.from, step?.to, step?.command], ['all 128 slots to queue 0', '4 queues, 32 slots each', 'ethtool -X eth0 equal 4'])
+})
+
+test('what makes one packet of several or takes the tag away is switched off where it is on and can be', () => {
+  const features = { 'rx-gro': feature(true), 'rx-lro': feature(true, true), 'rx-gro-hw': feature(false), 'rx-vlan-hw-parse': feature(false, false, true) }
+  const { steps, remark } = plan({}, { features })
+  assert.deepEqual(
+    steps.filter(({ change }) => change.kind === 'feature').map(({ command }) => command),
+    ['ethtool -K eth0 gro off', 'ethtool -K eth0 rxvlan off'],
+  )
+  assert.deepEqual([remark('LRO')?.status, remark('hardware GRO')?.status], ['unsupported', 'in-place'])
+})
+
+test('GRO of a veth is left alone, whether it is on or off', () => {
+  for (const on of [true, false]) {
+    const { remarks, steps } = planTuning(hostFacts(), vethFacts({ features: { 'rx-gro': feature(on) } }))
+    assert.ok(!steps.some(({ id }) => id === 'feature rx-gro'))
+    assert.ok(remarks.some(({ what, status, why }) => what === 'GRO' && status === 'left' && why.startsWith(on ? 'on:' : 'off:')))
+  }
+})
+
+test('an interrupt waits no longer than half a ring takes to fill, nor than 50 µs', () => {
+  const usecs = (facts: Partial<InterfaceFacts>) => plan({}, facts).step('coalescing')?.to
+  assert.equal(usecs({}), 'use_adaptive_rx_coalesce 0 rx_coalesce_usecs 50')
+  assert.equal(usecs({ speedMbps: 100_000 }), 'use_adaptive_rx_coalesce 0 rx_coalesce_usecs 12')
+  assert.equal(usecs({ rings: { rx: adjustable(256, 512), tx: adjustable(256, 512) } }), 'use_adaptive_rx_coalesce 0 rx_coalesce_usecs 16')
+  assert.equal(usecs({ speedMbps: undefined }), 'use_adaptive_rx_coalesce 0 rx_coalesce_usecs 50')
+  assert.equal(usecs({ coalescing: { use_adaptive_rx_coalesce: 0, rx_coalesce_usecs: 30 } }), undefined)
+  assert.equal(usecs({ coalescing: { use_adaptive_rx_coalesce: 1, rx_coalesce_usecs: 30 } }), 'use_adaptive_rx_coalesce 0 rx_coalesce_usecs 50')
+})
+
+test('RPS is on for a single queue, without the CPU of its interrupt where there are enough others, and off beside RSS', () => {
+  const single = { rxQueues: 1, channels: undefined, interrupts: queueInterrupts('eth0', 1, [0]) }
+  const to = (cores: number, facts: Partial<InterfaceFacts> = {}) =>
+    plan({ cpus: cpuFacts(cores) }, { ...single, ...facts }).step('receive-queue-cpus 0')?.change.value
+  assert.equal(to(1), undefined)
+  assert.deepEqual(to(2), [0, 1])
+  assert.deepEqual(to(3), [0, 1, 2])
+  assert.deepEqual(to(4), [1, 2, 3])
+  assert.deepEqual(to(4, { interrupts: [] }), [0, 1, 2, 3])
+  const on = range(4).map((queue) => ({ queue, rpsCpus: [0, 1], rpsFlowCount: 0 }))
+  assert.deepEqual(plan({}, { receiveQueues: on }).step('receive-queue-cpus 3')?.command, 'echo 0 > /sys/class/net/eth0/queues/rx-3/rps_cpus')
+  assert.equal(plan({}, { receiveQueues: on, rss: undefined }).remark('RPS')?.status, 'left')
+})
+
+test('the backlog is raised only where RPS fills it, and no limit is lowered', () => {
+  const single = { rxQueues: 1, channels: undefined }
+  assert.equal(plan({}, single).step('sysctl net.core.netdev_max_backlog')?.command, 'sysctl -w net.core.netdev_max_backlog=16384')
+  assert.equal(plan({}, {}).step('sysctl net.core.netdev_max_backlog'), undefined)
+  const sysctls = { 'net.core.netdev_max_backlog': '250000', 'net.core.netdev_budget': '600', 'net.core.netdev_budget_usecs': undefined }
+  assert.deepEqual(
+    plan({ sysctls }, single).steps.filter(({ change }) => change.kind === 'sysctl'),
+    [],
+  )
+})
+
+test('what is the whole machine’s is not done for an interface of a namespace, but named', () => {
+  const cpus = cpuFacts(4, { governor: 'powersave' })
+  assert.ok(plan({ cpus }, {}).steps.some(({ hostWide }) => hostWide))
+  const { steps, remark } = plan({ cpus }, { netns: 'blue' })
+  assert.ok(!steps.some(({ hostWide }) => hostWide))
+  assert.match(remark('frequency governor')?.command ?? '', /^echo performance > /)
+  assert.equal(steps.find(({ id }) => id === 'rings')?.command, 'ip netns exec blue ethtool -G eth0 rx 4096')
+})
+
+test('irqbalance is told, with what to type', () => {
+  const { remark } = plan({ irqbalance: { running: true, pid: 812 } }, {})
+  assert.deepEqual([remark('daemon')?.status, remark('daemon')?.command], ['by-hand', 'systemctl stop irqbalance'])
+  assert.match(remark('daemon')?.why ?? '', /pid 812.*--banirq/)
+})
+
+test('what could not be read is named in the plan', () => {
+  const fact = (what: string) => ({ what, source: '/proc/interrupts', reason: 'EACCES: permission denied' })
+  const { unread, remark } = plan({ unread: [fact('irqbalance')] }, { interrupts: [], unread: [fact('interrupts')] })
+  assert.deepEqual(unread, [fact('irqbalance'), fact('interrupts')])
+  assert.equal(remark('interrupts')?.why, 'not readable: /proc/interrupts: EACCES: permission denied')
+})

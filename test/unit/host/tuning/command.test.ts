@@ -1,0 +1,44 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { commandFor } from '#src/host/tuning/command.js'
+import type { Setting } from '#src/host/tuning/setting.js'
+import { adjustable, nicFacts } from '../../../support/host-facts.js'
+
+test('every setting has the command that a person would type', () => {
+  const commands: readonly (readonly [Setting, string])[] = [
+    [{ kind: 'channels', value: { combined: 8, rx: 0, tx: 0 } }, 'ethtool -L eth0 combined 8'],
+    [{ kind: 'channels', value: { combined: 4, rx: 2, tx: 1 } }, 'ethtool -L eth0 rx 2 tx 1'],
+    [{ kind: 'rings', value: { rx: 4096, tx: 512 } }, 'ethtool -G eth0 rx 4096'],
+    [{ kind: 'rings', value: { rx: 4096, tx: 1024 } }, 'ethtool -G eth0 rx 4096 tx 1024'],
+    [{ kind: 'rss-indirection', value: [0, 1, 2, 0, 1, 2] }, 'ethtool -X eth0 equal 3'],
+    [{ kind: 'rss-indirection', value: 'default' }, 'ethtool -X eth0 default'],
+    [{ kind: 'rss-key', value: '6d5a6d' }, 'ethtool -X eth0 hkey 6d:5a:6d'],
+    [{ kind: 'feature', name: 'rx-lro', value: false }, 'ethtool -K eth0 lro off'],
+    [{ kind: 'feature', name: 'rx-gro-hw', value: true }, 'ethtool -K eth0 rx-gro-hw on'],
+    [{ kind: 'coalescing', value: { use_adaptive_rx_coalesce: 0, rx_coalesce_usecs: 50 } }, 'ethtool -C eth0 adaptive-rx off rx-usecs 50'],
+    [{ kind: 'interrupt', name: 'of queue 2', value: [4] }, 'echo 4 > /proc/irq/59/smp_affinity_list'],
+    [{ kind: 'receive-queue-cpus', queue: 0, value: [0, 1, 33] }, 'echo 2,00000003 > /sys/class/net/eth0/queues/rx-0/rps_cpus'],
+    [{ kind: 'transmit-queue-cpus', queue: 3, value: [] }, 'echo 0 > /sys/class/net/eth0/queues/tx-3/xps_cpus'],
+    [{ kind: 'sysctl', name: 'net.core.netdev_budget', value: '600' }, 'sysctl -w net.core.netdev_budget=600'],
+    [{ kind: 'governor', cpu: 2, value: 'performance' }, 'echo performance > /sys/devices/system/cpu/cpu2/cpufreq/scaling_governor'],
+  ]
+  for (const [setting, command] of commands) assert.equal(commandFor(setting, nicFacts()), command)
+})
+
+test('in a namespace it goes there, with a sysfs of its own', () => {
+  const write: Setting = { kind: 'receive-queue-cpus', queue: 0, value: [0] }
+  const rings: Setting = { kind: 'rings', value: { rx: 4096, tx: 512 } }
+  const inside = (netns: string, setting: Setting) => commandFor(setting, nicFacts({ netns }))
+  assert.equal(inside('blue', rings), 'ip netns exec blue ethtool -G eth0 rx 4096')
+  assert.equal(inside('blue', write), "ip netns exec blue sh -c 'echo 1 > /sys/class/net/eth0/queues/rx-0/rps_cpus'")
+  assert.equal(inside('4711', rings), 'nsenter --net=/proc/4711/ns/net ethtool -G eth0 rx 4096')
+  assert.equal(
+    inside('/run/x/net', write),
+    "nsenter --net=/run/x/net unshare -m sh -c 'mount -t sysfs sysfs /sys && echo 1 > /sys/class/net/eth0/queues/rx-0/rps_cpus'",
+  )
+})
+
+test('a driver that has receive and transmit queues apart is told of those that change', () => {
+  const apart = { combined: adjustable(0, 0), rx: adjustable(1, 8), tx: adjustable(1, 8), other: adjustable(0, 0) }
+  assert.equal(commandFor({ kind: 'channels', value: { combined: 0, rx: 4, tx: 1 } }, nicFacts({ channels: apart })), 'ethtool -L eth0 rx 4')
+})

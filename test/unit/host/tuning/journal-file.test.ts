@@ -1,0 +1,111 @@
+import assert from 'node:assert/strict'
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type TestContext, test } from 'node:test'
+import type { TunedInterface } from '#src/host/tuning/access.js'
+import { readJournal, type TuningJournal, writeJournal } from '#src/host/tuning/journal.js'
+import { findJournal, journalFile } from '#src/host/tuning/journal-file.js'
+import { SETTING_ORDER, type Setting, settingsOf } from '#src/host/tuning/setting.js'
+import { CaptureError } from '#src/index.js'
+import { cpuFacts, hostFacts, nicFacts } from '../../../support/host-facts.js'
+
+const ETH0: TunedInterface = { netnsInode: 4026531840, index: 2, name: 'eth0', mac: '02:00:00:00:00:02' }
+const BEFORE = settingsOf(hostFacts({ cpus: cpuFacts(2, { governor: 'powersave' }) }), nicFacts())
+const JOURNAL: TuningJournal = { interface: ETH0, since: '2026-11-20T18:00:00.000Z', before: BEFORE }
+
+function folder(t: TestContext): string {
+  const directory = mkdtempSync(join(tmpdir(), 'ringtap-journal-'))
+  t.after(() => rmSync(directory, { recursive: true, force: true }))
+  return directory
+}
+
+function fails(code: string, message: RegExp) {
+  return (error: unknown) => error instanceof CaptureError && error.code === code && message.test(error.message)
+}
+
+test('a journal is read as it was written, settings of every kind', (t) => {
+  const store = journalFile(ETH0, join(folder(t), 'ringtap'))
+  assert.deepEqual(new Set(BEFORE.map(({ kind }) => kind)), new Set(SETTING_ORDER))
+  assert.equal(readJournal(store, ETH0), undefined)
+  writeJournal(store, JOURNAL)
+  assert.deepEqual(readJournal(store, ETH0), JOURNAL)
+  const without = { ...JOURNAL, interface: { ...ETH0, mac: undefined } }
+  writeJournal(store, without)
+  assert.deepEqual(readJournal(store, without.interface), without)
+  store.remove()
+  store.remove()
+  assert.equal(readJournal(store, ETH0), undefined)
+})
+
+test('nobody else may read or write it, and nothing lies about beside it', (t) => {
+  const directory = join(folder(t), 'ringtap')
+  const store = journalFile(ETH0, directory)
+  writeJournal(store, JOURNAL)
+  assert.equal(statSync(directory).mode & 0o777, 0o700)
+  assert.equal(statSync(store.path).mode & 0o777, 0o600)
+  // What a killed apply has left is in nobody's way.
+  writeFileSync(`${store.path}.new`, 'half a jour')
+  writeJournal(store, JOURNAL)
+  assert.deepEqual(readdirSync(directory), ['tune-4026531840-2.json'])
+})
+
+test('a directory in which others may write is refused', (t) => {
+  const directory = join(folder(t), 'ringtap')
+  mkdirSync(directory)
+  chmodSync(directory, 0o777)
+  assert.throws(() => writeJournal(journalFile(ETH0, directory), JOURNAL), fails('TUNING_FAILED', /with mode 777: others could write journals there/))
+})
+
+test('it is found under another name of the interface, and under the name that another interface has now', (t) => {
+  const directory = folder(t)
+  const { path } = journalFile(ETH0, directory)
+  writeJournal(journalFile(ETH0, directory), JOURNAL)
+  assert.equal(journalFile({ ...ETH0, name: 'mirror0' }, directory).path, path)
+  const again = { ...ETH0, index: 7, mac: '02:00:00:00:00:07' }
+  assert.equal(journalFile(again, directory).path, path)
+  assert.throws(
+    () => readJournal(journalFile(again, directory), again),
+    fails('TUNING_FAILED', /of another interface: eth0 \(index 2, .*this is eth0 \(index 7/),
+  )
+  // Of another namespace, or of an interface that has neither: none of its business.
+  for (const other of [
+    { ...ETH0, netnsInode: 4026531999 },
+    { ...ETH0, index: 7, name: 'eth7' },
+  ])
+    assert.equal(readJournal(journalFile(other, directory), other), undefined)
+})
+
+test('whoever only looks is told since when, or what is wrong', (t) => {
+  const directory = folder(t)
+  assert.equal(findJournal(ETH0, directory), undefined)
+  const store = journalFile(ETH0, directory)
+  writeJournal(store, JOURNAL)
+  assert.deepEqual(findJournal(ETH0, directory), { path: store.path, since: JOURNAL.since, problem: undefined })
+  writeFileSync(store.path, '{')
+  assert.match(findJournal(ETH0, directory)?.problem ?? '', /is no journal of tuning/)
+  assert.ok(existsSync(store.path))
+})
+
+test('what is no setting does not get through', (t) => {
+  const store = journalFile(ETH0, folder(t))
+  writeJournal(store, JOURNAL)
+  const good = JSON.parse(readFileSync(store.path, 'utf8')) as object
+  const settings: unknown[] = [
+    null,
+    { kind: 'file', name: '/etc/passwd', value: '' },
+    { kind: 'sysctl', name: '../../etc/passwd', value: '' },
+    { kind: 'sysctl', name: 'kernel.panic', value: '1' },
+    { kind: 'governor', cpu: '0/../..', value: '' },
+    { kind: 'feature', name: 'rx-gro', value: 1 },
+    { kind: 'channels', value: { combined: -1 } },
+    { kind: 'rss-key', value: 'xy' },
+    { kind: 'rss-indirection', value: 'default' },
+    { kind: 'receive-queue-cpus', queue: 0, value: ['0'] },
+    { kind: 'coalescing', value: [1.5] },
+  ] satisfies (Setting | unknown)[]
+  for (const setting of settings) {
+    store.write(JSON.stringify({ ...good, before: [setting] }))
+    assert.throws(() => readJournal(store, ETH0), fails('INVALID_FILE', /not a setting/), JSON.stringify(setting))
+  }
+})
