@@ -26,7 +26,7 @@ export function examinedHost(name: RecordedHostName): Examined {
     confinement: structuredClone(UNCONFINED),
     probes: PROBES.map((probe) => ({ probe, works: true, refused: undefined })),
     interfaces: Object.keys(recorded.devices).map((interfaceName) => recorded.interfaceFacts(interfaceName)),
-    node: '22.1.0',
+    node: { version: '22.1.0', pointerCompression: false },
   }
 }
 

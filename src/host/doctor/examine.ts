@@ -28,7 +28,7 @@ export function diagnoseHost(options: DiagnosisOptions = {}): Diagnosis {
     confinement: confinementFacts(files),
     probes: probesIn(kernel, options.netns),
     interfaces: names.map((name) => readInterfaceFactsOf(kernel, files, name, scope)),
-    node: process.versions.node,
+    node: { version: process.versions.node, pointerCompression: isPointerCompressed(process.config.variables) },
   })
 }
 
@@ -36,6 +36,11 @@ export function diagnoseHost(options: DiagnosisOptions = {}): Diagnosis {
 function probesIn(kernel: Kernel, netns: string | undefined) {
   using namespace = netns === undefined ? undefined : openNamespace(kernel, netns)
   return withNamespace(kernel, namespace, () => probeKernel(kernel))
+}
+
+/** As configure says it: 0 or 1, and in the type declarations neither. */
+function isPointerCompressed(variables: object): boolean {
+  return 'v8_enable_pointer_compression' in variables && variables.v8_enable_pointer_compression === 1
 }
 
 const ETHERNET = 1

@@ -26,8 +26,12 @@ export interface Examined {
   confinement: ConfinementFacts
   probes: readonly ProbeResult[]
   interfaces: readonly InterfaceFacts[]
-  /** process.versions.node. */
-  node: string
+  node: {
+    /** process.versions.node. */
+    version: string
+    /** Built with V8 pointer compression, which takes no memory of others as a buffer. */
+    pointerCompression: boolean
+  }
 }
 
 /** A finding of one thing that is looked at; undefined where there is nothing to look at. */

@@ -287,8 +287,15 @@ function bpfJit({ host: { sysctls } }: Examined): Verdict {
 
 const OLDEST_NODE = [20, 19] as const
 
-function nodeVersion({ node }: Examined): Verdict {
-  const [major = 0, minor = 0] = node.split('.').map(Number)
-  if (major > OLDEST_NODE[0] || (major === OLDEST_NODE[0] && minor >= OLDEST_NODE[1])) return fine(`Node.js ${node}`)
-  return wrong('fatal', `Node.js ${node}`, `ringtap needs ${OLDEST_NODE.join('.')}`, 'nvm install 22')
+function nodeVersion({ node: { version, pointerCompression } }: Examined): Verdict {
+  if (pointerCompression)
+    return wrong(
+      'fatal',
+      `Node.js ${version} with V8 pointer compression`,
+      'it takes no memory of the kernel as a buffer: no ring',
+      'the Node.js of nodejs.org',
+    )
+  const [major = 0, minor = 0] = version.split('.').map(Number)
+  if (major > OLDEST_NODE[0] || (major === OLDEST_NODE[0] && minor >= OLDEST_NODE[1])) return fine(`Node.js ${version}`)
+  return wrong('fatal', `Node.js ${version}`, `ringtap needs ${OLDEST_NODE.join('.')}`, 'nvm install 22')
 }

@@ -94,12 +94,16 @@ export function probeKernel(kernel: Kernel): ProbeResult[] {
       ATTEMPTS[probe](kernel)
       return { probe, works: true, refused: undefined }
     } catch (error) {
-      if (!(error instanceof CaptureError)) throw error
-      const { errno, syscall } = error
-      const reason = errno === undefined ? error.message : `${errnoName(errno)}: ${errnoText(errno)}`
-      return { probe, works: false, refused: { call: syscall ?? error.message, errno: errno ?? 0, reason } }
+      return { probe, works: false, refused: refusalOf(error) }
     }
   })
+}
+
+function refusalOf(error: unknown): NonNullable<ProbeResult['refused']> {
+  // What is no refusal of the kernel is one of Node.js: memory of the kernel that it does not take as a buffer.
+  if (!(error instanceof CaptureError)) return { call: 'external buffer', errno: 0, reason: (error as Error).message }
+  const { errno, syscall } = error
+  return { call: syscall ?? error.message, errno: errno ?? 0, reason: errno === undefined ? error.message : `${errnoName(errno)}: ${errnoText(errno)}` }
 }
 
 function passingProgram(kernel: Kernel): Descriptor {

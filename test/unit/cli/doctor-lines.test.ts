@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
 import { test } from 'node:test'
+import { fileURLToPath } from 'node:url'
 import { doctorDocument, doctorLines, doctorStatus } from '#src/cli/doctor-lines.js'
 import { diagnose } from '#src/host/doctor/diagnose.js'
 import { examinedHost } from '../../support/examined.js'
@@ -38,4 +40,20 @@ test('the document has everything, null for what there is not', () => {
   const document = JSON.parse(doctorDocument(diagnosis)) as { type: string; verdict: string; findings: Record<string, unknown>[] }
   assert.deepEqual([document.type, document.verdict, document.findings.length], ['doctor', diagnosis.verdict, diagnosis.findings.length])
   for (const finding of document.findings) assert.deepEqual(Object.keys(finding), ['id', 'severity', 'interface', 'what', 'cost', 'remedy'])
+})
+
+test('without koffi nothing of the library loads: doctor says so, and how to mend it', () => {
+  const main = fileURLToPath(import.meta.resolve('#src/cli/main.js'))
+  const hooks =
+    "export const resolve = (name, context, next) => { if (name === 'koffi') throw new Error('Cannot find the native Koffi module\\nand more'); return next(name, context) }"
+  const register = `import { register } from 'node:module'; register(${JSON.stringify(`data:text/javascript,${encodeURIComponent(hooks)}`)})`
+  const { status, stdout, stderr } = spawnSync(process.execPath, ['--import', `data:text/javascript,${encodeURIComponent(register)}`, main, 'doctor'], {
+    encoding: 'utf8',
+  })
+  assert.equal(stderr, '')
+  assert.equal(status, 3)
+  assert.match(
+    stdout,
+    /^this host: no capture is possible: 1 thing in the way\n\nfatal {3}koffi: koffi cannot be loaded: Cannot find the native Koffi module\n/,
+  )
 })

@@ -193,7 +193,15 @@ const HOST_CASES: Record<string, Case> = {
   },
   node: {
     right: nothing,
-    wrong: ['18.20.1', '20.18.3'].map((node) => [(it) => Object.assign(it, { node }), 'fatal', new RegExp(`^Node.js ${node}$`), /nvm install/]),
+    wrong: [
+      ...['18.20.1', '20.18.3'].map((version): Case['wrong'][number] => [
+        (it) => Object.assign(it.node, { version }),
+        'fatal',
+        new RegExp(`^Node.js ${version}$`),
+        /nvm install/,
+      ]),
+      [(it) => Object.assign(it.node, { pointerCompression: true }), 'fatal', /pointer compression/, /nodejs\.org/],
+    ],
   },
 }
 

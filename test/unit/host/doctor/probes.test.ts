@@ -42,3 +42,12 @@ test('a refusal names its call and its errno', () => {
     refused: { call: 'socket(AF_PACKET, SOCK_RAW)', errno: 1, reason: 'EPERM: operation not permitted' },
   })
 })
+
+test('memory that Node.js does not take as a buffer is a refusal as well', () => {
+  const kernel = fakeKernel()
+  kernel.answer('view', () => {
+    throw new Error('External buffers are not allowed')
+  })
+  const ring = probeKernel(kernel).find((it) => it.probe === 'packet-ring')
+  assert.deepEqual(ring?.refused, { call: 'external buffer', errno: 0, reason: 'External buffers are not allowed' })
+})
