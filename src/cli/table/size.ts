@@ -24,7 +24,7 @@ export const SIZE = {
       group: TRAFFIC,
       doc: 'speed of the link, at which bursts come',
     },
-    { name: 'burst', kind: 'duration', default: '10ms', api: 'burstMs', group: TRAFFIC, doc: 'how long the line is full in a burst' },
+    { name: 'burst', kind: 'duration', default: '1ms', api: 'burstMs', group: TRAFFIC, doc: 'how long the line is full in a burst' },
     { name: 'hold', kind: 'duration', default: '100ms', api: 'holdMs', group: HOST, doc: 'how long a reader may stand still and nothing be lost' },
     {
       name: 'cores',

@@ -15,7 +15,7 @@ export interface SizeOptions {
   frameBytes?: number | undefined
   /** How long a reader that stands still (garbage collection, another process on its core) must not lose a packet, 0 to 10000. Default 100. */
   holdMs?: number | undefined
-  /** How long the line is full in a burst, 0.001 to 1000. Default 10. No effect where the rate is that of the line. */
+  /** How long the line is full in a burst, 0.001 to 1000. Default 1. No effect where the rate is that of the line. */
   burstMs?: number | undefined
   /** Cores for the capture: a worker a core, on the core that its receive queue interrupts. */
   cores: number
@@ -48,7 +48,7 @@ export interface CaptureSize {
   linePacketsPerSecond: number
   backend: SizedBackend
   costs: PacketCosts & { handlerNs: number }
-  /** Rate, hold and memory are all met. */
+  /** Rate, hold and memory are all met, and the simulation loses nothing. */
   fits: boolean
   /** Why not; empty where it fits. */
   shortOf: string[]
@@ -88,6 +88,8 @@ const BLOCK_NS = 1000
 const WAKE_NS = 30_000
 /** An RX ring of a NIC, where nothing is known of it: the largest of ixgbe, i40e and many others. */
 const NIC_SLOTS = 4096
+/** One of a million. */
+const NO_LOSS = 1e-6
 const SIMULATED_MS = 1000
 /** A simulation takes about 20 ns a packet. */
 const MAX_SIMULATED_PACKETS = 10_000_000
@@ -130,6 +132,13 @@ function sizeFor(backend: SizedBackend, options: SizeOptions): CaptureSize {
 
   const simulation = simulationOf(wanted, costs, userNs, ring, workers)
   const stalled = { ...simulation, stalls: [{ atMs: holdMs, forMs: holdMs }] }
+  const simulated = simulateRing(simulation)
+  const simulatedStall = simulateRing(stalled)
+  const lost = Math.max(simulated.dropShare, simulatedStall.dropShare)
+  if (shortOf.length === 0 && lost > NO_LOSS) {
+    const forLine = Math.ceil((linePacketsPerSecond * (costs.kernelNs + userNs)) / 1e9)
+    shortOf.push(`${forLine} cores for bursts of ${wanted.burstMs} ms, in which the line is full: with ${workers} a share of ${lost.toPrecision(2)} is lost`)
+  }
   return {
     packetsPerSecond,
     frameBytes,
@@ -145,8 +154,8 @@ function sizeFor(backend: SizedBackend, options: SizeOptions): CaptureSize {
     ring,
     memoryBytes,
     survives: { stallMs: heldMs(ring, each), burstMs: burstMs(linePacketsPerSecond / workers, costs.kernelNs, userNs, ring.packets) },
-    simulated: simulateRing(simulation),
-    simulatedStall: simulateRing(stalled),
+    simulated,
+    simulatedStall,
     command: commandOf(workers, ring),
   }
 }
@@ -270,7 +279,7 @@ function checkOptions(backend: SizedBackend, options: SizeOptions) {
   if (packetsPerSecond > linePacketsPerSecond * (1 + 1e-3)) {
     throw invalid('packetsPerSecond', `at most ${Math.floor(linePacketsPerSecond)}, what the line carries of frames of ${frameBytes} bytes`, packetsPerSecond)
   }
-  const burstMs = between('burstMs', options.burstMs ?? 10, 0.001, 1000)
+  const burstMs = between('burstMs', options.burstMs ?? 1, 0.001, 1000)
   const isFull = packetsPerSecond >= linePacketsPerSecond * (1 - 1e-3)
   return {
     packetsPerSecond,

@@ -1,5 +1,10 @@
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
+import { spawnSync } from 'node:child_process'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { describe, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
 import { parseArguments } from '#src/cli/parse.js'
 import { sizeDocument, sizeLines } from '#src/cli/size-lines.js'
 import { sizeCapture } from '#src/host/index.js'
@@ -49,4 +54,36 @@ test('a rate is packets, or bits of a full line', () => {
   assert.deepEqual(rateOf('14.88Mpps'), { packetsPerSecond: 14.88e6 })
   assert.deepEqual(rateOf('1000'), { packetsPerSecond: 1000 })
   assert.throws(() => rateOf('fast'), /--rate/)
+})
+
+describe('the command', () => {
+  const main = fileURLToPath(import.meta.resolve('#src/cli/main.js'))
+  const run = (...options: string[]) => spawnSync(process.execPath, [main, 'size', ...options], { encoding: 'utf8' })
+
+  test('exit status 0 where it fits, 1 where it does not, 2 for what is no question', () => {
+    assert.equal(run('--rate', '100kpps', '--memory', '1G', '--json').status, 0)
+    assert.equal(run('--rate', '10G', '--cores', '1', '--memory', '1G').status, 1)
+    const { status, stderr } = run()
+    assert.deepEqual([status, stderr], [2, 'ringtap: --rate: how much is to be captured?\n  for example --rate 10G --frame 64, or --rate 2Mpps\n'])
+    const short = run('--rate', '10G', '--frame', '64', '--line', '1G')
+    assert.equal(short.status, 2)
+    assert.match(run('--rate', '1Mpps', '--hold', '11s').stderr, /^ringtap: Expected --hold to be 0 to 10000, got 11000/)
+  })
+
+  test('costs come from a file of ringtap bench --json', (t) => {
+    const folder = mkdtempSync(join(tmpdir(), 'ringtap-size-'))
+    t.after(() => rmSync(folder, { recursive: true }))
+    const file = join(folder, 'bench.json')
+    const rung = (name: string, received: number) => ({ name, received, userNsPerPacket: 10, systemNsPerPacket: 0, cores: [{ idle: 0, steal: 0 }] })
+    writeFileSync(file, JSON.stringify({ type: 'bench', rungs: [rung('ring+fanout', 2e6), rung('xdp', 5e6), rung('kernel count', 10e6)] }))
+    const { costs } = JSON.parse(run('--rate', '1Mpps', '--measured', file, '--backend', 'ring', '--json').stdout) as {
+      costs: { kernelNs: number; workerNs: number }
+    }
+    assert.deepEqual([Math.round(costs.kernelNs), costs.workerNs], [450, 10])
+    writeFileSync(file, '{')
+    const broken = run('--rate', '1Mpps', '--measured', file)
+    assert.equal(broken.status, 2)
+    assert.match(broken.stderr, /^ringtap: --measured: /)
+    assert.equal(run('--rate', '1Mpps', '--measured', join(folder, 'none')).status, 2)
+  })
 })
