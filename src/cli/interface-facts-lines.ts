@@ -1,11 +1,12 @@
 /** What `ringtap interfaces -v` prints of one interface. Pure. */
-import { type Adjustable, cpuListText, type FeatureFacts, type InterfaceFacts, type InterruptFacts, type RssFacts } from '../host/index.js'
+import { type Adjustable, cpuListText, type FeatureFacts, type InterfaceFacts, type InterruptFacts, type QueueFacts, type RssFacts } from '../host/index.js'
 import { alignColumns, plural } from './human.js'
 import { interfaceState, speedText } from './interface-lines.js'
 
 /** CPUs of an interrupt that are shown with their counts. */
 const SHOWN_COUNTS = 4
 const LABEL_WIDTH = 14
+const INTERRUPT_HEAD = ['OTHER IRQ', 'NAME', 'ON CPU', 'ALLOWED', 'INTERRUPTS BY CPU'] as const
 const LINE_WIDTH = 120
 
 /** A head line, labelled lines below it, tables of queues, and what could not be read. */
@@ -22,6 +23,7 @@ export function factsLines(facts: InterfaceFacts): string[] {
     ...featureLines(facts),
     ...labelled('timestamps', timestampsText(facts)),
     ...labelled('xdp', xdpText(facts)),
+    ...labelled('rps', rpsText(facts)),
     ...labelled('xps', xpsText(facts)),
     ...tables(facts).flatMap(indented),
     ...facts.unread.flatMap(({ what, source, reason }) => labelled('not read', `${what}: ${source}: ${reason}`)),
@@ -145,24 +147,30 @@ function xpsText({ transmitQueues }: InterfaceFacts): string {
   return set.join(', ')
 }
 
-/** Receive queues with their interrupts, and the other interrupts. */
+/** `off` where no queue has it; where one has, the table of queues shows it. */
+function rpsText({ receiveQueues }: InterfaceFacts): string {
+  return receiveQueues.length === 0 || receiveQueues.some(isSteered) ? '' : 'off'
+}
+
+function isSteered({ rpsCpus, rpsFlowCount }: QueueFacts): boolean {
+  return rpsCpus.length > 0 || rpsFlowCount > 0
+}
+
+/** Receive queues with their steering and their interrupts, as far as they have any, and the other interrupts. */
 function tables({ receiveQueues, interrupts }: InterfaceFacts): string[][] {
-  const ofQueue = (queue: number) => interrupts.filter((interrupt) => interrupt.queue === queue)
-  const queues = new Set([...receiveQueues.map(({ queue }) => queue), ...interrupts.flatMap(({ queue }) => (queue === undefined ? [] : [queue]))])
-  const receive = [...queues]
-    .sort((a, b) => a - b)
-    .flatMap((queue) => {
-      const rps = receiveQueues.find((it) => it.queue === queue)
-      const steering = [listText(rps?.rpsCpus), rps === undefined || rps.rpsFlowCount === 0 ? '-' : `${rps.rpsFlowCount}`]
-      const own = ofQueue(queue)
-      const cells = own.length === 0 ? [['-', '-', '-', '-', '-']] : own.map(interruptCells)
-      return cells.map((row) => [`${queue}`, ...steering, ...row])
-    })
+  const steered = receiveQueues.some(isSteered)
+  const serving = interrupts.filter(({ queue }) => queue !== undefined)
+  const queues = [...new Set([...receiveQueues, ...serving].map(({ queue }) => queue ?? 0))].sort((a, b) => a - b)
+  const receive = queues.flatMap((queue) => {
+    const { rpsCpus, rpsFlowCount = 0 } = receiveQueues.find((it) => it.queue === queue) ?? {}
+    const first = [`${queue}`, ...(steered ? [listText(rpsCpus), rpsFlowCount === 0 ? '-' : `${rpsFlowCount}`] : [])]
+    const own = serving.filter((interrupt) => interrupt.queue === queue)
+    if (serving.length === 0) return [first]
+    return (own.length === 0 ? [INTERRUPT_HEAD.map(() => '-')] : own.map(interruptCells)).map((cells) => [...first, ...cells])
+  })
+  const head = ['RX QUEUE', ...(steered ? ['RPS CPUS', 'RPS FLOWS'] : []), ...(serving.length > 0 ? ['IRQ', ...INTERRUPT_HEAD.slice(1)] : [])]
   const others = interrupts.filter(({ queue }) => queue === undefined).map(interruptCells)
-  return [
-    table(['RX QUEUE', 'RPS CPUS', 'RPS FLOWS', 'IRQ', 'NAME', 'ON CPU', 'ALLOWED', 'INTERRUPTS BY CPU'], receive),
-    table(['OTHER IRQ', 'NAME', 'ON CPU', 'ALLOWED', 'INTERRUPTS BY CPU'], others),
-  ].filter((lines) => lines.length > 0)
+  return [steered || serving.length > 0 ? table(head, receive) : [], table(INTERRUPT_HEAD, others)].filter((lines) => lines.length > 0)
 }
 
 function table(head: readonly string[], rows: readonly (readonly string[])[]): string[] {

@@ -73,11 +73,6 @@ function readNumaNodes(files: HostFiles): Map<number, number> {
   return new Map(nodes.flatMap((node) => parseCpuList(readLine(files, `${NODE_FOLDER}/node${node}/cpulist`) ?? '').map((cpu) => [cpu, node] as const)))
 }
 
-/** How many NUMA nodes are online; 1 on a kernel without. */
-export function numaNodeCount(files: HostFiles): number {
-  return Math.max(1, parseCpuList(readLine(files, `${NODE_FOLDER}/online`) ?? '').length)
-}
-
 function readMemoryBytes(files: HostFiles): number {
   const kibibytes = /^MemTotal:\s+(\d+) kB/m.exec(readLine(files, '/proc/meminfo') ?? '')?.[1]
   return Number(kibibytes ?? 0) * 1024

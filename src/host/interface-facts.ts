@@ -127,8 +127,8 @@ function receiveQueues(files: HostFiles, name: string, unread: UnreadFact[]): Qu
     const path = `/sys/class/net/${name}/queues/rx-${queue}/rps_cpus`
     const mask = files.read(path)
     if (!isUnreadable(mask)) return [{ queue, rpsCpus: parseCpuMask(mask), rpsFlowCount: readNumber(files, path.replace('rps_cpus', 'rps_flow_cnt')) ?? 0 }]
-    // A kernel without RPS has no such file.
-    unread.push(unreadFact(`RPS of queue ${queue}`, path, mask))
+    // A kernel without RPS has no such file, for any queue.
+    if (!unread.some(({ what }) => what === 'RPS')) unread.push(unreadFact('RPS', path, mask))
     return []
   })
 }

@@ -20,10 +20,16 @@ export function parseInterrupts(text: string): InterruptLine[] {
     if (numbered === null) return []
     const fields = (numbered[2] as string).trim().split(/\s+/)
     const counts = Object.fromEntries(cpus.map((cpu, column) => [cpu, Number(fields[column])]))
-    // Chip, number on the chip, trigger: `IR-PCI-MSI 524291-edge`, `PCI-MSI-edge`, `ITS-MSI 524291 Edge`, `GICv3  27 Level`.
-    const name = /^\S+(?:\s+\d+(?:-\S+)?)?(?:\s+(?:Edge|Level))?\s+(.*)$/.exec(fields.slice(cpus.length).join(' '))?.[1] ?? ''
+    const name = namesOf(fields.slice(cpus.length)).join(' ')
     return [{ irq: Number(numbered[1]), name, counts }]
   })
+}
+
+/** What follows the chip, the number on the chip and the trigger: `IR-PCI-MSI 524291-edge`, `PCI-MSI-edge`, `ITS-MSI 524291 Edge`, `GICv3 27 Level`. */
+function namesOf([, ...rest]: readonly string[]): string[] {
+  if (/^\d+(-\S+)?$/.test(rest[0] ?? '')) rest.shift()
+  if (rest[0] === 'Edge' || rest[0] === 'Level') rest.shift()
+  return rest
 }
 
 /**
@@ -50,14 +56,21 @@ export function readInterrupts(files: HostFiles, interfaceName: string, unread: 
   }
   const lines = linesOf(files, parseInterrupts(text), interfaceName)
   const queues = queuesOf(lines, interfaceName)
-  return lines.map(({ irq, name, counts }) => ({
-    irq,
-    name,
-    queue: queues.get(irq),
-    affinity: readCpuList(files, `/proc/irq/${irq}/smp_affinity_list`, unread),
-    effective: readCpuList(files, `/proc/irq/${irq}/effective_affinity_list`),
-    counts,
-  }))
+  return lines.map(({ irq, name, counts }) => {
+    const path = `/proc/irq/${irq}/smp_affinity_list`
+    const affinity = files.read(path)
+    const what = 'interrupt affinity'
+    // Once will do: what hides one hides all.
+    if (isUnreadable(affinity) && !unread.some((fact) => fact.what === what)) unread.push(unreadFact(what, path, affinity))
+    return {
+      irq,
+      name,
+      queue: queues.get(irq),
+      affinity: isUnreadable(affinity) ? undefined : parseCpuList(affinity),
+      effective: cpuListOf(readLine(files, `/proc/irq/${irq}/effective_affinity_list`)),
+      counts,
+    }
+  })
 }
 
 /** By their numbers, which the device's folder lists; else by their names. */
@@ -99,9 +112,6 @@ function queuesOf(lines: readonly InterruptLine[], interfaceName: string): Map<n
   return lowest === 1 ? new Map([...queues].map(([irq, queue]) => [irq, queue - 1])) : queues
 }
 
-function readCpuList(files: HostFiles, path: string, unread?: UnreadFact[]): number[] | undefined {
-  const text = files.read(path)
-  if (!isUnreadable(text)) return parseCpuList(text)
-  unread?.push(unreadFact('interrupt affinity', path, text))
-  return undefined
+function cpuListOf(text: string | undefined): number[] | undefined {
+  return text === undefined ? undefined : parseCpuList(text)
 }

@@ -76,7 +76,10 @@ export function setRss(kernel: Kernel, control: Descriptor, name: string, values
   const slots = Array.isArray(indirection) ? indirection : []
   if (Array.isArray(indirection)) assertLength(name, 'indirection', slots.length, present.slots)
   const keyBytes = Buffer.from(key ?? '', 'hex')
-  if (key !== undefined) assertLength(name, 'key', key.length / 2, keyBytes.length === key.length / 2 ? present.keyBytes : keyBytes.length)
+  if (key !== undefined) {
+    if (!/^([0-9a-f]{2})+$/i.test(key)) throw new CaptureError('INVALID_OPTION', `${name}: expected the RSS key in hexadecimal, got '${key}'`)
+    assertLength(name, 'key', keyBytes.length, present.keyBytes)
+  }
 
   const view = new DataView(new ArrayBuffer(ETHTOOL_RXFH.rss_config + slots.length * 4 + keyBytes.length))
   view.setUint32(ETHTOOL_RXFH.indir_size, indirection === undefined ? ETH_RXFH_INDIR_NO_CHANGE : slots.length, true)
@@ -99,5 +102,5 @@ function hashBit(kernel: Kernel, control: Descriptor, name: string, hashFunction
 }
 
 function assertLength(name: string, what: string, got: number, expected: number): void {
-  if (got !== expected) throw new CaptureError('INVALID_OPTION', `${name}: the RSS ${what} has ${expected} entries, got ${got}`)
+  if (got !== expected) throw new CaptureError('INVALID_OPTION', `${name}: the RSS ${what} has a length of ${expected}, got ${got}`)
 }

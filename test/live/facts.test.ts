@@ -5,6 +5,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { alu, assemble, exit } from '#src/bpf/ebpf.js'
+import { openCapture } from '#src/capture/open.js'
 import { readHostFacts, readInterfaceFacts } from '#src/host/index.js'
 import { openMachineFiles } from '#src/host/machine-files.js'
 import { attachXdp } from '#src/kernel/bpf-link.js'
@@ -15,6 +16,8 @@ import { setChannels, setCoalescing, setRings } from '#src/kernel/ethtool-queues
 import { setRss } from '#src/kernel/ethtool-rss.js'
 import { createNamespace, withNamespace } from '#src/kernel/namespace.js'
 import { openKernel } from '#src/kernel/system.js'
+import { allowedCpus } from '#src/kernel/thread.js'
+import { createTestbed } from '#src/testbed/index.js'
 import { accordingToEthtool, accordingToIp, factsAsEthtool, factsAsIp } from '../support/ethtool-text.js'
 import { inNamespace, live, openDescriptors, until } from '../support/live.js'
 import { tracingKernel } from '../support/tracing-kernel.js'
@@ -236,6 +239,20 @@ live('XDP programs with mode, id and name', () => {
     assert.deepEqual(net.facts().xdpPrograms, [{ mode, programId: link?.xdp.prog.id, name: 'ringtap_facts' }])
   }
   assert.deepEqual(net.facts().xdpPrograms, [])
+})
+
+live("a capture that pins its workers to the queues' CPUs finds those in the namespace of its interface", async () => {
+  using testbed = createTestbed({ queues: 2 })
+  // The interface of this name in the namespace of the process, if there is one, has interrupts of its own.
+  inNamespace(testbed.receiver.netns, 'ip', 'link', 'set', testbed.receiver.interface, 'down')
+  inNamespace(testbed.receiver.netns, 'ip', 'link', 'set', testbed.receiver.interface, 'name', 'eth0', 'up')
+  const capture = await openCapture({ interface: 'eth0', netns: testbed.receiver.netns, workers: 2, pin: 'queues' })
+  const { workers } = await capture.stop()
+  const allowed = allowedCpus(openKernel())
+  assert.deepEqual(
+    workers.map(({ cpu }) => cpu),
+    [0, 1].map((queue) => allowed[queue % allowed.length]),
+  )
 })
 
 live('without root the command gives what it can, and names what it could not read', () => {

@@ -33,6 +33,8 @@ import { type CountClass, countInKernel, type KernelCount, type KernelCounters }
 import * as whole from 'ringtap'
 import { defineHandler, type Handler } from 'ringtap/handler'
 import { type AppliedTuning, applyTuning, planTuning, readTuning, type TuningPlan } from 'ringtap/host'
+import { cpuListText, type HostFacts, type InterfaceFacts, readHostFacts, readInterfaceFacts, type UnreadFact } from 'ringtap/host'
+import { type CaptureSize, type Diagnosis, diagnoseHost, type RingSimulation, simulateRing, sizeCapture } from 'ringtap/host'
 import { createTestbed, type FloodResult, startFlood, type Testbed } from 'ringtap/testbed'
 
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false
@@ -121,10 +123,22 @@ function tune(): AppliedTuning {
   return applyTuning('eth0', { netns: 'blue', cpus: undefined, yesIMayLoseThisLink: true })
 }
 
+function facts(): [HostFacts, InterfaceFacts, UnreadFact[], string] {
+  const eth0 = readInterfaceFacts('eth0', { netns: 'blue' })
+  return [readHostFacts(), eth0, eth0.unread, cpuListText(eth0.interrupts.flatMap(({ effective }) => effective ?? []))]
+}
+
+function size(): [CaptureSize, RingSimulation, Diagnosis] {
+  const size = sizeCapture({ lineBitsPerSecond: 10e9, cores: 8, memoryBytes: 2 ** 34, backend: 'auto' })
+  if ('blockBytes' in size.ring) same<typeof size.ring.blockCount, number>()
+  const arrivals = { pattern: 'recorded', timesNs: new Float64Array(10) } as const
+  return [size, simulateRing({ arrivals, queue: { slots: 10 }, serviceNs: 100 }), diagnoseHost({ interfaces: ['eth0'] })]
+}
+
 main({ interface: 'eth0' }).catch((error: unknown) => {
   if (error instanceof CaptureError) same<typeof error.code, CaptureErrorCode>()
 })
-export { count, flood, handlers, stateless, tune, whole }
+export { count, facts, flood, handlers, size, stateless, tune, whole }
 `
 
 /** Lines that must not compile, each with what the compiler says. */
@@ -226,6 +240,7 @@ describe('the packed package', () => {
     for (const name of ['openCapture', 'packets', 'planCapture', 'CaptureError', 'defineHandler']) assert.ok(names('ringtap').includes(name), name)
     assert.deepEqual(names('ringtap/handler'), ['defineHandler'])
     assert.deepEqual(names('ringtap/reader'), ['CAPTURE_ERROR_CODES', 'CaptureError', 'captureFileInfo', 'mergeCaptureFiles', 'openCaptureFile'])
+    for (const name of ['cpuListText', 'readHostFacts', 'readInterfaceFacts']) assert.ok(names('ringtap/host').includes(name), name)
     assert.deepEqual(names('ringtap/testbed'), ['createTestbed', 'startFlood'])
     assert.deepEqual(names('ringtap/text'), ['PacketText', 'packetDocument'])
     assert.equal(run(process.execPath, '--no-warnings', '-p', "typeof require('ringtap').openCapture"), 'function\n')

@@ -52,6 +52,37 @@ test('many CPUs that took an interrupt are counted, not listed', () => {
   assert.match(factsLines({ ...IXGBE, interrupts }).join('\n'), /1: 5, 2: 4, 3: 3, 4: 2, 1 more$/m)
 })
 
+test('queues without interrupts have a table only where packets are steered', () => {
+  const facts = recordedHost('veth').interfaceFacts('veth0')
+  assert.deepEqual(factsLines(facts).slice(-2), ['  xdp           basic redirect rx-sg', '  rps           off'])
+  const receiveQueues = [
+    { queue: 0, rpsCpus: [0, 1, 3], rpsFlowCount: 0 },
+    { queue: 1, rpsCpus: [], rpsFlowCount: 256 },
+  ]
+  assert.deepEqual(factsLines({ ...facts, receiveQueues }).slice(-4), [
+    '  xdp           basic redirect rx-sg',
+    '  RX QUEUE  RPS CPUS  RPS FLOWS',
+    '  0         0-1,3     -',
+    '  1         -         256',
+  ])
+})
+
+test('a queue with two interrupts, and one that the names tell nothing of', () => {
+  const [first, second] = IXGBE.interrupts
+  assert.ok(first !== undefined && second !== undefined)
+  const receiveQueues = [
+    { queue: 0, rpsCpus: [4], rpsFlowCount: 0 },
+    { queue: 1, rpsCpus: [], rpsFlowCount: 0 },
+  ]
+  const interrupts = [first, { ...second, queue: 0, effective: undefined }]
+  assert.deepEqual(factsLines({ ...IXGBE, receiveQueues, interrupts }).slice(-4), [
+    '  RX QUEUE  RPS CPUS  RPS FLOWS  IRQ  NAME         ON CPU  ALLOWED  INTERRUPTS BY CPU',
+    '  0         4         -          81   eth0-TxRx-0  0       0-15     0: 1204311, 8: 17',
+    '  0         4         -          82   eth0-TxRx-1  -       0-15     1: 1207428, 9: 18',
+    '  1         -         -          -    -            -       -        -',
+  ])
+})
+
 test('the document has null where nothing is known', () => {
   const { type, interfaces } = JSON.parse(factsDocument([IXGBE])) as { type: string; interfaces: Record<string, unknown>[] }
   assert.equal(type, 'interfaces')

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { xdpMetadata } from '#src/kernel/netdev.js'
+import { xdpFeatures, xdpMetadata } from '#src/kernel/netdev.js'
 import { type Attribute, encodeAttributes } from '#src/kernel/netlink.js'
 import { type Answer, ack, answering, join, refusal } from '../../support/netlink-answers.js'
 
@@ -69,4 +69,22 @@ test('a kernel that does not tell', () => {
   const { kernel } = answering()
   kernel.fail('socket', 93)
   assert.equal(xdpMetadata(kernel, 'eth0', 7), undefined)
+})
+
+test('XDP features by their names; a driver with none has an empty list', () => {
+  const device = (bits: bigint): Answer => ({ type: FAMILY, body: join(Uint8Array.of(1, 1, 0, 0), encodeAttributes([[3, u64(bits)]])) })
+  for (const [bits, names] of [
+    [0n, []],
+    [0x0bn, ['basic', 'redirect', 'xsk-zerocopy']],
+    [0x7fn, ['basic', 'redirect', 'ndo-xmit', 'xsk-zerocopy', 'hw-offload', 'rx-sg', 'ndo-xmit-sg']],
+  ] as const) {
+    const { kernel } = answering([[family, ack]], [[device(bits), ack]])
+    assert.deepEqual(xdpFeatures(kernel, 'eth0', 7), names)
+    assert.deepEqual(kernel.openDescriptors, [])
+  }
+})
+
+test('XDP features: undefined without the family, an error for an interface that is gone', () => {
+  assert.equal(xdpFeatures(answering([[refusal(ENOENT)]]).kernel, 'eth0', 7), undefined)
+  assert.throws(() => xdpFeatures(answering([[family, ack]], [[refusal(ENODEV)]]).kernel, 'eth0', 7), { code: 'NO_SUCH_INTERFACE' })
 })
