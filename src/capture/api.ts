@@ -309,7 +309,11 @@ export interface Capture extends AsyncDisposable {
   readonly plan: CapturePlan
   /** Now, consistent within each worker. */
   counters(): CaptureCounters
-  /** Where every packet went until now, from the wire to the handler, each number with its source. After the end it is final, and its residual 0 or a bug. */
+  /**
+   * Where every packet went until now, from the wire to the handler, each number with its source. Reads the machine's counters: a few
+   * system calls an interface. After the end it is final, and `sockets.residual` 0 or a bug; what else the residual of an interface
+   * may come from, its `caveats` say. Needs no privilege; what cannot be read stands in `unread`.
+   */
   ledger(): Ledger
   /** One value an interval until the capture ends; ends normally, also on abort. An error of the capture is thrown. */
   stats(options?: { intervalMs?: number }): AsyncIterableIterator<CaptureStats>

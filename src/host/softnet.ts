@@ -7,7 +7,7 @@ import { readFileSync } from 'node:fs'
 /** Counters of one CPU since boot, 32 bits each: they wrap. */
 export interface SoftnetCpu {
   cpu: number
-  /** Packets that the CPU took in: from its backlog and, unlike what the name says, from NAPI as well. */
+  /** Packets that the CPU handed to the stack, from backlogs and by NAPI alike. */
   processed: number
   /** Packets that found its backlog full (`net.core.netdev_max_backlog`) or flow-limited. */
   dropped: number

@@ -112,6 +112,8 @@ for (const backend of ['ring', 'recv'] as const) {
         const path = join(directory, 'frames.pcap')
         const { interface: name, netns } = testbed.receiver
         const tcpdump = spawn('nsenter', [`--net=${netns}`, 'tcpdump', '-i', name, '-Z', 'root', '-c', `${FRAMES.length}`, '-w', path])
+        // From the start: on a busy machine it has ended before we have caught up.
+        const closed = once(tcpdump, 'close')
         let said = ''
         tcpdump.stderr.on('data', (chunk) => {
           said += chunk
@@ -120,7 +122,7 @@ for (const backend of ['ring', 'recv'] as const) {
         await using capture = await openOn(testbed, { backend, workers, fanout: 'lb', handler: handlerUrl('collect') })
         for (const { bytes } of FRAMES) sender.send(bytes)
         await caughtUp(capture, FRAMES.length)
-        await once(tcpdump, 'close')
+        await closed
         const collected = (await capture.snapshot<Collected[]>()) as Collected[]
         const summary = await capture.stop()
         assertAccount(summary, FRAMES.length)

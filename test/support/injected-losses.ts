@@ -24,8 +24,9 @@ import { openNamespace, withNamespace } from '#src/kernel/namespace.js'
 import { getLink, RouteSocket } from '#src/kernel/netlink.js'
 import { attachFilter } from '#src/kernel/options.js'
 import { openKernel } from '#src/kernel/system.js'
+import { allowedCpus, pinThread } from '#src/kernel/thread.js'
 import { createTestbed, startFlood, type Testbed } from '#src/testbed/index.js'
-import { caughtUp, handlerUrl, inNamespace, openOn, RawSender, settledWire, until } from './live.js'
+import { caughtUp, handlerUrl, inNamespace, openOn, RawSender, settledWire, udpFrame, until } from './live.js'
 
 export interface Loss {
   /** Packets lost, by somebody else's account. */
@@ -51,12 +52,14 @@ export const INJECTIONS: readonly Injection[] = [
   { place: 'socket', how: 'socket buffer of 64 KiB, its consumer stopped', run: () => stalled({ backend: 'recv', receiveBufferBytes: 65536 }) },
   { place: 'fillRing', how: 'AF_XDP with 512 chunks, its consumer stopped', run: () => stalled({ backend: 'xdp', ringBytes: 2 ** 20 }) },
   { place: 'fillRing', how: 'the same, generic', run: () => stalled({ backend: 'xdp', ringBytes: 2 ** 20, xdpMode: 'generic' }) },
-  { place: 'softnet', how: 'RPS to a CPU that a slow tap holds up: its backlog is full', run: fullBacklog },
+  { place: 'softnet', how: 'RPS to a CPU that a slow tap holds up: its backlog is full', run: () => fullBacklog(true) },
+  { place: 'softnet', how: 'the same, a veth without NAPI: before it counts as received', run: () => fullBacklog(false) },
   { place: 'xdpDrop', how: 'an XDP program drops every 4th frame', run: () => behindProgram('drop') },
   { place: 'driver', how: 'an XDP program redirects every 4th frame to nowhere', run: () => behindProgram('redirect') },
-  { place: 'handler', how: 'the handler gives up every 7th packet', run: () => givenUp('handler') },
+  { place: 'handler', how: 'the handler gives up every 7th packet', run: givenUp },
+  { place: 'handler', how: 'the handler throws in a block, and its worker is replaced', run: () => replacedWorker('packet') },
   { place: 'consumer', how: 'packets() with a queue of 1 MiB that nobody reads', run: fullQueue },
-  { place: 'unread', how: 'a worker dies over a block and is replaced', run: replacedWorker },
+  { place: 'unread', how: 'a worker dies over a block and is replaced', run: () => replacedWorker('exit') },
   { place: 'unread', how: 'count is reached while more wait in the ring', run: counted },
   { place: 'writer', how: 'a full disk', run: fullDisk },
   { place: 'truncated', how: 'snapshot length of 40 bytes', run: cutShort },
@@ -121,16 +124,32 @@ function steerTo(cpu: number, { receiver }: Testbed): void {
   execFileSync('nsenter', [`--net=${receiver.netns}`, 'unshare', '-m', '--propagation', 'private', 'sh', '-c', script])
 }
 
-async function fullBacklog(): Promise<Loss> {
+async function fullBacklog(napi: boolean): Promise<Loss> {
   using testbed = createTestbed({ queues: 1 })
-  const taps = Array.from({ length: 4 }, () => slowTap(testbed))
+  // A system call a frame is slower than the flood.
+  const taps = Array.from({ length: napi ? 4 : 8 }, () => slowTap(testbed))
   try {
     steerTo(1, testbed)
+    if (!napi) inNamespace(testbed.receiver.netns, 'ethtool', '-K', testbed.receiver.interface, 'gro', 'off')
     await using capture = await openOn(testbed, { backend: 'ring' })
-    await using flood = await startFlood({ ...testbed.sender, ...FLOOD })
-    await flood.finished
-    await settledWire(testbed)
-    await sleep(200)
+    if (napi) {
+      await using flood = await startFlood({ ...testbed.sender, ...FLOOD })
+      await flood.finished
+      await settledWire(testbed)
+    } else {
+      // The flood's frames want a NAPI. RPS hashes what it knows the flow of, and a backlog of one's own CPU is emptied at once.
+      // A frame in a backlog takes up the buffer of the socket that sent it: many of them have room for more than a backlog has.
+      const senders = Array.from({ length: 16 }, () => new RawSender(testbed.sender))
+      const allowed = allowedCpus(kernel)
+      pinThread(kernel, [0])
+      try {
+        for (let number = 0; number < FRAMES; number++) senders[number % senders.length].send(udpFrame(1024 + (number & 0x3ff), number))
+      } finally {
+        pinThread(kernel, allowed)
+        for (const sender of senders) sender.close()
+      }
+    }
+    await sleep(300)
     // The stack's rx_dropped, as ip(8) tells it: on a new testbed nothing else is in it.
     const [link] = JSON.parse(inNamespace(testbed.receiver.netns, 'ip', '-s', '-j', 'link', 'show', 'dev', testbed.receiver.interface)) as {
       stats64: { rx: { dropped: number } }
@@ -186,10 +205,10 @@ async function behindProgram(what: 'drop' | 'redirect'): Promise<Loss> {
   return { injected: FRAMES / 4, ledger: capture.ledger() }
 }
 
-async function givenUp(as: 'handler'): Promise<Loss> {
+async function givenUp(): Promise<Loss> {
   using testbed = createTestbed({ queues: 1 })
   using sender = new RawSender(testbed.sender)
-  await using capture = await openOn(testbed, { handler: handlerUrl('give-up'), handlerData: { each: 7, as } })
+  await using capture = await openOn(testbed, { handler: handlerUrl('give-up'), handlerData: { each: 7 } })
   sender.sendNumbered(FRAMES)
   await caughtUp(capture, FRAMES)
   await capture.stop()
@@ -213,7 +232,8 @@ async function fullQueue(): Promise<Loss> {
   return { injected: received - taken, ledger: queue.ledger() as Ledger }
 }
 
-async function replacedWorker(): Promise<Loss> {
+/** The 101st packet of a block of 300 is its end: without a word, or by an error that says how far it had come. */
+async function replacedWorker(where: 'exit' | 'packet'): Promise<Loss> {
   using testbed = createTestbed({ queues: 1 })
   using sender = new RawSender(testbed.sender)
   let isReplaced = false
@@ -223,7 +243,7 @@ async function replacedWorker(): Promise<Loss> {
     blockTimeoutMs: 500,
     workerRestarts: 1,
     handler: handlerUrl('misbehave'),
-    handlerData: { where: 'exit', at: [100] },
+    handlerData: { where, at: [100] },
     onEvent: ({ type }) => {
       if (type === 'worker-replaced') isReplaced = true
     },
@@ -234,7 +254,7 @@ async function replacedWorker(): Promise<Loss> {
   sender.sendNumbered(FRAMES, 1000)
   await caughtUp(capture, FRAMES + 300)
   await capture.stop()
-  return { injected: 300, ledger: capture.ledger() }
+  return { injected: where === 'exit' ? 300 : 200, ledger: capture.ledger() }
 }
 
 async function counted(): Promise<Loss> {

@@ -20,6 +20,7 @@ import {
   type FanoutOptions,
   type Handler,
   type HandlerContext,
+  type LedgerPlace,
   type Packet,
   type PacketsOptions,
   type PacketView,
@@ -297,6 +298,49 @@ test('docs/library.md has every backend, fanout mode, event and field', () => {
     'copyInto(target, at)',
   ]
   for (const name of mentioned) assert.ok(library.includes(`\`${name}\``) || library.includes(`\`${name}(`), name)
+})
+
+test('docs/ledger.md has a row for every place', () => {
+  const ledger = readFileSync(join(root, 'docs/ledger.md'), 'utf8')
+  const rows = [...ledger.matchAll(/^\| (`\w+`(?:, `\w+`)*) \| (?:in|before|lost|left|delivered|note) \| `ringtap_\w+` \| \S/gm)].map(
+    ([, names]) => names as string,
+  )
+  const documented = rows.flatMap((names) => names.replaceAll('`', '').split(', '))
+  const places = keys<LedgerPlace>({
+    received: true,
+    sent: true,
+    nicMissed: true,
+    nicLimited: true,
+    nicErrors: true,
+    nicNoBuffer: true,
+    driver: true,
+    softnetDropped: true,
+    softnetSqueezed: true,
+    softnet: true,
+    xdpDrop: true,
+    xdpTx: true,
+    xdpRedirect: true,
+    xdpPassed: true,
+    xdpFiltered: true,
+    notMatched: true,
+    edges: true,
+    waiting: true,
+    offered: true,
+    ring: true,
+    socket: true,
+    fillRing: true,
+    rxRing: true,
+    oversize: true,
+    redirect: true,
+    handler: true,
+    consumer: true,
+    writer: true,
+    unread: true,
+    freezes: true,
+    truncated: true,
+    delivered: true,
+  })
+  assert.deepEqual(documented.sort(), [...places].sort())
 })
 
 test('docs/library.md has every error code, with the exit status that the command has for it', () => {

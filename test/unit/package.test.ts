@@ -35,6 +35,7 @@ import { defineHandler, type Handler } from 'ringtap/handler'
 import { type AppliedTuning, applyTuning, planTuning, readTuning, type TuningPlan } from 'ringtap/host'
 import { cpuListText, type HostFacts, type InterfaceFacts, readHostFacts, readInterfaceFacts, type UnreadFact } from 'ringtap/host'
 import { type CaptureSize, type Diagnosis, diagnoseHost, type RingSimulation, simulateRing, sizeCapture } from 'ringtap/host'
+import { type CpuLoad, cpuLoads, type NicCounters, nicCounters, parseCpuTimes, parseSoftnet, readCpuTimes, type SoftnetCpu } from 'ringtap/host'
 import { createTestbed, type FloodResult, startFlood, type Testbed } from 'ringtap/testbed'
 
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false
@@ -95,6 +96,10 @@ async function main(options: CaptureOptions): Promise<CaptureSummary> {
     same<typeof packetsPerSecond, number>()
     console.log(drops.ring, workers[0]?.handlerMaxMs, total.interfaceDrops)
   }
+  const ledger = capture.ledger()
+  same<typeof ledger, whole.Ledger>()
+  same<ReturnType<typeof whole.ledgerMetrics>, whole.LedgerMetric[]>()
+  for (const { place, kind, count, source } of ledger.rows) console.log(place, kind, count, source)
   const merged = await capture.snapshot<{ different: number }>()
   same<typeof merged, { different: number } | undefined>()
   const found = packets({ interface: 'eth0', whenFull: 'wait', queueBytes: 2 ** 20, count: 1 })
@@ -107,6 +112,10 @@ function count(): KernelCounters {
   using counting: KernelCount = countInKernel({ interface: ['eth0', 'eth1'], drop: true, exclusive: true, xdpMode: 'generic' })
   same<keyof KernelCounters['classes'], CountClass>()
   return counting.counters()
+}
+
+function load(eth0: whole.InterfaceCounters): [CpuLoad[], SoftnetCpu[], NicCounters] {
+  return [cpuLoads(parseCpuTimes(''), readCpuTimes()), parseSoftnet(''), nicCounters('eth0', 'ixgbe', new Map(), eth0)]
 }
 
 async function flood(): Promise<FloodResult> {
@@ -138,7 +147,7 @@ function size(): [CaptureSize, RingSimulation, Diagnosis] {
 main({ interface: 'eth0' }).catch((error: unknown) => {
   if (error instanceof CaptureError) same<typeof error.code, CaptureErrorCode>()
 })
-export { count, facts, flood, handlers, size, stateless, tune, whole }
+export { count, facts, flood, handlers, load, size, stateless, tune, whole }
 `
 
 /** Lines that must not compile, each with what the compiler says. */

@@ -1,10 +1,10 @@
-/** Gives up every `each`-th packet. `data`: { each, as }. */
+/** Gives up every `each`-th packet. `data`: { each }. */
 import { defineHandler } from '#src/handler.js'
 
 export default defineHandler({
-  open: ({ data, countDrops }) => ({ ...(data as { each: number; as: 'handler' | 'consumer' }), countDrops, seen: 0 }),
+  open: ({ data, countDrops }) => ({ ...(data as { each: number }), countDrops, seen: 0 }),
   packet(_, state) {
     state.seen++
-    if (state.seen % state.each === 0) state.countDrops(1, state.as)
+    if (state.seen % state.each === 0) state.countDrops(1)
   },
 })
