@@ -1,7 +1,7 @@
 /** The command that a person would type for a setting. */
 import { cpuListText, cpuMaskText } from '../../kernel/cpus.js'
 import { namespacePath } from '../../kernel/namespace.js'
-import type { InterfaceFacts } from '../facts.js'
+import type { InterfaceFacts, InterruptFacts } from '../facts.js'
 import { interruptRole, type Setting, slotsByQueue } from './setting.js'
 
 /** Features that `ethtool -K` knows by a shorter name than the kernel's. */
@@ -29,7 +29,7 @@ export function commandFor(setting: Setting, facts: InterfaceFacts): string {
     case 'coalescing':
       return ethtool('-C', Object.entries(setting.value).map(coalescingWords).join(' '))
     case 'interrupt':
-      return `echo ${cpuListText(setting.value)} > /proc/irq/${irqOf(setting.name, facts) ?? '?'}/smp_affinity_list`
+      return `echo ${cpuListText(setting.value)} > /proc/irq/${irqOf(setting.name, facts.interrupts) ?? '?'}/smp_affinity_list`
     case 'receive-queue-cpus':
       return writeInNamespace(netns, cpuMaskText(setting.value), `/sys/class/net/${name}/queues/rx-${setting.queue}/rps_cpus`)
     case 'transmit-queue-cpus':
@@ -38,7 +38,7 @@ export function commandFor(setting: Setting, facts: InterfaceFacts): string {
 }
 
 /** The number that the interrupt of a setting has now. */
-export function irqOf(role: string, { interrupts }: InterfaceFacts): number | undefined {
+export function irqOf(role: string, interrupts: readonly InterruptFacts[]): number | undefined {
   return interrupts.find((it) => interruptRole(it, interrupts) === role)?.irq
 }
 

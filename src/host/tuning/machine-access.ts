@@ -14,6 +14,7 @@ import { namespacePath, openNamespace, withNamespace } from '../../kernel/namesp
 import type { Kernel } from '../../kernel/system.js'
 import type { WritableHostFiles } from '../host-files.js'
 import type { InterfaceScope } from '../interfaces.js'
+import { readInterrupts } from '../interrupts.js'
 import { openMachineFiles } from '../machine-files.js'
 import { readHostFactsOf, readInterfaceFactsOf } from '../read-facts.js'
 import type { TuningAccess, TuningFacts } from './access.js'
@@ -31,13 +32,12 @@ export interface MachineAccess extends TuningAccess, Disposable {
 }
 
 /** What settings are written through. */
-interface Door {
+export interface Door {
   kernel: Kernel
   /** Of the interface's namespace. */
   ethtool: Descriptor
   files: WritableHostFiles
   name: string
-  facts(): TuningFacts
 }
 
 /** @throws CaptureError NO_SUCH_NAMESPACE, PERMISSION */
@@ -64,11 +64,11 @@ export function openTuningAccess(kernel: Kernel, name: string, scope: InterfaceS
     return { host: readHostFactsOf(kernel, files), interface: { ...own, defaultRoute } }
   }
   try {
-    const door: Door = { kernel, ethtool: keep(() => openControlSocket(kernel)), files, name, facts }
+    const door: Door = { kernel, ethtool: keep(() => openControlSocket(kernel)), files, name }
     return {
       netnsInode: inodeOf(scope.netns),
       facts,
-      write: (setting) => writeThrough(door, setting),
+      write: (setting) => writeSetting(door, setting),
       lock: () => void keep(() => openLock(kernel, name, facts().interface.index)),
       close,
       [Symbol.dispose]: close,
@@ -79,7 +79,7 @@ export function openTuningAccess(kernel: Kernel, name: string, scope: InterfaceS
   }
 }
 
-function writeThrough<K extends SettingKind>(door: Door, setting: Extract<Setting, { kind: K }>): void {
+export function writeSetting<K extends SettingKind>(door: Door, setting: Extract<Setting, { kind: K }>): void {
   const write = WRITERS[setting.kind] as (door: Door, setting: Extract<Setting, { kind: K }>) => void
   write(door, setting)
 }
@@ -91,17 +91,18 @@ const WRITERS: { readonly [K in SettingKind]: (door: Door, setting: Extract<Sett
   'rss-key': ({ kernel, ethtool, name }, { value }) => setRss(kernel, ethtool, name, { key: value }),
   feature: ({ kernel, ethtool, name }, { name: feature, value }) => setFeatures(kernel, ethtool, name, { [feature]: value }),
   coalescing: ({ kernel, ethtool, name }, { value }) => setCoalescing(kernel, ethtool, name, value),
-  interrupt: ({ files, facts }, { name, value }) => files.write(`/proc/irq/${requireIrq(name, facts())}/smp_affinity_list`, cpuListText(value)),
+  interrupt: (door, { name, value }) => door.files.write(`/proc/irq/${requireIrq(door, name)}/smp_affinity_list`, cpuListText(value)),
   'receive-queue-cpus': ({ files, name }, { queue, value }) => files.write(`/sys/class/net/${name}/queues/rx-${queue}/rps_cpus`, cpuMaskText(value)),
   'transmit-queue-cpus': ({ files, name }, { queue, value }) => files.write(`/sys/class/net/${name}/queues/tx-${queue}/xps_cpus`, cpuMaskText(value)),
   sysctl: ({ files }, { name, value }) => files.write(`/proc/sys/${name.replaceAll('.', '/')}`, value),
   governor: ({ files }, { cpu, value }) => files.write(`/sys/devices/system/cpu/cpu${cpu}/cpufreq/scaling_governor`, value),
 }
 
-function requireIrq(role: string, { interface: facts }: TuningFacts): number {
-  const irq = irqOf(role, facts)
+/** As it is now: the last change may have given it another. */
+function requireIrq({ files, name }: Door, role: string): number {
+  const irq = irqOf(role, readInterrupts(files, name, []))
   if (irq !== undefined) return irq
-  throw new CaptureError('SYSTEM_CALL_FAILED', `${facts.name}: there is no interrupt ${role} any more`, { errno: ENODEV, errnoName: 'ENODEV' })
+  throw new CaptureError('SYSTEM_CALL_FAILED', `${name}: there is no interrupt ${role} any more`, { errno: ENODEV, errnoName: 'ENODEV' })
 }
 
 /** The number that names a namespace: what `ls -l /proc/PID/ns/net` shows. */
