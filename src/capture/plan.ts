@@ -1,5 +1,6 @@
 /** From options to a plan: every check and default that needs no kernel. Pure; facts about the machine are arguments. */
 
+import { nextPowerOfTwo } from '../bytes/align.js'
 import { CaptureError } from '../errors.js'
 import { CAPTURE_FILE_FORMATS } from '../file/capture-file.js'
 import { COMPRESSIONS } from '../file/compression.js'
@@ -8,6 +9,7 @@ import { PRECISIONS } from '../file/encode-pcap.js'
 import { endingsOf } from '../file/file-plan.js'
 import { checkRotation, type RotationOptions } from '../file/rotation.js'
 import { blockFor, DEFAULT_BLOCK_TIMEOUT_MS, DEFAULT_RING_BYTES, longestPacket, MAX_BLOCK_TIMEOUT_MS, planRing, ringBytesToHold } from '../ring/geometry.js'
+import { MAX_UMEM_BYTES, MIN_UMEM_BYTES } from '../ring/umem.js'
 import {
   BACKENDS,
   type CaptureOptions,
@@ -36,10 +38,6 @@ export const DEFAULT_RECEIVE_BUFFER_BYTES = 2 * 2 ** 20
 export const DEFAULT_BATCH = 64
 const MAX_BATCH = 1024
 const CHUNK_BYTES = [2048, 4096]
-/** Fewer chunks than a batch of a driver would starve it. */
-const MIN_UMEM_BYTES = 256 * 1024
-/** Addresses of chunks stay in 31 bits, with room behind them. */
-const MAX_UMEM_BYTES = 2 ** 30
 /** What a busy worker lets packets gather for: less costs more wake-ups, more needs more chunks. */
 const DEFAULT_COALESCE_MS = 1
 const MAX_BUSY_POLL_US = 1_000_000
@@ -211,12 +209,6 @@ function umemBytesOf(bytes: number, option: string): number {
   if (bytes === nearest) return bytes
   const got = option === 'ringBytes' ? bytes : `${bytes} bytes`
   throw invalid(option, `a power of two from ${MIN_UMEM_BYTES} to ${MAX_UMEM_BYTES} bytes with backend 'xdp'`, got, `try --ring ${nearest}`)
-}
-
-function nextPowerOfTwo(value: number): number {
-  let power = 1
-  while (power < value && power < 2 ** 52) power *= 2
-  return power
 }
 
 function planFanout(given: FanoutMode | FanoutOptions | undefined, workers: number, used: CapturePlan['backend']): CapturePlan['fanout'] {

@@ -79,6 +79,14 @@ async function run(invocation: Invocation, io: ProcessIo): Promise<number> {
       const { runBench } = await import('./bench/command.js')
       return runBench(invocation.values, io)
     }
+    case 'doctor': {
+      const { runDoctor } = await import('./doctor.js')
+      return runDoctor(invocation.values, io)
+    }
+    case 'size': {
+      const { runSize } = await import('./size.js')
+      return runSize(invocation.values, io)
+    }
   }
 }
 

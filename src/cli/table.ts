@@ -5,6 +5,7 @@
 import { BENCH } from './table/bench.js'
 import { CAPTURE } from './table/capture.js'
 import { COUNT } from './table/count.js'
+import { DOCTOR } from './table/doctor.js'
 import { FILTER } from './table/filter.js'
 import { FLOOD } from './table/flood.js'
 import { INTERFACES } from './table/interfaces.js'
@@ -12,12 +13,13 @@ import { RATE } from './table/rate.js'
 import { READ } from './table/read.js'
 import { REPLAY } from './table/replay.js'
 import type { CommandRow } from './table/row.js'
+import { SIZE } from './table/size.js'
 import { TUNE } from './table/tune.js'
 import type { KindName, KindValue } from './units.js'
 
 export type { CommandRow, OptionRow } from './table/row.js'
 
-export const COMMANDS = [CAPTURE, INTERFACES, RATE, COUNT, FILTER, FLOOD, READ, REPLAY, TUNE, BENCH] as const satisfies readonly CommandRow[]
+export const COMMANDS = [CAPTURE, INTERFACES, RATE, COUNT, FILTER, FLOOD, READ, REPLAY, DOCTOR, TUNE, SIZE, BENCH] as const satisfies readonly CommandRow[]
 
 export type CommandName = (typeof COMMANDS)[number]['name']
 

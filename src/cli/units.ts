@@ -75,6 +75,11 @@ export function parseSendingRate(text: string): { packetsPerSecond: number } | {
   return packetsPerSecond === undefined ? undefined : { packetsPerSecond }
 }
 
+/** What a link carries: `10G`, `10Gbit`, `2.5Gbit/s` are bits a second, `14.88Mpps` packets; k, M and G are powers of 1000. */
+export function parseLoad(text: string): { packetsPerSecond: number } | { bitsPerSecond: number } | undefined {
+  return parseSendingRate(/^\d+(?:\.\d+)?[kMG]$/.test(text) ? `${text}bit` : text)
+}
+
 /** A count may be large, so it takes k, M and G as rates do. */
 export function parseInteger(text: string): number | undefined {
   const match = /^(\d+(?:\.\d+)?)([kMG]?)$/.exec(text)
@@ -173,6 +178,19 @@ export const KINDS = {
   rate: kind('PPS', 'packets a second such as 2Mpps or 500k', parseRate),
   'rate-or-max': kind('PPS|max', "packets a second such as 2Mpps or 500k, or 'max'", (text) => (text === 'max' ? ('max' as const) : parseRate(text))),
   'sending-rate': kind('PPS|BITS', 'packets a second such as 10kpps, or bits a second such as 1Gbit', parseSendingRate),
+  load: kind('PPS|BITS', 'packets a second such as 14.88Mpps, or bits a second of a full line such as 10G', parseLoad),
+  'bit-rate': kind('BITS', 'bits a second such as 10G', (text) => {
+    const load = parseLoad(text)
+    return load !== undefined && 'bitsPerSecond' in load ? load.bitsPerSecond : undefined
+  }),
+  nanoseconds: kind('NS', 'nanoseconds such as 50 or 50ns', (text) => {
+    const match = /^(\d+(?:\.\d+)?)(?:ns)?$/.exec(text)
+    return match === null ? undefined : Number(match[1])
+  }),
+  percent: kind('PERCENT', 'a part such as 80% or 0.8', (text) => {
+    const match = /^(\d+(?:\.\d+)?)(%?)$/.exec(text)
+    return match === null ? undefined : tidy(Number(match[1]) / (match[2] === '%' ? 100 : 1))
+  }),
   factor: kind('FACTOR', 'a number such as 2 or 0.5', (text) => (/^\d+(\.\d+)?$/.test(text) ? Number(text) : undefined)),
   ring: kind('SIZE|TIME@RATE', 'a size such as 256M, or a time at a rate such as 500ms@2Mpps', (text): { bytes: number } | { hold: Hold } | undefined => {
     const bytes = parseSize(text)

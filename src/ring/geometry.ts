@@ -19,8 +19,24 @@ export const MAX_RING_BYTES = 2 ** 32 - 1
 /** The kernel carries tp_retire_blk_tov in an unsigned short: larger values would be cut without a word. */
 export const MAX_BLOCK_TIMEOUT_MS = 65535
 
-/** Room that one minimum-size packet takes in a block: tpacket3_hdr, sockaddr_ll, the gap before the frame, 60 bytes. */
-export const MIN_PACKET_FOOTPRINT_BYTES = 144
+/** What stands before an Ethernet frame in a block: tpacket3_hdr, sockaddr_ll, and a gap that puts the network header at 96 (tpacket_rcv). */
+const FRAME_OFFSET_BYTES = 82
+/** V3_ALIGNMENT of af_packet.c. */
+const PACKET_ALIGNMENT = 8
+const MIN_FRAME_BYTES = 60
+
+/** Room that a packet takes in a block, of so many captured bytes. */
+export function packetFootprint(capturedBytes: number): number {
+  return alignUp(FRAME_OFFSET_BYTES + capturedBytes, PACKET_ALIGNMENT)
+}
+
+/** Of one of minimum size. */
+export const MIN_PACKET_FOOTPRINT_BYTES = packetFootprint(MIN_FRAME_BYTES)
+
+/** Of packets of one length: the kernel closes a block when the next would reach its end (__packet_lookup_frame_in_block). */
+export function packetsPerBlock(blockBytes: number, footprintBytes: number): number {
+  return Math.ceil((blockBytes - TPACKET_BLOCK_DESC.sizeof) / footprintBytes) - 1
+}
 
 /** The block for a ring of a given size when none is asked for: the default, or as much less as makes at least two whole blocks. */
 export function blockFor(ringBytes: number | undefined, pageSize: number): number {

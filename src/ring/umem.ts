@@ -96,6 +96,11 @@ export interface UmemGeometry {
   multiBuffer: boolean
 }
 
+/** Fewer chunks than a batch of a driver would starve it. */
+export const MIN_UMEM_BYTES = 256 * 1024
+/** Addresses of chunks stay in 31 bits, with room behind them. */
+export const MAX_UMEM_BYTES = 2 ** 30
+
 /** Bytes of packet that one chunk holds. */
 export function chunkRoom(chunkBytes: number): number {
   return chunkBytes - FRAME_OFFSET

@@ -122,6 +122,18 @@ export interface PreparedSocket {
   ring: RingSpec | undefined
 }
 
+/** struct tpacket_req3, for PACKET_RX_RING. */
+export function ringRequest(ring: RingSpec, rxhash: boolean): Uint8Array<ArrayBuffer> {
+  const request = new DataView(new ArrayBuffer(TPACKET_REQ3.sizeof))
+  request.setUint32(TPACKET_REQ3.tp_block_size, ring.blockBytes, true)
+  request.setUint32(TPACKET_REQ3.tp_block_nr, ring.blockCount, true)
+  request.setUint32(TPACKET_REQ3.tp_frame_size, frameSize(ring.blockBytes), true)
+  request.setUint32(TPACKET_REQ3.tp_frame_nr, frameCount(ring), true)
+  request.setUint32(TPACKET_REQ3.tp_retire_blk_tov, ring.blockTimeoutMs, true)
+  request.setUint32(TPACKET_REQ3.tp_feature_req_word, rxhash ? TP_FT_REQ_FILL_RXHASH : 0, true)
+  return new Uint8Array(request.buffer)
+}
+
 /** The sockets of one interface, one a worker. `close` is idempotent. */
 export class PacketSockets {
   readonly sockets: PreparedSocket[] = []
@@ -189,14 +201,8 @@ export class PacketSockets {
   #makeRing(fd: number, wanted: RingGeometry): RingGeometry {
     let geometry = wanted
     for (;;) {
-      const request = new DataView(new ArrayBuffer(TPACKET_REQ3.sizeof))
-      request.setUint32(TPACKET_REQ3.tp_block_size, geometry.blockBytes, true)
-      request.setUint32(TPACKET_REQ3.tp_block_nr, geometry.blockCount, true)
-      request.setUint32(TPACKET_REQ3.tp_frame_size, frameSize(geometry.blockBytes), true)
-      request.setUint32(TPACKET_REQ3.tp_frame_nr, frameCount(geometry), true)
-      request.setUint32(TPACKET_REQ3.tp_retire_blk_tov, this.#spec.ring?.blockTimeoutMs ?? 0, true)
-      request.setUint32(TPACKET_REQ3.tp_feature_req_word, this.#spec.rxhash ? TP_FT_REQ_FILL_RXHASH : 0, true)
-      const result = this.#kernel.setsockopt(fd, SOL_PACKET, PACKET_RX_RING, new Uint8Array(request.buffer))
+      const request = ringRequest({ ...geometry, blockTimeoutMs: this.#spec.ring?.blockTimeoutMs ?? 0 }, this.#spec.rxhash)
+      const result = this.#kernel.setsockopt(fd, SOL_PACKET, PACKET_RX_RING, request)
       if (result >= 0) break
       const smaller = result === -ENOMEM ? shrinkRing(geometry) : undefined
       if (smaller === undefined) {

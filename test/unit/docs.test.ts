@@ -32,7 +32,17 @@ import {
 } from '#src/index.js'
 
 const root = fileURLToPath(new URL('../', import.meta.resolve('#src/index.js')))
-const DOCUMENTS = ['README.md', 'docs/library.md', 'docs/cli.md', 'docs/ladder.md', 'docs/filter.md', 'docs/files.md', 'docs/host.md', 'docs/ledger.md']
+const DOCUMENTS = [
+  'README.md',
+  'docs/library.md',
+  'docs/cli.md',
+  'docs/ladder.md',
+  'docs/filter.md',
+  'docs/files.md',
+  'docs/ledger.md',
+  'docs/scaling.md',
+  'docs/host.md',
+]
 const library = readFileSync(join(root, 'docs/library.md'), 'utf8')
 
 const folder = mkdtempSync(join(tmpdir(), 'ringtap-docs-'))

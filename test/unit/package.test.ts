@@ -34,6 +34,7 @@ import * as whole from 'ringtap'
 import { defineHandler, type Handler } from 'ringtap/handler'
 import { type AppliedTuning, applyTuning, planTuning, readTuning, type TuningPlan } from 'ringtap/host'
 import { cpuListText, type HostFacts, type InterfaceFacts, readHostFacts, readInterfaceFacts, type UnreadFact } from 'ringtap/host'
+import { type CaptureSize, type Diagnosis, diagnoseHost, type RingSimulation, simulateRing, sizeCapture } from 'ringtap/host'
 import { type CpuLoad, cpuLoads, type NicCounters, nicCounters, parseCpuTimes, parseSoftnet, readCpuTimes, type SoftnetCpu } from 'ringtap/host'
 import { createTestbed, type FloodResult, startFlood, type Testbed } from 'ringtap/testbed'
 
@@ -136,10 +137,17 @@ function facts(): [HostFacts, InterfaceFacts, UnreadFact[], string] {
   return [readHostFacts(), eth0, eth0.unread, cpuListText(eth0.interrupts.flatMap(({ effective }) => effective ?? []))]
 }
 
+function size(): [CaptureSize, RingSimulation, Diagnosis] {
+  const size = sizeCapture({ lineBitsPerSecond: 10e9, cores: 8, memoryBytes: 2 ** 34, backend: 'auto' })
+  if ('blockBytes' in size.ring) same<typeof size.ring.blockCount, number>()
+  const arrivals = { pattern: 'recorded', timesNs: new Float64Array(10) } as const
+  return [size, simulateRing({ arrivals, queue: { slots: 10 }, serviceNs: 100 }), diagnoseHost({ interfaces: ['eth0'] })]
+}
+
 main({ interface: 'eth0' }).catch((error: unknown) => {
   if (error instanceof CaptureError) same<typeof error.code, CaptureErrorCode>()
 })
-export { count, facts, flood, handlers, load, stateless, tune, whole }
+export { count, facts, flood, handlers, load, size, stateless, tune, whole }
 `
 
 /** Lines that must not compile, each with what the compiler says. */

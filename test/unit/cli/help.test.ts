@@ -25,7 +25,9 @@ Commands:
   flood       make a flood on a veth interface, in the kernel
   read        print, count, describe, filter, merge, cut, split and convert capture files
   replay      send the packets of a capture file out of an interface, as they came or at a rate
+  doctor      what keeps this host from capturing at line rate, and the command that mends it
   tune        set an interface's queues, interrupts and offloads for a capture, and put them back
+  size        cores, rings and memory that a rate needs, and what they survive
   bench       the ladder: every way to capture, under a flood, on this machine
 
 ringtap <command> --help says more of each. Letters mean what they mean in tcpdump: ringtap capture -i eth0 -c 1000

@@ -26,7 +26,10 @@ test('--help goes to stdout', () => {
 
 test('usage errors: one line, a hint, exit status 2, nothing on stdout', () => {
   const cases: [argv: string[], stderr: string][] = [
-    [[], 'ringtap: which command?\n  one of capture, interfaces, rate, count, filter, flood, read, replay, tune, bench; ringtap --help says more\n'],
+    [
+      [],
+      'ringtap: which command?\n  one of capture, interfaces, rate, count, filter, flood, read, replay, doctor, tune, size, bench; ringtap --help says more\n',
+    ],
     [['captrue'], "ringtap: there is no command 'captrue'\n  did you mean ringtap capture?\n"],
     [['capture', '-i', 'lo', '--block-timeout', '60MB'], "ringtap: --block-timeout: expected a duration such as 60ms or 2s, got '60MB'\n"],
     [['capture', '-i', 'lo', '--rign', '1M'], 'ringtap: ringtap capture has no option --rign\n  did you mean --ring?\n'],

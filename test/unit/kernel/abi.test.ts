@@ -14,6 +14,7 @@ import { fileURLToPath } from 'node:url'
 const HEADERS: Readonly<Record<string, readonly string[]>> = {
   'bpf.ts': ['linux/bpf.h'],
   'btf.ts': ['linux/btf.h'],
+  'capability.ts': ['linux/capability.h'],
   'ebpf.ts': ['linux/bpf.h'],
   'ethtool.ts': ['linux/ethtool.h'],
   'ethtool_netlink.ts': ['linux/ethtool_netlink.h'],

@@ -1,0 +1,48 @@
+/** `ringtap size`. */
+import { readFileSync } from 'node:fs'
+import { measuredCosts, type SizeOptions, sizeCapture } from '../host/index.js'
+import { machineFacts } from '../index.js'
+import { EXIT } from './exit-status.js'
+import type { Io } from './io.js'
+import { sizeDocument, sizeLines } from './size-lines.js'
+import type { ValuesOf } from './table.js'
+import { UsageError } from './usage-error.js'
+
+export function runSize(values: ValuesOf<'size'>, io: Io): number {
+  const size = sizeCapture(sizeOptions(values))
+  if (values.json) io.out(sizeDocument(size))
+  else for (const line of sizeLines(size)) io.out(line)
+  return size.fits ? EXIT.done : EXIT.failed
+}
+
+function sizeOptions(values: ValuesOf<'size'>): SizeOptions {
+  const { rate } = values
+  if (rate === undefined) throw new UsageError('--rate: how much is to be captured?', 'for example --rate 10G --frame 64, or --rate 2Mpps')
+  const document = values.measured === undefined ? undefined : readDocument(values.measured)
+  const machine = machineFacts()
+  if ('bitsPerSecond' in rate && values.line !== undefined && values.line !== rate.bitsPerSecond) {
+    throw new UsageError('--line: --rate in bits is that of a full line already', 'give --rate in packets a second')
+  }
+  return {
+    packetsPerSecond: 'packetsPerSecond' in rate ? rate.packetsPerSecond : undefined,
+    lineBitsPerSecond: 'bitsPerSecond' in rate ? rate.bitsPerSecond : values.line,
+    frameBytes: values.frame,
+    burstMs: values.burst,
+    holdMs: values.hold,
+    cores: values.cores ?? machine.cpus.length,
+    memoryBytes: values.memory ?? machine.availableMemoryBytes,
+    load: values.load,
+    backend: values.backend,
+    handlerNs: values.cost,
+    pageSizeBytes: machine.pageSize,
+    costs: document === undefined ? undefined : (backend) => measuredCosts(document, backend),
+  }
+}
+
+function readDocument(path: string): unknown {
+  try {
+    return JSON.parse(readFileSync(path, 'utf8'))
+  } catch (error) {
+    throw new UsageError(`--measured: ${(error as Error).message}`, 'it is the file that ringtap bench --json > FILE makes')
+  }
+}

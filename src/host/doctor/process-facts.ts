@@ -1,0 +1,161 @@
+/** What this process may do, and what it is confined to, from the files of the host. Pure. */
+import { CAP_BPF, CAP_IPC_LOCK, CAP_NET_ADMIN, CAP_NET_RAW, CAP_SYS_ADMIN } from '../../kernel/abi/capability.js'
+import type { UnreadFact } from '../facts.js'
+import { type HostFiles, isUnreadable, readLine, readNumber, unreadFact } from '../host-files.js'
+import { parseSoftnet, type SoftnetCpu } from '../softnet.js'
+
+export const CAPABILITIES = { CAP_NET_RAW, CAP_NET_ADMIN, CAP_BPF, CAP_SYS_ADMIN, CAP_IPC_LOCK } as const
+export type CapabilityName = keyof typeof CAPABILITIES
+
+export interface CgroupLimits {
+  /** The least of memory.max, or memory.limit_in_bytes, of the process's group and those above it; undefined without a limit. */
+  memoryBytes: number | undefined
+  /** CPUs' worth of time that cpu.max, or cpu.cfs_quota_us, allows; undefined without a limit. */
+  cpus: number | undefined
+  /** In which it is measured: what is used up before its end stands still until then. */
+  cpuPeriodMs: number | undefined
+}
+
+export interface ConfinementFacts {
+  /** Of CAPABILITIES; undefined where the process cannot tell. */
+  effective: CapabilityName[] | undefined
+  permitted: CapabilityName[] | undefined
+  /** Bytes that may be locked, Infinity without a limit; the soft limit, and the hard one, which any process may raise the soft one to. */
+  memlockBytes: number | undefined
+  memlockMaximumBytes: number | undefined
+  /** Seccomp of /proc/self/status: 0 off, 1 strict, 2 a filter. */
+  seccomp: number | undefined
+  /** In the machine's first user namespace: capabilities are those of the machine. */
+  initialUserNamespace: boolean | undefined
+  /** In the network namespace of process 1. */
+  hostNetwork: boolean | undefined
+  /** Mounted read-only: what cannot be changed from here. */
+  readOnly: string[]
+  cgroup: CgroupLimits
+  /** Since boot, by CPU. */
+  softnet: SoftnetCpu[]
+  unread: UnreadFact[]
+}
+
+const STATUS = '/proc/self/status'
+const INITIAL_MAP = /^\s*0\s+0\s+4294967295\s*$/
+/** The inode of the first PID namespace (PROC_PID_INIT_INO): only there process 1 is the machine's. */
+const FIRST_PID_NAMESPACE = 'pid:[4026531836]'
+
+export function confinementFacts(files: HostFiles): ConfinementFacts {
+  const unread: UnreadFact[] = []
+  const status = readText(files, STATUS, 'capabilities', unread)
+  const limits = readText(files, '/proc/self/limits', 'RLIMIT_MEMLOCK', unread)
+  const map = readText(files, '/proc/self/uid_map', 'user namespace', unread)
+  const softnet = readText(files, '/proc/net/softnet_stat', 'softnet counters', unread)
+  const seccomp = /^Seccomp:\s*(\d)/m.exec(status ?? '')?.[1]
+  return {
+    effective: capabilitySet(status, 'CapEff'),
+    permitted: capabilitySet(status, 'CapPrm'),
+    ...memlock(limits),
+    seccomp: seccomp === undefined ? undefined : Number(seccomp),
+    initialUserNamespace: map === undefined ? undefined : INITIAL_MAP.test(map),
+    hostNetwork: isHostNetwork(files, unread),
+    readOnly: readOnlyMounts(readText(files, '/proc/self/mountinfo', 'mounts', unread) ?? ''),
+    cgroup: cgroupLimits(files, readText(files, '/proc/self/cgroup', 'cgroup limits', unread) ?? ''),
+    softnet: softnet === undefined ? [] : parseSoftnet(softnet),
+    unread,
+  }
+}
+
+function readText(files: HostFiles, path: string, what: string, unread: UnreadFact[]): string | undefined {
+  const text = files.read(path)
+  if (!isUnreadable(text)) return text
+  unread.push(unreadFact(what, path, text))
+  return undefined
+}
+
+function capabilitySet(status: string | undefined, field: 'CapEff' | 'CapPrm'): CapabilityName[] | undefined {
+  const digits = new RegExp(`^${field}:\\s*([0-9a-f]+)`, 'm').exec(status ?? '')?.[1]
+  if (digits === undefined) return undefined
+  const set = BigInt(`0x${digits}`)
+  return (Object.keys(CAPABILITIES) as CapabilityName[]).filter((name) => ((set >> BigInt(CAPABILITIES[name])) & 1n) === 1n)
+}
+
+function memlock(limits: string | undefined): Pick<ConfinementFacts, 'memlockBytes' | 'memlockMaximumBytes'> {
+  const match = /^Max locked memory\s+(\S+)\s+(\S+)/m.exec(limits ?? '')
+  const bytes = (text: string | undefined) => (text === undefined ? undefined : text === 'unlimited' ? Number.POSITIVE_INFINITY : Number(text))
+  return { memlockBytes: bytes(match?.[1]), memlockMaximumBytes: bytes(match?.[2]) }
+}
+
+function isHostNetwork(files: HostFiles, unread: UnreadFact[]): boolean | undefined {
+  const own = files.link('/proc/self/ns/net')
+  const first = files.link('/proc/1/ns/net')
+  const isFirstPid = files.link('/proc/self/ns/pid') === FIRST_PID_NAMESPACE
+  if (typeof own === 'string' && typeof first === 'string' && isFirstPid) return own === first
+  if (isUnreadable(first)) unread.push(unreadFact('network namespace of the host', '/proc/1/ns/net', first))
+  return undefined
+}
+
+/** Of /proc/self/mountinfo, those of /proc/sys and /sys: of several on one place, the last is seen. */
+function readOnlyMounts(mountinfo: string): string[] {
+  const options = new Map<string, string[]>()
+  for (const line of mountinfo.split('\n')) {
+    const [, , , , place, own] = line.split(' ')
+    if (place !== undefined && own !== undefined) options.set(place, own.split(','))
+  }
+  const isReadOnly = (path: string): boolean => (options.get(path) ?? options.get(path.replace(/\/[^/]+$/, '')))?.includes('ro') === true
+  return ['/proc/sys', '/sys'].filter(isReadOnly)
+}
+
+// NB: by the process's root, for /sys here may be a mount of its own, without the cgroups.
+const CGROUPS = '/proc/self/root/sys/fs/cgroup'
+
+function cgroupLimits(files: HostFiles, membership: string): CgroupLimits {
+  const limits: CgroupLimits = { memoryBytes: undefined, cpus: undefined, cpuPeriodMs: undefined }
+  for (const line of membership.split('\n')) {
+    const [, controllers, path] = /^\d+:([^:]*):(\/.*)$/.exec(line) ?? []
+    if (controllers === undefined || path === undefined) continue
+    // Of a namespace of cgroups the process may stand outside: then there is the root to look at.
+    const groups = ancestors(path.includes('..') ? '/' : path)
+    if (controllers === '') {
+      for (const group of groups) {
+        narrowMemory(limits, readNumber(files, `${CGROUPS}${group}/memory.max`))
+        const [quota, period] = (readLine(files, `${CGROUPS}${group}/cpu.max`) ?? '').split(' ').map(Number)
+        narrowCpu(limits, quota, period)
+      }
+    }
+    const names = controllers.split(',')
+    if (names.includes('memory')) for (const group of groups) narrowMemory(limits, readNumber(files, `${CGROUPS}/memory${group}/memory.limit_in_bytes`))
+    if (names.includes('cpu')) {
+      for (const group of groups) {
+        const folder = `${CGROUPS}/cpu${group}`
+        narrowCpu(limits, readNumber(files, `${folder}/cpu.cfs_quota_us`), readNumber(files, `${folder}/cpu.cfs_period_us`))
+      }
+    }
+  }
+  return limits
+}
+
+/** `/a/b` is `/a/b`, `/a` and the empty text, of the root. */
+function ancestors(path: string): string[] {
+  const parts = path.split('/').filter((part) => part !== '')
+  return Array.from({ length: parts.length + 1 }, (_, i) =>
+    parts
+      .slice(0, parts.length - i)
+      .map((part) => `/${part}`)
+      .join(''),
+  )
+}
+
+/** PAGE_COUNTER_MAX, what version 1 says for no limit, is about 2^63. */
+const NO_LIMIT_BYTES = 2 ** 60
+
+function narrowMemory(limits: CgroupLimits, bytes: number | undefined): void {
+  if (bytes === undefined || bytes >= NO_LIMIT_BYTES) return
+  limits.memoryBytes = Math.min(limits.memoryBytes ?? Number.POSITIVE_INFINITY, bytes)
+}
+
+function narrowCpu(limits: CgroupLimits, quotaUs: number | undefined, periodUs: number | undefined): void {
+  // `max` is no number, and -1 no limit.
+  if (quotaUs === undefined || periodUs === undefined || !(quotaUs > 0) || !(periodUs > 0)) return
+  const cpus = quotaUs / periodUs
+  if (limits.cpus !== undefined && limits.cpus <= cpus) return
+  limits.cpus = cpus
+  limits.cpuPeriodMs = periodUs / 1000
+}

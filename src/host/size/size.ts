@@ -1,0 +1,320 @@
+/** How many workers, how much ring, and what a capture of a given rate then survives. Pure: the machine is an argument. */
+import { nextPowerOfTwo } from '../../bytes/align.js'
+import { CaptureError } from '../../errors.js'
+import { DEFAULT_BLOCK_BYTES, DEFAULT_BLOCK_TIMEOUT_MS, MAX_RING_BYTES, packetFootprint, packetsPerBlock } from '../../ring/geometry.js'
+import { chunkRoom, MAX_UMEM_BYTES, MIN_UMEM_BYTES } from '../../ring/umem.js'
+import { defaultCosts, type PacketCosts, SIZED_BACKENDS, type SizedBackend } from './costs.js'
+import { type RingSimulation, type RingSimulationOptions, simulateRing } from './simulation.js'
+
+export interface SizeOptions {
+  /** Packets a second on average; or `lineBitsPerSecond` alone, for as many as the line carries. */
+  packetsPerSecond?: number | undefined
+  /** Speed of the link, at which bursts come. Default: the smallest of 1, 10, 25, 40, 100, 200, 400 and 800 Gbit/s that carries the rate. */
+  lineBitsPerSecond?: number | undefined
+  /** Length of a frame with its FCS, 64 to 9216. Default 64. */
+  frameBytes?: number | undefined
+  /** How long a reader that stands still (garbage collection, another process on its core) must not lose a packet, 0 to 10000. Default 100. */
+  holdMs?: number | undefined
+  /** How long the line is full in a burst, 0.001 to 1000. Default 1. No effect where the rate is that of the line. */
+  burstMs?: number | undefined
+  /** Cores for the capture: a worker a core, on the core that its receive queue interrupts. */
+  cores: number
+  /** Memory that is to be had, bytes. */
+  memoryBytes: number
+  /** Default `auto`: `ring` if it fits, else `xdp`. */
+  backend?: SizedBackend | 'auto' | undefined
+  /** What the handler takes for each packet, nanoseconds. Default 0: it counts. */
+  handlerNs?: number | undefined
+  /** Default: `defaultCosts` of the backend. */
+  costs?: ((backend: SizedBackend) => PacketCosts) | undefined
+  /** Share of a core that may be busy on average. Default 0.8. */
+  load?: number | undefined
+  /** Run-time page size. Default 4096. */
+  pageSizeBytes?: number | undefined
+}
+
+/** Of one worker. `packets`: how many of this length it holds when the reader stands still. */
+export type SizedRing =
+  /** `ring` */
+  | { blockBytes: number; blockCount: number; bytes: number; packets: number }
+  /** `xdp` */
+  | { chunkBytes: number; chunkCount: number; bytes: number; packets: number }
+
+export interface CaptureSize {
+  packetsPerSecond: number
+  frameBytes: number
+  /** Speed of the link; its packets a second at this length of frame. */
+  lineBitsPerSecond: number
+  linePacketsPerSecond: number
+  backend: SizedBackend
+  costs: PacketCosts & { handlerNs: number }
+  /** Rate, hold and memory are all met, and the simulation loses nothing. */
+  fits: boolean
+  /** Why not; empty where it fits. */
+  shortOf: string[]
+  workers: number
+  /** As many as the rate and the ring's limits ask for. */
+  workersNeeded: number
+  /** Share of a core with one worker and its queue: 1 is all of it. */
+  load: { kernel: number; user: number; total: number }
+  ring: SizedRing
+  /** Of all rings. */
+  memoryBytes: number
+  survives: {
+    /** A reader that stands still, at the average rate. */
+    stallMs: number
+    /** The line full of such frames, while the worker works; null for ever. */
+    burstMs: number | null
+  }
+  /** One worker, a second and more of bursts at the speed of the line. */
+  simulated: RingSimulation
+  /** The same with a reader that stands still once for `holdMs`. */
+  simulatedStall: RingSimulation
+  /** What to type. */
+  command: string
+}
+
+const LINE_SPEEDS = [1, 10, 25, 40, 100, 200, 400, 800].map((gigabits) => gigabits * 1e9)
+/** Preamble and gap: what a frame takes on the wire beside itself. */
+const WIRE_OVERHEAD_BYTES = 20
+const FCS_BYTES = 4
+const MIN_BLOCKS = 8
+/** Never free for what comes: one is the reader's, one being filled. */
+const BLOCKS_IN_HAND = 2
+const MIN_BLOCK_BYTES = 256 * 1024
+/** What a block costs the reader beside its packets (capture/loop.ts). */
+const BLOCK_NS = 1000
+/** Of a thread in poll(2). */
+const WAKE_NS = 30_000
+/** An RX ring of a NIC, where nothing is known of it: the largest of ixgbe, i40e and many others. */
+const NIC_SLOTS = 4096
+/** One of a million. */
+const NO_LOSS = 1e-6
+const SIMULATED_MS = 1000
+/** A simulation takes about 20 ns a packet. */
+const MAX_SIMULATED_PACKETS = 10_000_000
+
+/** Packets a second of a full line. */
+export function lineRate(bitsPerSecond: number, frameBytes: number): number {
+  return bitsPerSecond / (8 * (frameBytes + WIRE_OVERHEAD_BYTES))
+}
+
+/**
+ * Sizes a capture.
+ * @throws CaptureError INVALID_OPTION
+ */
+export function sizeCapture(options: SizeOptions): CaptureSize {
+  const backend = options.backend ?? 'auto'
+  if (backend !== 'auto') return sizeFor(backend, options)
+  const ring = sizeFor('ring', options)
+  return ring.fits ? ring : sizeFor('xdp', options)
+}
+
+function sizeFor(backend: SizedBackend, options: SizeOptions): CaptureSize {
+  const wanted = checkOptions(backend, options)
+  const { packetsPerSecond, linePacketsPerSecond, frameBytes, holdMs, cores } = wanted
+  const costs = { ...(options.costs ?? defaultCosts)(backend), handlerNs: wanted.handlerNs }
+  const userNs = costs.workerNs + costs.handlerNs
+  const forRate = Math.max(1, Math.ceil((packetsPerSecond * (costs.kernelNs + userNs)) / (wanted.load * 1e9)))
+  const forRing = workersForRing(backend, wanted)
+  const workersNeeded = Math.max(forRate, forRing)
+  const workers = Math.min(workersNeeded, cores)
+  const each = packetsPerSecond / workers
+  const ring = ringFor(backend, wanted, workers)
+  const kernel = (each * costs.kernelNs) / 1e9
+  const user = (each * userNs) / 1e9
+  const memoryBytes = ring.bytes * workers
+
+  const shortOf: string[] = []
+  if (forRate > cores) shortOf.push(`${forRate} cores, for ${percent(wanted.load)} of each, and there ${cores === 1 ? 'is 1' : `are ${cores}`}`)
+  if (workers < forRing) shortOf.push(`${forRing} workers, for a ring of theirs holds no more than ${heldMs(ring, each).toFixed(0)} ms of the ${holdMs} ms`)
+  if (memoryBytes > wanted.memoryBytes) shortOf.push(`${mebibytes(memoryBytes)} of memory, and ${mebibytes(wanted.memoryBytes)} are to be had`)
+
+  const simulation = simulationOf(wanted, costs, userNs, ring, workers)
+  const stalled = { ...simulation, stalls: [{ atMs: holdMs, forMs: holdMs }] }
+  const simulated = simulateRing(simulation)
+  const simulatedStall = simulateRing(stalled)
+  const lost = Math.max(simulated.dropShare, simulatedStall.dropShare)
+  if (shortOf.length === 0 && lost > NO_LOSS) {
+    const forLine = Math.ceil((linePacketsPerSecond * (costs.kernelNs + userNs)) / 1e9)
+    shortOf.push(`${forLine} cores for bursts of ${wanted.burstMs} ms, in which the line is full: with ${workers} a share of ${lost.toPrecision(2)} is lost`)
+  }
+  return {
+    packetsPerSecond,
+    frameBytes,
+    lineBitsPerSecond: wanted.lineBitsPerSecond,
+    linePacketsPerSecond,
+    backend,
+    costs,
+    fits: shortOf.length === 0,
+    shortOf,
+    workers,
+    workersNeeded,
+    load: { kernel, user, total: kernel + user },
+    ring,
+    memoryBytes,
+    survives: { stallMs: heldMs(ring, each), burstMs: burstMs(linePacketsPerSecond / workers, costs.kernelNs, userNs, ring.packets) },
+    simulated,
+    simulatedStall,
+    command: commandOf(workers, ring),
+  }
+}
+
+type Wanted = ReturnType<typeof checkOptions>
+
+/** How long the ring takes what comes and is not handled while the line is full; null for ever. */
+function burstMs(linePerWorker: number, kernelNs: number, userNs: number, packets: number): number | null {
+  // The kernel comes first. What it cannot take, the NIC loses.
+  const toRing = kernelNs === 0 ? linePerWorker : Math.min(linePerWorker, 1e9 / kernelNs)
+  const handled = userNs === 0 ? Number.POSITIVE_INFINITY : (1e9 - toRing * kernelNs) / userNs
+  const ringMs = toRing <= handled ? Number.POSITIVE_INFINITY : (packets / (toRing - handled)) * 1000
+  const nicMs = linePerWorker <= toRing ? Number.POSITIVE_INFINITY : (NIC_SLOTS / (linePerWorker - toRing)) * 1000
+  const least = Math.min(ringMs, nicMs)
+  return least === Number.POSITIVE_INFINITY ? null : least
+}
+
+function heldMs(ring: SizedRing, packetsPerSecond: number): number {
+  if ('chunkBytes' in ring) return (ring.packets / packetsPerSecond) * 1000
+  const free = ring.blockCount - BLOCKS_IN_HAND
+  const blocksPerMs = (packetsPerSecond / 1000) * (free / ring.packets) + 1 / DEFAULT_BLOCK_TIMEOUT_MS
+  return free / blocksPerMs
+}
+
+/** So many that a ring of the greatest size holds the share of each. */
+function workersForRing(backend: SizedBackend, wanted: Wanted): number {
+  const { frameBytes, holdMs, burstMs } = wanted
+  const packets = packetsToHold(wanted)
+  const blocks = Math.floor(MAX_RING_BYTES / DEFAULT_BLOCK_BYTES) - BLOCKS_IN_HAND - Math.ceil((holdMs + burstMs) / DEFAULT_BLOCK_TIMEOUT_MS)
+  const most = backend === 'xdp' ? MAX_UMEM_BYTES / chunkFor(frameBytes) : Math.max(1, blocks) * packetsPerBlock(DEFAULT_BLOCK_BYTES, footprint(frameBytes))
+  return Math.max(1, Math.ceil(packets / most))
+}
+
+/** What comes while all readers stand still, and a burst after that: while the line is full, the kernel may leave them nothing of their cores. */
+function packetsToHold({ packetsPerSecond, linePacketsPerSecond, holdMs, burstMs }: Wanted): number {
+  return (packetsPerSecond * holdMs + linePacketsPerSecond * burstMs) / 1000
+}
+
+function ringFor(backend: SizedBackend, wanted: Wanted, workers: number): SizedRing {
+  const packets = Math.ceil(packetsToHold(wanted) / workers)
+  return backend === 'xdp' ? chunksFor(packets, wanted.frameBytes) : blocksFor(packets, wanted)
+}
+
+/** Blocks as large as by default, or smaller where the ring would have few. */
+function blocksFor(packets: number, { frameBytes, pageSizeBytes, holdMs, burstMs }: Wanted): SizedRing {
+  let blockBytes = DEFAULT_BLOCK_BYTES
+  // NB: each time that the timer fires, a block goes that is not full.
+  const cutShort = Math.ceil((holdMs + burstMs) / DEFAULT_BLOCK_TIMEOUT_MS)
+  const blocksOf = (bytes: number): number => Math.ceil(Math.max(1, packets) / packetsPerBlock(bytes, footprint(frameBytes)))
+  while (blockBytes > Math.max(MIN_BLOCK_BYTES, pageSizeBytes) && blocksOf(blockBytes) < MIN_BLOCKS) blockBytes /= 2
+  const blockCount = Math.min(blocksOf(blockBytes) + cutShort + BLOCKS_IN_HAND, Math.floor(MAX_RING_BYTES / blockBytes))
+  const packetsHeld = (blockCount - BLOCKS_IN_HAND) * packetsPerBlock(blockBytes, footprint(frameBytes))
+  return { blockBytes, blockCount, bytes: blockBytes * blockCount, packets: packetsHeld }
+}
+
+function chunksFor(packets: number, frameBytes: number): SizedRing {
+  const chunkBytes = chunkFor(frameBytes)
+  const bytes = Math.min(MAX_UMEM_BYTES, Math.max(MIN_UMEM_BYTES, nextPowerOfTwo(packets * chunkBytes)))
+  return { chunkBytes, chunkCount: bytes / chunkBytes, bytes, packets: bytes / chunkBytes }
+}
+
+function chunkFor(frameBytes: number): number {
+  return frameBytes - FCS_BYTES <= chunkRoom(2048) ? 2048 : 4096
+}
+
+function footprint(frameBytes: number): number {
+  return packetFootprint(frameBytes - FCS_BYTES)
+}
+
+/** One worker: bursts in which the line is full, as many as make the rate. */
+function simulationOf(wanted: Wanted, costs: PacketCosts, userNs: number, ring: SizedRing, workers: number): RingSimulationOptions {
+  const mean = wanted.packetsPerSecond / workers
+  const line = wanted.linePacketsPerSecond / workers
+  const longEnough = Math.max(SIMULATED_MS, 6 * wanted.holdMs)
+  const durationMs = Math.min(longEnough, (MAX_SIMULATED_PACKETS / mean) * 1000)
+  const burstPackets = Math.max(1, Math.round((line * wanted.burstMs) / 1000))
+  return {
+    arrivals:
+      wanted.burstMs === 0
+        ? { pattern: 'even', packetsPerSecond: line, durationMs }
+        : { pattern: 'bursts', packetsPerSecond: line, burstPackets, intervalMs: (burstPackets / mean) * 1000, durationMs },
+    queue:
+      'chunkBytes' in ring
+        ? { slots: ring.chunkCount }
+        : {
+            packetsPerBlock: packetsPerBlock(ring.blockBytes, footprint(wanted.frameBytes)),
+            blockCount: ring.blockCount,
+            blockTimeoutMs: DEFAULT_BLOCK_TIMEOUT_MS,
+          },
+    serviceNs: userNs,
+    blockServiceNs: 'chunkBytes' in ring ? 0 : BLOCK_NS,
+    wakeNs: WAKE_NS,
+    kernelNs: costs.kernelNs,
+    sameCore: true,
+    nicSlots: NIC_SLOTS,
+  }
+}
+
+function commandOf(workers: number, ring: SizedRing): string {
+  const size = (bytes: number): string => (bytes % 2 ** 20 === 0 ? `${bytes / 2 ** 20}M` : `${bytes / 1024}K`)
+  if ('blockBytes' in ring) return `ringtap capture -i IFACE --workers ${workers} --ring ${size(ring.bytes)} --block ${size(ring.blockBytes)} --pin queues`
+  const chunk = ring.chunkBytes === 2048 ? '' : ` --chunk ${ring.chunkBytes}`
+  return `ringtap capture -i IFACE --backend xdp --workers ${workers} --ring ${size(ring.bytes)}${chunk} --pin queues`
+}
+
+function checkOptions(backend: SizedBackend, options: SizeOptions) {
+  if (!SIZED_BACKENDS.includes(backend)) throw invalid('backend', `auto, ${SIZED_BACKENDS.join(' or ')}`, backend)
+  const frameBytes = whole('frameBytes', options.frameBytes ?? 64, 64, 9216)
+  if (backend === 'xdp' && frameBytes - FCS_BYTES > chunkRoom(4096)) {
+    throw invalid('frameBytes', `at most ${chunkRoom(4096) + FCS_BYTES} with backend 'xdp', a chunk of 4096 bytes`, frameBytes)
+  }
+  const given = options.packetsPerSecond
+  if (given !== undefined) between('packetsPerSecond', given, 1, 1e10)
+  if (given === undefined && options.lineBitsPerSecond === undefined) throw invalid('packetsPerSecond', 'a rate, or lineBitsPerSecond to be given', given)
+  const lineBitsPerSecond =
+    options.lineBitsPerSecond ?? LINE_SPEEDS.find((speed) => lineRate(speed, frameBytes) >= (given as number) * (1 - 1e-3)) ?? (LINE_SPEEDS.at(-1) as number)
+  between('lineBitsPerSecond', lineBitsPerSecond, 1e6, 1e13)
+  const linePacketsPerSecond = lineRate(lineBitsPerSecond, frameBytes)
+  // 14.88 Mpps is 10G, though that is 14.8809… million.
+  const packetsPerSecond = given ?? linePacketsPerSecond
+  if (packetsPerSecond > linePacketsPerSecond * (1 + 1e-3)) {
+    throw invalid('packetsPerSecond', `at most ${Math.floor(linePacketsPerSecond)}, what the line carries of frames of ${frameBytes} bytes`, packetsPerSecond)
+  }
+  const burstMs = between('burstMs', options.burstMs ?? 1, 0.001, 1000)
+  const isFull = packetsPerSecond >= linePacketsPerSecond * (1 - 1e-3)
+  return {
+    packetsPerSecond,
+    lineBitsPerSecond,
+    linePacketsPerSecond: Math.max(packetsPerSecond, linePacketsPerSecond),
+    frameBytes,
+    holdMs: between('holdMs', options.holdMs ?? 100, 0, 10_000),
+    // A line that is always full has no bursts.
+    burstMs: isFull ? 0 : burstMs,
+    cores: whole('cores', options.cores, 1, 256),
+    memoryBytes: between('memoryBytes', options.memoryBytes, 1, Number.MAX_SAFE_INTEGER),
+    handlerNs: between('handlerNs', options.handlerNs ?? 0, 0, 1e9),
+    load: between('load', options.load ?? 0.8, 0.01, 1),
+    pageSizeBytes: between('pageSizeBytes', options.pageSizeBytes ?? 4096, 4096, 2 ** 20),
+  }
+}
+
+function whole(option: string, value: number, min: number, max: number): number {
+  if (Number.isInteger(value)) return between(option, value, min, max)
+  throw invalid(option, `a whole number from ${min} to ${max}`, value)
+}
+
+function between(option: string, value: number, min: number, max: number): number {
+  if (value >= min && value <= max) return value
+  throw invalid(option, `${min} to ${max}`, value)
+}
+
+function invalid(option: string, expected: string, got: unknown): CaptureError {
+  return new CaptureError('INVALID_OPTION', `Expected ${option} to be ${expected}, got ${got} (${typeof got})`)
+}
+
+function percent(part: number): string {
+  return `${Math.round(part * 100)} %`
+}
+
+function mebibytes(bytes: number): string {
+  return `${Math.round(bytes / 2 ** 20)} MiB`
+}

@@ -1,0 +1,130 @@
+/** `ringtap doctor` on a testbed, as root and as nobody, beside what other tools say. */
+import assert from 'node:assert/strict'
+import { execFileSync, spawnSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { type Diagnosis, diagnoseHost, type Finding } from '#src/host/index.js'
+import { createTestbed, type TestbedEnd } from '#src/testbed/index.js'
+import { inNamespace, live, openDescriptors } from '../support/live.js'
+
+const MAIN = fileURLToPath(import.meta.resolve('#src/cli/main.js'))
+const NOBODY = ['--reuid=65534', '--regid=65534', '--clear-groups', '--inh-caps=-all', '--bounding-set=-all']
+
+interface Ran {
+  status: number | null
+  document: Diagnosis
+  stderr: string
+}
+
+function run(program: string, ...rest: string[]): Ran {
+  const { status, stdout, stderr } = spawnSync(program, rest, { encoding: 'utf8' })
+  return { status, document: JSON.parse(stdout) as Diagnosis, stderr }
+}
+
+const doctor = (end: TestbedEnd, ...before: string[]): Ran =>
+  run('nsenter', `--net=${end.netns}`, ...before, process.execPath, MAIN, 'doctor', '-i', end.interface, '--json')
+
+function severityOf({ findings }: Diagnosis, id: string): Finding['severity'] | undefined {
+  return findings.find((it) => it.id === id)?.severity
+}
+
+live('as root: every probe works, findings follow what ethtool and ip change, and nothing is left', () => {
+  using testbed = createTestbed({ queues: 2 })
+  const end = testbed.receiver
+  const name = end.interface
+  const before = inNamespace(end.netns, 'ip', '-d', '-j', 'link', 'show')
+  const { status, document, stderr } = doctor(end)
+  assert.equal(stderr, '')
+  assert.deepEqual(document.interfaces, [name])
+  for (const id of [
+    'cap-net-raw',
+    'cap-bpf',
+    'packet-socket',
+    'packet-ring',
+    'packet-fanout',
+    'bpf-program',
+    'xdp-link',
+    'af-xdp',
+    'busy-poll',
+    'link',
+    'xdp',
+    'use',
+  ]) {
+    assert.equal(severityOf(document, id), 'ok', id)
+  }
+  // The testbed has it on: its veth takes no frames without.
+  assert.equal(severityOf(document, 'gro'), 'note')
+  const limits = document.findings.some((it) => it.severity === 'limits')
+  assert.equal(status, limits ? 1 : 0)
+  assert.equal(document.verdict, limits ? 'limited' : 'line-rate')
+  assert.equal(inNamespace(end.netns, 'ip', '-d', '-j', 'link', 'show'), before)
+
+  inNamespace(end.netns, 'ethtool', '-K', name, 'gro', 'off')
+  inNamespace(end.netns, 'ip', 'address', 'add', '192.0.2.77/24', 'dev', name)
+  assert.match(inNamespace(end.netns, 'ethtool', '-k', name), /generic-receive-offload: off/)
+  const changed = doctor(end).document
+  assert.deepEqual([severityOf(changed, 'gro'), severityOf(changed, 'use')], ['ok', 'note'])
+  inNamespace(end.netns, 'ip', 'link', 'set', name, 'down')
+  const down = doctor(end)
+  assert.deepEqual([severityOf(down.document, 'link'), down.status, down.document.verdict], ['limits', 1, 'limited'])
+})
+
+live('as nobody: no capture, exit status 3; what it says it lacks is what the kernel refuses, and interfaces are looked at nevertheless', () => {
+  using testbed = createTestbed({ queues: 2 })
+  const end = testbed.receiver
+  inNamespace(end.netns, 'ethtool', '-K', end.interface, 'gro', 'on')
+  const { status, document, stderr } = doctor(end, 'setpriv', ...NOBODY)
+  assert.equal(stderr, '')
+  assert.deepEqual([status, document.verdict], [3, 'impossible'])
+  for (const id of ['cap-net-raw', 'packet-socket'] as const) assert.notEqual(severityOf(document, id), 'ok')
+  assert.deepEqual(
+    document.findings.filter((it) => it.severity === 'fatal').map((it) => it.id),
+    ['cap-net-raw'],
+  )
+  assert.equal(severityOf(document, 'cap-net-admin'), 'limits')
+  assert.equal(severityOf(document, 'gro'), 'note')
+  assert.equal(severityOf(document, 'link'), 'ok')
+  const tcpdump = spawnSync('nsenter', [`--net=${end.netns}`, 'setpriv', ...NOBODY, process.execPath, MAIN, 'capture', '-i', end.interface, '-c', '1'], {
+    encoding: 'utf8',
+  })
+  assert.equal(tcpdump.status, 3)
+  assert.match(tcpdump.stderr, /CAP_NET_RAW is missing/)
+})
+
+live('in a user namespace: programs are refused with all capabilities, and it says why', () => {
+  const { document } = run('unshare', '--user', '--map-root-user', '--net', process.execPath, MAIN, 'doctor', '--json')
+  assert.deepEqual([severityOf(document, 'cap-bpf'), severityOf(document, 'bpf-program'), severityOf(document, 'user-namespace')], ['ok', 'limits', 'limits'])
+  assert.equal(severityOf(document, 'packet-ring'), 'ok')
+})
+
+live('limits: locked memory as prlimit sets it, CPUs as taskset does', () => {
+  const limited = run(
+    'prlimit',
+    '--memlock=65536:65536',
+    'setpriv',
+    '--inh-caps=-all',
+    '--bounding-set=-ipc_lock',
+    process.execPath,
+    MAIN,
+    'doctor',
+    '--json',
+  ).document
+  assert.match(limited.findings.find((it) => it.id === 'memlock')?.what ?? '', /^RLIMIT_MEMLOCK is 64 KiB;/)
+  const online = readFileSync('/sys/devices/system/cpu/online', 'utf8').trim()
+  if (online === '0') return
+  const pinned = run('taskset', '-c', '1', process.execPath, MAIN, 'doctor', '--json').document
+  assert.match(pinned.findings.find((it) => it.id === 'allowed-cpus')?.what ?? '', /^only CPUs 1 of /)
+})
+
+live('from another namespace, by --netns; and the library leaves no descriptor open', () => {
+  using testbed = createTestbed({ queues: 1 })
+  const { netns, interface: name } = testbed.receiver
+  const before = openDescriptors()
+  const diagnosis = diagnoseHost({ netns, interfaces: [name] })
+  assert.deepEqual(openDescriptors(), before)
+  assert.deepEqual(diagnosis.interfaces, [name])
+  const cpus = Number(execFileSync('nproc', { encoding: 'utf8' }))
+  assert.equal(severityOf(diagnosis, 'queues'), cpus > 1 ? 'limits' : 'ok')
+  // There is no hardware there: the veths are looked at.
+  assert.deepEqual(diagnoseHost({ netns }).interfaces, [name])
+})

@@ -1,0 +1,424 @@
+/** Each finding, there and not there, on a recorded machine (an ixgbe of 8 queues on two NUMA nodes) of which one thing is changed. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { diagnose } from '#src/host/doctor/diagnose.js'
+import type { Severity } from '#src/host/doctor/finding.js'
+import { HOST_FINDINGS } from '#src/host/doctor/host-findings.js'
+import { INTERFACE_FINDINGS } from '#src/host/doctor/interface-findings.js'
+import type { ProbeName } from '#src/host/doctor/probes.js'
+import type { CapabilityName, ConfinementFacts } from '#src/host/doctor/process-facts.js'
+import type { HostFacts, InterfaceFacts } from '#src/host/facts.js'
+import { examinedHost, findingOf } from '../../../support/examined.js'
+
+type Examinee = ReturnType<typeof examinedHost>
+type Change = (it: Examinee) => void
+
+const host =
+  (change: (facts: HostFacts) => void): Change =>
+  (it) =>
+    change(it.host)
+const process =
+  (change: (facts: ConfinementFacts) => void): Change =>
+  (it) =>
+    change(it.confinement)
+const nic =
+  (change: (facts: InterfaceFacts) => void): Change =>
+  (it) =>
+    change(it.interfaces[0] as InterfaceFacts)
+const without = (name: CapabilityName): Change =>
+  process((it) => {
+    it.effective = it.effective?.filter((held) => held !== name)
+  })
+const refused =
+  (probe: ProbeName, errno = 95): Change =>
+  (it) => {
+    it.probes = it.probes.map((result) => (result.probe === probe ? { probe, works: false, refused: { call: 'a call', errno, reason: 'a reason' } } : result))
+  }
+const sysctl = (name: string, value: string): Change =>
+  host((it) => {
+    it.sysctls = { ...it.sysctls, [name]: value }
+  })
+const feature = (name: string, on: boolean): Change =>
+  nic((it) => {
+    it.features = { ...it.features, [name]: { on, fixed: false, requested: on } }
+  })
+const nothing: Change = () => {}
+
+interface Case {
+  /** Nothing wrong with it. */
+  right: Change
+  /** Changes after which it is of that severity, with such words in `what` and such a remedy. */
+  wrong: [change: Change, severity: Severity, what: RegExp, remedy: RegExp | undefined][]
+  /** Nothing is known. */
+  unknown?: Change
+}
+
+const MIB = 2 ** 20
+const noCapabilities = process((it) => {
+  it.effective = undefined
+})
+const capability = (name: CapabilityName, severity: Severity, remedy: RegExp): Case => ({
+  right: nothing,
+  wrong: [[without(name), severity, new RegExp(`^${name} is `), remedy]],
+  unknown: noCapabilities,
+})
+const probe = (name: ProbeName, severity: Severity): Case => ({
+  right: nothing,
+  wrong: [[refused(name), severity, /: a call: a reason$/, /^needs /]],
+  unknown: (it) => {
+    it.probes = []
+  },
+})
+
+const HOST_CASES: Record<string, Case> = {
+  'cap-net-raw': capability('CAP_NET_RAW', 'fatal', /setcap cap_net_raw/),
+  'cap-net-admin': capability('CAP_NET_ADMIN', 'limits', /setcap .*cap_net_admin/),
+  'cap-bpf': capability('CAP_BPF', 'limits', /setcap .*cap_bpf/),
+  'cap-sys-admin': capability('CAP_SYS_ADMIN', 'note', /root/),
+  'packet-socket': probe('packet-socket', 'fatal'),
+  'packet-ring': probe('packet-ring', 'limits'),
+  'packet-fanout': probe('packet-fanout', 'limits'),
+  'bpf-program': probe('bpf-program', 'limits'),
+  'xdp-link': probe('xdp-link', 'limits'),
+  'af-xdp': probe('af-xdp', 'limits'),
+  'busy-poll': probe('busy-poll', 'note'),
+  memlock: {
+    right: nothing,
+    wrong: [[without('CAP_IPC_LOCK'), 'limits', /^RLIMIT_MEMLOCK is 8192 KiB; AF_XDP with 16 workers locks 1024 MiB$/, /ulimit -l unlimited/]],
+    unknown: process((it) => {
+      it.memlockBytes = undefined
+      it.memlockMaximumBytes = undefined
+    }),
+  },
+  'cgroup-cpu': {
+    right: nothing,
+    wrong: [[process((it) => Object.assign(it.cgroup, { cpus: 4, cpuPeriodMs: 100 })), 'limits', /allows 4 CPUs of time in each 100 ms/, /--cpus/]],
+  },
+  'cgroup-memory': {
+    right: process((it) => Object.assign(it.cgroup, { memoryBytes: 1024 * MIB })),
+    wrong: [[process((it) => Object.assign(it.cgroup, { memoryBytes: 256 * MIB })), 'limits', /allows 256 MiB/, /--memory/]],
+  },
+  'allowed-cpus': {
+    right: nothing,
+    wrong: [
+      [
+        host((it) => {
+          it.allowedCpus = [0, 1, 2, 5]
+        }),
+        'note',
+        /^only CPUs 0-2,5 of 16 may be used/,
+        /taskset/,
+      ],
+    ],
+  },
+  'page-size': {
+    right: nothing,
+    wrong: [
+      [
+        host((it) => {
+          it.pageSizeBytes = 65536
+        }),
+        'note',
+        /^pages of 64 KiB$/,
+        undefined,
+      ],
+    ],
+  },
+  irqbalance: {
+    right: host((it) => {
+      it.irqbalance = { running: false, pid: undefined }
+    }),
+    wrong: [[nothing, 'note', /pid 1032/, /systemctl stop irqbalance/]],
+    unknown: host((it) => {
+      it.irqbalance = undefined
+    }),
+  },
+  governor: {
+    right: host((it) => {
+      for (const cpu of it.cpus) cpu.governor = 'performance'
+    }),
+    wrong: [[nothing, 'note', /^frequency governor powersave on CPUs 0-15$/, /scaling_governor/]],
+    unknown: host((it) => {
+      for (const cpu of it.cpus) cpu.governor = undefined
+    }),
+  },
+  'softnet-dropped': {
+    right: nothing,
+    wrong: [[process((it) => Object.assign(it.softnet[0] as object, { dropped: 7 })), 'limits', /^7 packets .* of 1000; .* is 1000$/, /netdev_max_backlog/]],
+    unknown: process((it) => {
+      it.softnet = []
+    }),
+  },
+  'softnet-squeezed': {
+    right: nothing,
+    wrong: [
+      [process((it) => Object.assign(it.softnet[0] as object, { timeSqueeze: 7 })), 'note', /^7 times/, /netdev_budget=600 net.core.netdev_budget_usecs=/],
+    ],
+    unknown: process((it) => {
+      it.softnet = []
+    }),
+  },
+  'user-namespace': {
+    right: nothing,
+    wrong: [[process((it) => Object.assign(it, { initialUserNamespace: false })), 'limits', /user namespace/, /rootless/]],
+    unknown: process((it) => Object.assign(it, { initialUserNamespace: undefined })),
+  },
+  'network-namespace': {
+    right: nothing,
+    wrong: [[process((it) => Object.assign(it, { hostNetwork: false })), 'note', /not that of the host/, /--network host/]],
+    unknown: process((it) => Object.assign(it, { hostNetwork: undefined })),
+  },
+  seccomp: {
+    right: nothing,
+    wrong: [[process((it) => Object.assign(it, { seccomp: 2 })), 'note', /mode 2/, /seccomp=unconfined/]],
+    unknown: process((it) => Object.assign(it, { seccomp: undefined })),
+  },
+  'read-only': {
+    right: nothing,
+    wrong: [[process((it) => it.readOnly.push('/proc/sys', '/sys')), 'note', /^\/proc\/sys and \/sys are mounted read-only$/, /--privileged/]],
+  },
+  'unprivileged-bpf': {
+    right: sysctl('kernel.unprivileged_bpf_disabled', '2'),
+    wrong: [[sysctl('kernel.unprivileged_bpf_disabled', '0'), 'note', /is 0/, /unprivileged_bpf_disabled=2/]],
+    unknown: host((it) => {
+      it.sysctls = {}
+    }),
+  },
+  'bpf-jit': {
+    right: sysctl('net.core.bpf_jit_enable', '1'),
+    wrong: [[sysctl('net.core.bpf_jit_enable', '0'), 'limits', /interpreted/, /bpf_jit_enable=1/]],
+    unknown: host((it) => {
+      it.sysctls = {}
+    }),
+  },
+  node: {
+    right: nothing,
+    wrong: [
+      ...['18.20.1', '20.18.3'].map((version): Case['wrong'][number] => [
+        (it) => Object.assign(it.node, { version }),
+        'fatal',
+        new RegExp(`^Node.js ${version}$`),
+        /nvm install/,
+      ]),
+      [(it) => Object.assign(it.node, { pointerCompression: true }), 'fatal', /pointer compression/, /nodejs\.org/],
+    ],
+  },
+}
+
+const setRss = (change: (rss: NonNullable<InterfaceFacts['rss']>) => void): Change => nic((it) => change(it.rss as NonNullable<InterfaceFacts['rss']>))
+
+const INTERFACE_CASES: Record<string, Case> = {
+  link: {
+    right: nothing,
+    wrong: [
+      [nic((it) => Object.assign(it, { up: false })), 'limits', /is down/, /ip link set eth0 up/],
+      [nic((it) => Object.assign(it, { operState: 'down' })), 'limits', /no carrier/, /cable/],
+    ],
+  },
+  queues: {
+    right: nothing,
+    wrong: [
+      [nic((it) => Object.assign(it, { rxQueues: 1 })), 'limits', /^1 receive queue for 8 cores$/, /ethtool -L eth0 combined 8$/],
+      [nic((it) => Object.assign(it, { rxQueues: 4, channels: undefined })), 'note', /^4 receive queues for 8 cores; the driver has no more$/, /tune plan/],
+      [nic((it) => Object.assign(it, { rxQueues: 1, channels: undefined })), 'limits', /the driver has no more/, /ringtap tune apply -i eth0 \(RPS/],
+      [
+        nic((it) => Object.assign(it, { rxQueues: 1, channels: undefined, receiveQueues: [{ queue: 0, rpsCpus: [0, 1], rpsFlowCount: 0 }] })),
+        'note',
+        /spread by RPS/,
+        undefined,
+      ],
+    ],
+  },
+  interrupts: {
+    right: nothing,
+    wrong: [
+      [
+        nic((it) => {
+          for (const interrupt of it.interrupts) interrupt.effective = [0]
+        }),
+        'limits',
+        /^8 receive queues interrupt CPU 0 alone$/,
+        /smp_affinity_list/,
+      ],
+      [
+        nic((it) => {
+          for (const interrupt of it.interrupts) interrupt.effective = [(interrupt.queue ?? 0) % 2]
+        }),
+        'limits',
+        /^8 receive queues interrupt only CPUs 0-1$/,
+        /\/proc\/irq\/83\//,
+      ],
+      [
+        nic((it) => {
+          Object.assign(it.interrupts.find((interrupt) => interrupt.queue === 5) as object, { counts: { 5: 1e9 } })
+        }),
+        'note',
+        /^queue 5 has 99 % of the interrupts of 8 queues \(eth0-TxRx-5\)$/,
+        /ethtool -x/,
+      ],
+    ],
+    unknown: nic((it) => {
+      it.interrupts = []
+    }),
+  },
+  numa: {
+    right: host((it) => {
+      it.allowedCpus = [0, 1, 2, 3]
+    }),
+    wrong: [
+      [nothing, 'note', /^the NIC is on NUMA node 0; CPUs 4-7,12-15 are not$/, /taskset -c 0-3,8-11/],
+      [
+        host((it) => {
+          it.allowedCpus = [4, 5]
+        }),
+        'limits',
+        /no CPU that may be used is/,
+        /taskset/,
+      ],
+    ],
+    unknown: nic((it) => Object.assign(it, { numaNode: undefined })),
+  },
+  gro: {
+    right: feature('rx-gro', false),
+    wrong: [
+      [nothing, 'limits', /^GRO is on/, /ethtool -K eth0 gro off/],
+      [nic((it) => Object.assign(it, { kind: 'veth' })), 'note', /^GRO is on/, /gro off/],
+    ],
+    unknown: nic((it) => Object.assign(it, { features: {} })),
+  },
+  'gro-hw': {
+    right: nothing,
+    wrong: [[feature('rx-gro-hw', true), 'limits', /GRO of the NIC is on/, /rx-gro-hw off/]],
+    unknown: nic((it) => Object.assign(it, { features: {} })),
+  },
+  lro: {
+    right: nothing,
+    wrong: [[feature('rx-lro', true), 'limits', /LRO is on/, /lro off/]],
+    unknown: nic((it) => Object.assign(it, { features: {} })),
+  },
+  rxvlan: {
+    right: feature('rx-vlan-hw-parse', false),
+    wrong: [[nothing, 'note', /takes VLAN tags out/, /rxvlan off/]],
+    unknown: nic((it) => Object.assign(it, { kind: 'veth' })),
+  },
+  ring: {
+    right: nic((it) => Object.assign(it.rings?.rx as object, { current: 8192 })),
+    wrong: [[nothing, 'note', /^the RX ring has 512 of 8192 entries$/, /ethtool -G eth0 rx 8192/]],
+    unknown: nic((it) => Object.assign(it, { rings: undefined })),
+  },
+  rss: {
+    right: setRss((rss) => {
+      rss.symmetric = true
+    }),
+    wrong: [
+      [nothing, 'note', /two directions/, /symmetric key/],
+      [
+        setRss((rss) => {
+          rss.indirection = rss.indirection.map((queue) => queue % 2)
+        }),
+        'limits',
+        /over 2 of 8 queues/,
+        /ethtool -X eth0 equal 8/,
+      ],
+    ],
+    unknown: nic((it) => Object.assign(it, { rss: undefined })),
+  },
+  rps: {
+    right: nothing,
+    wrong: [
+      [
+        nic((it) => {
+          Object.assign(it.receiveQueues[2] as object, { rpsCpus: [1] })
+        }),
+        'note',
+        /^RPS is on for 1 of 8 queues$/,
+        /rps_cpus/,
+      ],
+    ],
+    unknown: nic((it) => Object.assign(it, { receiveQueues: [] })),
+  },
+  xdp: {
+    right: nothing,
+    wrong: [
+      [
+        nic((it) => {
+          it.xdpPrograms.push({ mode: 'native', programId: 42, name: 'guard' })
+        }),
+        'note',
+        /native, id 42, guard/,
+        /bpftool prog show id 42/,
+      ],
+    ],
+  },
+  use: {
+    right: nothing,
+    wrong: [[nic((it) => it.use.push('address 192.0.2.1/24')), 'note', /address 192\.0\.2\.1\/24/, undefined]],
+  },
+}
+
+for (const [id, { right, wrong, unknown }] of Object.entries({ ...HOST_CASES, ...INTERFACE_CASES })) {
+  test(`${id}: right, wrong, unknown`, () => {
+    const of = (change: Change) => {
+      const examined = examinedHost('ixgbe')
+      change(examined)
+      return findingOf(examined, id)
+    }
+    assert.equal(of(right)?.severity, 'ok')
+    assert.equal(of(right)?.remedy, undefined)
+    for (const [change, severity, what, remedy] of wrong) {
+      const finding = of(change)
+      assert.equal(finding?.severity, severity, finding?.what)
+      assert.match(finding?.what ?? '', what)
+      if (remedy === undefined) assert.equal(finding?.remedy, undefined)
+      else assert.match(finding?.remedy ?? '', remedy)
+      assert.ok(finding?.cost !== undefined && finding.cost.length > 10)
+      assert.equal(finding?.interface, id in INTERFACE_CASES ? 'eth0' : undefined)
+    }
+    if (unknown !== undefined) assert.equal(of(unknown), undefined)
+  })
+}
+
+test('there is a case for each finding', () => {
+  assert.deepEqual(Object.keys(HOST_CASES).sort(), Object.keys(HOST_FINDINGS).sort())
+  assert.deepEqual(Object.keys(INTERFACE_CASES).sort(), Object.keys(INTERFACE_FINDINGS).sort())
+})
+
+test('a probe that was refused for want of a capability is not told again, one that was refused with it is', () => {
+  const examined = examinedHost('ixgbe')
+  refused('packet-ring', 1)(examined)
+  assert.equal(findingOf(examined, 'packet-ring')?.severity, 'limits')
+  without('CAP_NET_RAW')(examined)
+  assert.equal(findingOf(examined, 'packet-ring'), undefined)
+  assert.equal(findingOf(examined, 'cap-net-raw')?.severity, 'fatal')
+  refused('packet-ring', 95)(examined)
+  assert.equal(findingOf(examined, 'packet-ring')?.severity, 'limits')
+})
+
+test('a capability that is permitted and not in effect is as good as missing', () => {
+  const examined = examinedHost('ixgbe')
+  without('CAP_NET_RAW')(examined)
+  assert.match(findingOf(examined, 'cap-net-raw')?.what ?? '', /is permitted and not in effect/)
+})
+
+test('the verdict is that of the gravest finding, which comes first', () => {
+  const examined = examinedHost('ixgbe')
+  assert.equal(diagnose(examined).verdict, 'limited')
+  feature('rx-gro', false)(examined)
+  const { verdict, findings, interfaces } = diagnose(examined)
+  assert.deepEqual([verdict, findings[0]?.severity, interfaces], ['line-rate', 'note', ['eth0']])
+  without('CAP_NET_RAW')(examined)
+  assert.deepEqual([diagnose(examined).verdict, diagnose(examined).findings[0]?.id], ['impossible', 'cap-net-raw'])
+})
+
+test('what could not be read is told, of interfaces with their name', () => {
+  const examined = examinedHost('ixgbe')
+  const fact = { what: 'a thing', source: '/proc/thing', reason: 'EACCES: permission denied' }
+  examined.confinement.unread.push(fact)
+  examined.interfaces[0]?.unread.push(fact)
+  assert.deepEqual(
+    diagnose(examined)
+      .unread.filter((it) => it.source === '/proc/thing')
+      .map((it) => it.what),
+    ['a thing', 'eth0: a thing'],
+  )
+})
