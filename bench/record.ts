@@ -51,6 +51,7 @@ const packetsBefore = (words: string, said: string) => Number(new RegExp(`(\\d+)
 
 const TOOLS: readonly Tool[] = [
   ringtap('ring+fanout', '--backend', 'ring', '--workers', 'auto'),
+  ringtap('in order', '--backend', 'ring', '--workers', 'auto', '--order'),
   ringtap('xdp', '--backend', 'xdp', '--exclusive'),
   {
     name: 'tcpdump',
