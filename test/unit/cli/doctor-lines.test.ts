@@ -47,9 +47,13 @@ test('without koffi nothing of the library loads: doctor says so, and how to men
   const hooks =
     "export const resolve = (name, context, next) => { if (name === 'koffi') throw new Error('Cannot find the native Koffi module\\nand more'); return next(name, context) }"
   const register = `import { register } from 'node:module'; register(${JSON.stringify(`data:text/javascript,${encodeURIComponent(hooks)}`)})`
-  const { status, stdout, stderr } = spawnSync(process.execPath, ['--import', `data:text/javascript,${encodeURIComponent(register)}`, main, 'doctor'], {
-    encoding: 'utf8',
-  })
+  const { status, stdout, stderr } = spawnSync(
+    process.execPath,
+    ['--no-deprecation', '--import', `data:text/javascript,${encodeURIComponent(register)}`, main, 'doctor'],
+    {
+      encoding: 'utf8',
+    },
+  )
   assert.equal(stderr, '')
   assert.equal(status, 3)
   assert.match(
