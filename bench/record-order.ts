@@ -4,13 +4,15 @@
  *
  *   npm run bench:record-order
  */
+
+import { createOrderMemory } from '#src/file/order-memory.js'
 import { ScriptRecords } from '#src/file/record.js'
 import { PCAP_RECORD, type RecordFormat } from '#src/file/record-layout.js'
-import { createRecordOrder, RecordOrder } from '#src/file/record-order.js'
+import { orderSegmentBytes, RecordOrder } from '#src/file/record-order.js'
 import { Block } from '#src/packet/block.js'
 import { KernelRing } from '../test/support/ring-memory.js'
 
-const SEGMENT_BYTES = 2 ** 20
+const BUFFER_BYTES = 2 ** 20
 const SEGMENTS = 8
 const ROUNDS = 40
 const FORMAT: RecordFormat = { format: 'pcap', microseconds: false, snapLengthBytes: 262_144, interfaceId: 0 }
@@ -18,7 +20,7 @@ const FORMAT: RecordFormat = { format: 'pcap', microseconds: false, snapLengthBy
 /** A buffer of records of one of so many threads, whose packets come in turns of `run`. */
 function recordsOf(thread: number, threads: number, run: number, frameBytes: number): ScriptRecords {
   const ring = new KernelRing({ blockBytes: 2 ** 21, blockCount: 2 })
-  const packets = Math.floor(SEGMENT_BYTES / (frameBytes + 40))
+  const packets = Math.floor(BUFFER_BYTES / (frameBytes + 40))
   for (let i = 0; i < packets; i++) {
     const turn = Math.floor(i / run) * threads + thread
     ring.receive({ bytes: new Uint8Array(frameBytes), seconds: 1_700_000_000, nanoseconds: turn * run + (i % run) })
@@ -26,7 +28,7 @@ function recordsOf(thread: number, threads: number, run: number, frameBytes: num
   ring.retire()
   const block = new Block(ring.memory, 0, 2 ** 21)
   block.readHeader()
-  const buffer = new ScriptRecords(SEGMENT_BYTES, FORMAT)
+  const buffer = new ScriptRecords(BUFFER_BYTES, FORMAT)
   buffer.add(block, block.firstOffset, packets)
   return buffer
 }
@@ -34,7 +36,7 @@ function recordsOf(thread: number, threads: number, run: number, frameBytes: num
 function measure(threads: number, run: number, frameBytes: number): number {
   const buffers = Array.from({ length: threads }, (_, thread) => recordsOf(thread, threads, run, frameBytes))
   const packets = buffers.reduce((sum, buffer) => sum + buffer.packets, 0)
-  const shared = createRecordOrder({ threads, segmentBytes: SEGMENT_BYTES, segments: SEGMENTS })
+  const shared = createOrderMemory({ threads, segmentBytes: orderSegmentBytes(BUFFER_BYTES), segments: SEGMENTS })
   const orders = buffers.map((_, thread) => new RecordOrder({ shared, thread, threadId: process.pid, format: FORMAT, append: () => 0 }))
   let best = Number.POSITIVE_INFINITY
   for (let round = 0; round < ROUNDS; round++) {

@@ -56,14 +56,13 @@ export function dropPending(values: Float64Array): void {
   values[COUNTER.pending] = 0
 }
 
-/** Settles for a worker that died before it could: all that it had not counted as taken is `unread`. `abandon` counts what others wrote for it. */
-export function settleForDead(kernel: Kernel, spec: AccountSpec, counters: SharedArrayBuffer, worker: number, abandon: (values: Float64Array) => void): void {
+/** Settles for a worker that died before it could: all that it had not counted as taken is `unread`. */
+export function settleForDead(kernel: Kernel, spec: AccountSpec, counters: SharedArrayBuffer, worker: number): void {
   const writer = new CounterWriter(counters, worker)
   const { values } = writer
   const account = openAccount(kernel, spec, values)
   account.closeGate()
   storeStatistics(values, account.read())
-  abandon(values)
   dropPending(values)
   values[COUNTER.dropUnread] = (values[COUNTER.dropUnread] as number) + Math.max(0, placedOf(values) - consumedOf(values))
   values[COUNTER.handlerSinceMs] = 0

@@ -60,8 +60,9 @@ export interface WriteOptions {
   /** A file for each worker, its number before the ending: `x.0.pcapng`. Default false: one file, in order within a worker. */
   perWorker?: boolean | undefined
   /**
-   * One file in order of time: records of all workers are merged within a window of 32 MiB a worker. A packet that comes later than that
-   * is written behind its place, and a `file-warning` at the end tells how many. Default false: whole buffers, in order within a worker.
+   * One file in order of time: records of all workers are put in order within a window of 40 MiB a worker, and 1 GiB in all. A packet that
+   * comes later than that, or more than 10 ms behind one of its own ring, is written behind its place, and a `file-warning` at the end
+   * tells how many. Default false: whole buffers, in order within a worker.
    */
   order?: boolean | undefined
   /** Write after each block or batch. Default false: when a buffer of 1 MiB is full, or has waited for a tenth of a second (compressed: a second). */

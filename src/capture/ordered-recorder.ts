@@ -5,9 +5,11 @@
  * A packet is in `packets` when its record has been written, by whichever worker; until then it is `pending`, and when writing fails it
  * is the drop `writer`. Of `writtenBytes` each worker has what it wrote itself.
  */
+
+import type { OrderShared } from '../file/order-memory.js'
 import type { RecordBuffer } from '../file/record.js'
 import type { RecordFormat } from '../file/record-layout.js'
-import { type OrderShared, RecordOrder, type RecordTime } from '../file/record-order.js'
+import { RecordOrder, type RecordTime } from '../file/record-order.js'
 import { RecordSink, type SinkShared } from '../file/sink.js'
 import { ECANCELED } from '../kernel/errno.js'
 import type { Kernel } from '../kernel/system.js'
@@ -28,8 +30,6 @@ export interface OrderedRecorderParts {
   order: OrderShared
   /** Place in `order`. */
   thread: number
-  /** This worker takes the place of one that died. */
-  resumes: boolean
   buffer: RecordBuffer
   format: RecordFormat
   /** The worker's private counters. */
@@ -59,11 +59,10 @@ export class OrderedRecorder {
   #lookedMs = 0
 
   constructor(parts: OrderedRecorderParts) {
-    const { kernel, sink, order, thread, format, resumes } = parts
+    const { kernel, sink, order, thread, format } = parts
     this.#parts = parts
     this.#sink = new RecordSink(kernel, sink)
     this.#order = new RecordOrder({ shared: order, thread, threadId: kernel.gettid(), format, append: (bytes, length) => this.#append(bytes, length) })
-    if (resumes) this.#order.resume()
   }
 
   /** Records the first `packets` packets of a block. */
@@ -94,9 +93,9 @@ export class OrderedRecorder {
       this.#lookedMs = this.#clock.now()
       return
     }
-    this.#order.reached(timeOf(this.#lookedMs - lagMs, format, this.#time))
+    const wasHeard = this.#order.reached(timeOf(this.#lookedMs - lagMs, format, this.#time))
     this.#lookedMs = this.#clock.now()
-    this.#settle()
+    if (wasHeard) this.#settle()
   }
 
   /** Hands all on that there is, and waits until it is written. */
@@ -140,13 +139,24 @@ export class OrderedRecorder {
 
 const SLEEP = new Int32Array(new SharedArrayBuffer(4))
 
-/** For a worker that died: what it had handed on and is written by now counts as written, and no more of it will be. */
-export function abandonRecords(kernel: Kernel, recording: WorkerRecording | undefined, thread: number, values: Float64Array): void {
-  if (recording?.order === undefined) return
-  const { format, order } = recording
-  const abandoned = new RecordOrder({ shared: order.shared, thread, threadId: kernel.gettid(), format, append: () => 0 })
-  abandoned.abandon()
-  settle(abandoned, values)
+/** For a worker that takes the place of one that died: what that one had handed on and is written counts as written, and no more of it will be. */
+export function resumeRecords(kernel: Kernel, recording: WorkerRecording | undefined, thread: number, values: Float64Array): void {
+  const order = orderOf(kernel, recording, thread)
+  order?.resume()
+  if (order !== undefined) settle(order, values)
+}
+
+/** For one that nobody replaces, when no other writes any more: what others wrote of it after it had been settled for was not lost. */
+export function settleAbandoned(kernel: Kernel, recording: WorkerRecording | undefined, thread: number, values: Float64Array): void {
+  const written = orderOf(kernel, recording, thread)?.account().writtenPackets ?? 0
+  add(values, COUNTER.packets, written)
+  add(values, COUNTER.writtenPackets, written)
+  add(values, COUNTER.dropWriter, -written)
+}
+
+function orderOf(kernel: Kernel, recording: WorkerRecording | undefined, thread: number): RecordOrder | undefined {
+  if (recording?.order === undefined) return undefined
+  return new RecordOrder({ shared: recording.order.shared, thread, threadId: kernel.gettid(), format: recording.format, append: () => -ECANCELED })
 }
 
 function settle(order: RecordOrder, values: Float64Array): void {

@@ -23,6 +23,7 @@ export class PacketClock {
   /** How far it is ahead of the system's; 0 unless it is of another epoch. */
   aheadMs = 0
   readonly #system: () => number
+  #measuredMs = 0
 
   constructor(system: () => number = Date.now) {
     this.#system = system
@@ -31,13 +32,13 @@ export class PacketClock {
   /** Looks at the first packet of a block, which has just come. */
   compare(block: Block): void {
     const isNic = ((block.words32[(block.firstOffset >>> 2) + STATUS] as number) & TP_STATUS_TS_RAW_HARDWARE) !== 0
-    const aheadMs = isNic ? packetTimeMs(block, block.firstOffset) - this.#system() : 0
-    this.aheadMs = Math.abs(aheadMs) < OTHER_CLOCK_MS ? 0 : aheadMs
+    this.#measuredMs = isNic ? packetTimeMs(block, block.firstOffset) - this.#system() : 0
+    this.aheadMs = Math.abs(this.#measuredMs) < OTHER_CLOCK_MS ? 0 : this.#measuredMs
   }
 
-  /** What it shows, in milliseconds. */
+  /** What it shows at the least, in milliseconds: one that is a little behind the system's is taken for that, one that is ahead is not. */
   now(): number {
-    return this.#system() + this.aheadMs
+    return this.#system() + (this.aheadMs === 0 ? Math.min(0, this.#measuredMs) : this.aheadMs)
   }
 }
 

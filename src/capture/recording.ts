@@ -14,7 +14,8 @@ import { encodePcapHeader } from '../file/encode-pcap.js'
 import { encodeInterface, encodeSection, encodeStatistics, type Instant, type InterfaceDescription, MAX_OPTION_BYTES } from '../file/encode-pcapng.js'
 import { Guard } from '../file/guard.js'
 import { openSink, type Sink } from '../file/open-sink.js'
-import { createRecordOrder, lateRecords, type OrderShared } from '../file/record-order.js'
+import { createOrderMemory, lateRecords, type OrderGeometry, type OrderShared } from '../file/order-memory.js'
+import { orderSegmentBytes } from '../file/record-order.js'
 import type { RotationOptions } from '../file/rotation.js'
 import type { Kernel } from '../kernel/system.js'
 import type { CapturePlan, Drops, WritePlan } from './api.js'
@@ -25,8 +26,10 @@ import type { WorkerRecording } from './worker.js'
 
 const LINKTYPE_ETHERNET = 1
 
-/** Of a worker, where records are written in order of time. */
+/** Where records are written in order of time: of a worker, if all together have no more than that. */
 const ORDER_SEGMENTS = 32
+const ORDER_BYTES = 2 ** 30
+const MIN_ORDER_SEGMENTS = 2
 
 /** At the end of a capture a pipe that takes nothing for so long is given up. */
 const PIPE_PATIENCE_MS = 2000
@@ -91,9 +94,7 @@ export class Recording {
     this.#plan = write
     this.#descriptions = parts.interfaces.map((recorded, place) => describe(parts.plan, place, recorded))
     const { workers } = parts
-    if (write.order && workers.length > 1) {
-      this.#order = createRecordOrder({ threads: workers.length, segmentBytes: RECORD_BUFFER_BYTES, segments: ORDER_SEGMENTS })
-    }
+    if (write.order) this.#order = createOrderMemory(orderGeometry(workers.length))
     // Of a single file it is the sink's, which knows whether there is something to guard.
     if (write.guard && (write.perWorker || (parts.user !== undefined && write.path !== '-'))) {
       this.#guard = Guard.start(parts.kernel, (reason) => this.#tell({ type: 'file-warning', message: withoutGuard(reason) }), parts.user)
@@ -269,6 +270,12 @@ export class Recording {
     this.#files.length = 0
     await this.#guard?.close()
   }
+}
+
+function orderGeometry(threads: number): OrderGeometry {
+  const segmentBytes = orderSegmentBytes(RECORD_BUFFER_BYTES)
+  const most = 2 ** Math.floor(Math.log2(ORDER_BYTES / (threads * segmentBytes)))
+  return { threads, segmentBytes, segments: Math.max(MIN_ORDER_SEGMENTS, Math.min(ORDER_SEGMENTS, most)) }
 }
 
 function lateText(packets: number): string {

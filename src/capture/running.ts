@@ -93,6 +93,7 @@ export class RunningCapture implements Capture {
     const { timeMachine } = parts
     if (timeMachine !== undefined) timeMachine.totalsOf = (place) => this.#totalsOf(place, undefined)
     this.#finished = Promise.all(parts.threads.map((thread) => thread.ended)).then(async () => {
+      for (const thread of parts.threads) thread.settleRecords()
       this.#close()
       await parts.recording?.finish()
       await timeMachine?.finish()
@@ -221,11 +222,16 @@ export class RunningCapture implements Capture {
       if (reason !== 'count') this.#parts.book.closing()
       for (const thread of this.#parts.threads) thread.send(isEnough ? ABANDON : STOP)
       this.#watchHandlers()
-      void this.#parts.recording?.hurryPipes(() => this.#parts.threads.every(({ end }) => end !== undefined))
+      this.#hurryPipes()
     }
     const ordering = this.#parts.timeMachine?.ending()
     if (ordering === undefined) send()
     else void ordering.then(send)
+  }
+
+  /** Workers that wait for the reader of a pipe are not waited for. */
+  #hurryPipes(): void {
+    void this.#parts.recording?.hurryPipes(() => this.#parts.threads.every(({ end }) => end !== undefined))
   }
 
   /** A handler that never returns cannot be asked to stop. */
@@ -274,7 +280,10 @@ export class RunningCapture implements Capture {
       this.#error ??= end.error
       this.#reason ??= 'stopped'
       for (const thread of this.#parts.threads) thread.send(ABANDON)
-      if (this.#patience === undefined) this.#watchHandlers()
+      if (this.#patience === undefined) {
+        this.#watchHandlers()
+        this.#hurryPipes()
+      }
     } else if (end.reason === 'count') this.#end('count')
     // One that died has its socket still.
     if (this.#parts.threads.every((thread) => thread.end !== undefined && thread.end.error === undefined)) this.#parts.settle()

@@ -1,12 +1,14 @@
 /** The main thread's side of one worker: starts it, speaks to it, and knows how it ended. */
 import { Worker } from 'node:worker_threads'
 import { CaptureError, fromPlainError } from '../errors.js'
+import { abandonThread } from '../file/order-memory.js'
 import type { Descriptor } from '../kernel/descriptor.js'
 import { releaseRange } from '../kernel/mapping.js'
 import type { Kernel } from '../kernel/system.js'
 import { settleForDead } from './account.js'
 import { ABANDON, type Control, RUN } from './control.js'
-import { abandonRecords } from './ordered-recorder.js'
+import { CounterWriter } from './counters.js'
+import { settleAbandoned } from './ordered-recorder.js'
 import type { PastOrder, PastReport } from './past-recorder.js'
 import type { PastMessage, WorkerData, WorkerMessage } from './worker.js'
 
@@ -59,6 +61,7 @@ export class WorkerThread {
   #isReady = false
   #replacing = false
   #exited = false
+  #hasDied = false
   #resolveReady: () => void = () => {}
   #rejectReady: (error: CaptureError) => void = () => {}
   #resolveEnded: (end: WorkerEnd) => void = () => {}
@@ -112,6 +115,15 @@ export class WorkerThread {
     return thread
   }
 
+  /** When all workers have ended: what others wrote of one that died is counted. */
+  settleRecords(): void {
+    if (!this.#hasDied) return
+    const { kernel, data } = this.#parts
+    const counters = new CounterWriter(data.counters, data.worker)
+    settleAbandoned(kernel, data.recording, data.worker, counters.values)
+    counters.publish()
+  }
+
   #markReady(): void {
     this.#isReady = true
     this.#resolveReady()
@@ -142,7 +154,9 @@ export class WorkerThread {
       this.#thread = this.#spawn(true)
       return
     } else if (this.#isReady) {
-      settleForDead(kernel, data.account, data.counters, data.worker, (values) => abandonRecords(kernel, data.recording, data.worker, values))
+      settleForDead(kernel, data.account, data.counters, data.worker)
+      this.#hasDied = true
+      if (data.recording?.order !== undefined) abandonThread(data.recording.order.shared, data.worker)
     }
     this.#exited = true
     if (this.#replacing) this.onEnding(end)

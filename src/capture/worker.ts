@@ -5,9 +5,9 @@ import { alignUp } from '../bytes/align.js'
 import { CaptureError, type PlainCaptureError, toPlainError } from '../errors.js'
 import type { Compression } from '../file/compression.js'
 import { compressNow } from '../file/compressor.js'
+import type { OrderShared } from '../file/order-memory.js'
 import { CompiledRecords, createRecordBuffer } from '../file/record.js'
 import type { RecordFormat } from '../file/record-layout.js'
-import type { OrderShared } from '../file/record-order.js'
 import { createRecordPool, poolGeometry, poolMemoryBytes } from '../file/record-pool.js'
 import type { SinkShared } from '../file/sink.js'
 import type { Handler } from '../handler.js'
@@ -25,7 +25,7 @@ import { COUNTER, CounterWriter } from './counters.js'
 import { loadHandler } from './handler-module.js'
 import { InterfaceWatch } from './interface-watch.js'
 import { Loop } from './loop.js'
-import { abandonRecords, OrderedRecorder } from './ordered-recorder.js'
+import { OrderedRecorder, resumeRecords } from './ordered-recorder.js'
 import { type PastOrder, PastRecorder, type PastReport } from './past-recorder.js'
 import { RECORD_BUFFER_BYTES, Recorder } from './recorder.js'
 import { TriggerWatch } from './trigger-watch.js'
@@ -140,7 +140,7 @@ async function main(): Promise<void> {
   try {
     if (data.resumes) {
       passByBlockInHand(source, control, counters)
-      abandonRecords(kernel, data.recording, data.worker, counters.values)
+      resumeRecords(kernel, data.recording, data.worker, counters.values)
       dropPending(counters.values)
     }
     const past = data.past === undefined ? undefined : openPast(kernel, counters.values, memory, data.past)
@@ -229,7 +229,7 @@ function openRecorder(kernel: Kernel, values: Float64Array, memory: LinearMemory
   const compress = compression === undefined ? undefined : (bytes: Uint8Array) => compressNow(compression, bytes, compressionLevel)
   const parts = { kernel, sink, buffer, values, unbuffered, compress, onError: (errno: number) => post({ type: 'write-error', errno }) }
   if (order === undefined) return new Recorder(parts)
-  return new OrderedRecorder({ ...parts, format, order: order.shared, lagMs: order.lagMs, thread: data.worker, resumes: data.resumes })
+  return new OrderedRecorder({ ...parts, format, order: order.shared, lagMs: order.lagMs, thread: data.worker })
 }
 
 function openPast(kernel: Kernel, values: Float64Array, memory: LinearMemory | undefined, { bytes, format, lagMs, trigger, order }: WorkerPast): PastRecorder {

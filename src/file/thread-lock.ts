@@ -38,6 +38,11 @@ export class ThreadLock {
     }
   }
 
+  /** Takes the lock if nobody has it, not even a thread that has died. */
+  tryAcquire(): boolean {
+    return Atomics.compareExchange(this.#words, HOLDER, 0, this.#threadId) === 0
+  }
+
   release(): void {
     Atomics.store(this.#words, HOLDER, 0)
     if (Atomics.load(this.#words, WAITING) > 0) Atomics.notify(this.#words, HOLDER, 1)

@@ -1,15 +1,16 @@
 /** Records of several threads merged: in order as long as memory allows, each of them once, whatever the disk does. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { abandonThread, createOrderMemory, EMPTIED, FILLED, HEAD_WORDS, lateRecords, THREAD_WORDS } from '#src/file/order-memory.js'
 import { ScriptRecords } from '#src/file/record.js'
 import type { RecordFormat } from '#src/file/record-layout.js'
-import { createRecordOrder, lateRecords, RecordOrder } from '#src/file/record-order.js'
+import { orderSegmentBytes, RecordOrder } from '#src/file/record-order.js'
 import { Block } from '#src/packet/block.js'
 import { type Random, seededRandom } from '../../support/random.js'
 import { KernelRing } from '../../support/ring-memory.js'
 
 const ENOSPC = 28
-const SEGMENT_BYTES = 2048
+const BUFFER_BYTES = 2048
 
 interface Packet {
   thread: number
@@ -44,22 +45,21 @@ class Threads {
   readonly orders: RecordOrder[]
   readonly #format: RecordFormat
   readonly #buffers: ScriptRecords[]
+  readonly #open: (thread: number) => RecordOrder
   accounts: { written: number; lost: number; wire: number; truncated: number }[]
   disk: (bytes: number) => number = () => 0
 
   constructor(threads: number, segments: number, format: RecordFormat['format']) {
     this.#format = { format, microseconds: false, snapLengthBytes: 262_144, interfaceId: 0 }
-    this.shared = createRecordOrder({ threads, segmentBytes: SEGMENT_BYTES, segments })
+    this.shared = createOrderMemory({ threads, segmentBytes: orderSegmentBytes(BUFFER_BYTES), segments })
     const append = (bytes: Uint8Array, length: number) => {
       const result = this.disk(length)
       if (result === 0) this.written.push(Buffer.from(bytes.subarray(0, length)))
       return result
     }
-    this.orders = Array.from(
-      { length: threads },
-      (_, thread) => new RecordOrder({ shared: this.shared, thread, threadId: process.pid, format: this.#format, append }),
-    )
-    this.#buffers = this.orders.map(() => new ScriptRecords(SEGMENT_BYTES, this.#format))
+    this.#open = (thread) => new RecordOrder({ shared: this.shared, thread, threadId: process.pid, format: this.#format, append })
+    this.orders = Array.from({ length: threads }, (_, thread) => this.#open(thread))
+    this.#buffers = this.orders.map(() => new ScriptRecords(BUFFER_BYTES, this.#format))
     this.accounts = this.orders.map(() => ({ written: 0, lost: 0, wire: 0, truncated: 0 }))
   }
 
@@ -81,6 +81,12 @@ class Threads {
     ;(this.orders[thread] as RecordOrder).push(buffer)
     buffer.clear()
     this.#account(thread)
+  }
+
+  /** Another takes the place of one that died. */
+  replace(thread: number): void {
+    this.orders[thread] = this.#open(thread)
+    this.orders[thread].resume()
   }
 
   end(): void {
@@ -204,55 +210,105 @@ test('a disk that fails now and then: written and lost are all, and the file has
 
 const at = (thread: number, number: number, seconds: number): Packet => ({ thread, number, seconds, nanoseconds: 0, length: 60 })
 
+/** Thread and number of each packet. */
+const told = (threads: Threads) => threads.found().map(({ thread, number }) => `${thread}.${number}`)
+
 test('a record waits for those who may still have an earlier one, until they say how far they are', () => {
   const threads = new Threads(2, 4, 'pcap')
   threads.push([at(0, 0, 10), at(0, 1, 20)])
-  assert.equal(threads.found().length, 0)
+  assert.deepEqual(told(threads), [])
   threads.orders[1].reached({ upper: 15, lower: 0 })
-  assert.deepEqual(
-    threads.found().map(({ number }) => number),
-    [0],
-  )
+  assert.deepEqual(told(threads), ['0.0'])
   // It had been further.
   threads.orders[1].reached({ upper: 5, lower: 0 })
   threads.push([at(1, 0, 16)])
-  threads.orders[1].end()
-  assert.deepEqual(
-    threads.found().map(({ thread, number }) => [thread, number]),
-    [
-      [0, 0],
-      [1, 0],
-      [0, 1],
-    ],
-  )
+  assert.equal(threads.orders[1].end(), false, '0 may still have an earlier one')
   assert.equal(threads.orders[0].end(), true)
+  assert.deepEqual(told(threads), ['0.0', '1.0', '0.1'])
+})
+
+test('what is held back comes when its time is over', () => {
+  const threads = new Threads(1, 4, 'pcap')
+  threads.push([at(0, 0, 10)])
+  threads.orders[0].reached({ upper: 9, lower: 999_999_999 })
+  assert.deepEqual(told(threads), [])
+  threads.orders[0].reached({ upper: 10, lower: 0 })
+  assert.deepEqual(told(threads), ['0.0'])
 })
 
 test('what a thread that died has in its queue is dropped; who takes its place goes on', () => {
   const threads = new Threads(2, 4, 'pcap')
-  threads.push([at(0, 0, 10)])
-  threads.push([at(1, 0, 5), at(1, 1, 30)])
+  threads.push([at(0, 0, 10), at(0, 1, 11)])
+  threads.push([at(1, 0, 5), at(1, 1, 12), at(1, 2, 30)])
+  assert.deepEqual(told(threads), ['1.0', '0.0'])
   assert.equal(threads.orders[0].account().writtenPackets, 1, 'another thread wrote it')
-  // 5 is out, 10 is out as the other one has reached 30; its 30 waits.
-  assert.equal(threads.found().length, 2)
-  threads.orders[1].abandon()
-  threads.push([at(0, 1, 40)])
-  assert.equal(threads.found().length, 3, 'nobody waits for it')
-  threads.orders[1].resume()
-  threads.push([at(0, 2, 50)])
+  abandonThread(threads.shared, 1)
+  threads.push([at(0, 2, 40)])
+  assert.deepEqual(told(threads), ['1.0', '0.0', '0.1'], 'nobody waits for it')
+  threads.replace(1)
+  threads.push([at(0, 3, 50)])
   assert.equal(threads.found().length, 3)
-  threads.push([at(1, 2, 60)])
+  threads.push([at(1, 3, 60)])
   threads.end()
-  assert.deepEqual(
-    threads.found().map(({ thread, number }) => [thread, number]),
-    [
-      [1, 0],
-      [0, 0],
-      [0, 1],
-      [0, 2],
-      [1, 2],
-    ],
-  )
+  assert.deepEqual(told(threads), ['1.0', '0.0', '0.1', '0.2', '0.3', '1.3'])
+})
+
+for (const format of ['pcap', 'pcapng'] as const) {
+  test(`${format}: packets that come out of order, as several CPUs bring them, are put in order`, (t) => {
+    const random = seededRandom(t)
+    for (let round = 0; round < 100; round++) {
+      const streams = randomStreams(random, random.between(1, 4))
+      for (const piece of streams.flat()) {
+        for (const packet of piece) {
+          // Up to 9 ms before or behind: 10 are allowed for.
+          const ns = timeOf(packet) + (random.oneIn(3) ? BigInt(random.between(0, 9_000_000)) : 0n)
+          packet.seconds = Number(ns / 10n ** 9n)
+          packet.nanoseconds = Number(ns % 10n ** 9n)
+        }
+      }
+      const threads = new Threads(streams.length, 16, format)
+      feed(random, threads, streams)
+      threads.end()
+      const found = threads.found()
+      assert.equal(found.length, streams.flat(2).length)
+      assert.equal(new Set(told(threads)).size, found.length)
+      for (let i = 1; i < found.length; i++) assert.ok(found[i - 1].time <= found[i].time)
+      assert.equal(lateRecords(threads.shared), 0)
+    }
+  })
+}
+
+test('one time: as they came', () => {
+  const threads = new Threads(1, 4, 'pcap')
+  threads.push([at(0, 0, 10), at(0, 1, 9), at(0, 2, 10), at(0, 3, 9), at(0, 4, 10)])
+  threads.push([at(0, 5, 10), at(0, 6, 9)])
+  threads.end()
+  assert.deepEqual(told(threads), ['0.1', '0.3', '0.6', '0.0', '0.2', '0.4', '0.5'])
+  assert.equal(lateRecords(threads.shared), 0)
+  threads.push([at(0, 7, 8)])
+  threads.end()
+  assert.equal(lateRecords(threads.shared), 1, 'by seconds')
+})
+
+test('more than may be held back goes out', () => {
+  const threads = new Threads(1, 64, 'pcap')
+  // 300 bytes a millionth of a second: 10 ms would be 3 MB.
+  const packets = Array.from({ length: 3000 }, (_, number): Packet => ({ thread: 0, number, seconds: 10, nanoseconds: number * 1000, length: 284 }))
+  for (let i = 0; i < packets.length; i += 6) threads.push(packets.slice(i, i + 6))
+  const before = threads.found().length
+  assert.ok(before >= 3000 - 2 ** 18 / 300 - 6 && before < 3000, `${before}`)
+  threads.end()
+  assert.equal(threads.found().length, 3000)
+})
+
+test('counts of segments may wrap', () => {
+  const threads = new Threads(2, 4, 'pcap')
+  const words = new Int32Array(threads.shared.memory)
+  for (const thread of [0, 1]) for (const word of [FILLED, EMPTIED]) words[HEAD_WORDS + thread * THREAD_WORDS + word] = 2 ** 31 - 2
+  for (let i = 0; i < 12; i++) for (const thread of [0, 1]) threads.push([at(thread, i, 10 + i)])
+  threads.end()
+  assert.equal(threads.found().length, 24)
+  assert.equal(lateRecords(threads.shared), 0)
 })
 
 test('a lock that a dead thread holds is taken over, and its records are written', () => {
