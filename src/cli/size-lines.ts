@@ -15,7 +15,10 @@ export function sizeLines(size: CaptureSize): string[] {
       'survives',
       `a worker that stands still ${milliseconds(survives.stallMs)}, a full line ${survives.burstMs === null ? 'for ever' : milliseconds(survives.burstMs)}`,
     ],
-    ['simulated', `${lossText(size.simulated)}; with a stall as ordered, ${lossText(size.simulatedStall)}`],
+    [
+      'simulated',
+      `${lossText(size.simulated)}; with a stall as ordered, ${size.simulatedStall === null ? 'too many packets to simulate' : lossText(size.simulatedStall)}`,
+    ],
     [
       'costs',
       `kernel ${nanoseconds(costs.kernelNs)}, worker ${nanoseconds(costs.workerNs)}, handler ${nanoseconds(costs.handlerNs)} a packet (${costs.source})`,

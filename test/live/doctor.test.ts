@@ -97,6 +97,13 @@ live('in a user namespace: programs are refused with all capabilities, and it sa
   assert.equal(severityOf(document, 'packet-ring'), 'ok')
 })
 
+live('without CAP_BPF and with CAP_SYS_ADMIN: the kernel loads programs, and nothing is said to be missing', () => {
+  using testbed = createTestbed({ queues: 1 })
+  const { document } = doctor(testbed.receiver, 'setpriv', '--inh-caps=-bpf', '--bounding-set=-bpf')
+  assert.deepEqual([severityOf(document, 'bpf-program'), severityOf(document, 'xdp-link'), severityOf(document, 'cap-bpf')], ['ok', 'ok', 'ok'])
+  assert.match(document.findings.find((it) => it.id === 'cap-bpf')?.what ?? '', /^CAP_SYS_ADMIN is held/)
+})
+
 live('limits: locked memory as prlimit sets it, CPUs as taskset does', () => {
   const limited = run(
     'prlimit',

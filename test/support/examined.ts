@@ -24,6 +24,7 @@ export function examinedHost(name: RecordedHostName): Examined {
   return {
     host: recorded.hostFacts(),
     confinement: structuredClone(UNCONFINED),
+    earlier: structuredClone({ softnet: UNCONFINED.softnet, agoMs: 203.7 }),
     probes: PROBES.map((probe) => ({ probe, works: true, refused: undefined })),
     interfaces: Object.keys(recorded.devices).map((interfaceName) => recorded.interfaceFacts(interfaceName)),
     node: { version: '22.1.0', pointerCompression: false },

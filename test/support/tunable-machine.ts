@@ -70,7 +70,9 @@ export class TunableMachine implements TuningAccess {
       case 'interrupt':
         this.interface = {
           ...facts,
-          interrupts: facts.interrupts.map((it) => (interruptRole(it, facts.interrupts) === setting.name ? { ...it, affinity: setting.value } : it)),
+          interrupts: facts.interrupts.map((it) =>
+            interruptRole(it, facts.interrupts) === setting.name ? { ...it, affinity: setting.value, effective: setting.value.slice(0, 1) } : it,
+          ),
         }
         break
       case 'receive-queue-cpus':

@@ -1,5 +1,6 @@
 /** What is found wrong, or right, with a host for capturing: plain data. */
 import type { HostFacts, InterfaceFacts } from '../facts.js'
+import type { SoftnetCpu } from '../softnet.js'
 import type { ProbeResult } from './probes.js'
 import type { ConfinementFacts } from './process-facts.js'
 
@@ -24,6 +25,8 @@ export interface Finding {
 export interface Examined {
   host: HostFacts
   confinement: ConfinementFacts
+  /** A reading before that of `confinement`, and how long before. */
+  earlier: { softnet: readonly SoftnetCpu[]; agoMs: number }
   probes: readonly ProbeResult[]
   interfaces: readonly InterfaceFacts[]
   node: {

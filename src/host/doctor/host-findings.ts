@@ -5,9 +5,11 @@
 import { cpuListText } from '../../kernel/cpus.js'
 import { EACCES, EPERM } from '../../kernel/errno.js'
 import { DEFAULT_RING_BYTES } from '../../ring/geometry.js'
+import { type SoftnetCpu, softnetDifference } from '../softnet.js'
+import { ENOUGH_BACKLOG } from '../tuning/limits.js'
 import { type Examined, fine, type Verdict, wrong } from './finding.js'
 import type { ProbeName } from './probes.js'
-import type { CapabilityName, ConfinementFacts } from './process-facts.js'
+import type { CapabilityName } from './process-facts.js'
 
 const NODE = '"$(readlink -f "$(which node)")"'
 const MIB = 2 ** 20
@@ -22,9 +24,7 @@ export const HOST_FINDINGS: Readonly<Record<string, HostFinding>> = {
     'no AF_XDP (5.3 Mpps instead of 2.3 by rings, measured), no counting in the kernel, no receive buffer above net.core.rmem_max',
     `sudo setcap cap_net_raw,cap_net_admin,cap_bpf+eip ${NODE}`,
   ),
-  'cap-bpf': capability(
-    'CAP_BPF',
-    'limits',
+  'cap-bpf': bpfCapability(
     'no AF_XDP (5.3 Mpps instead of 2.3 by rings, measured) and no counting in the kernel (10.9 Mpps)',
     `sudo setcap cap_net_raw,cap_net_admin,cap_bpf+eip ${NODE}`,
   ),
@@ -78,6 +78,16 @@ function capability(name: CapabilityName, severity: 'fatal' | 'limits' | 'note',
   }
 }
 
+/** bpf_capable() takes CAP_SYS_ADMIN for CAP_BPF, which there is not before Linux 5.8. */
+function bpfCapability(cost: string, remedy: string): HostFinding {
+  const own = capability('CAP_BPF', 'limits', cost, remedy)
+  return (examined) => {
+    const { effective } = examined.confinement
+    const byAdmin = effective?.includes('CAP_BPF') === false && effective.includes('CAP_SYS_ADMIN')
+    return byAdmin ? fine('CAP_SYS_ADMIN is held, which the kernel takes for CAP_BPF') : own(examined)
+  }
+}
+
 const PROBE_TEXT: Readonly<Record<ProbeName, string>> = {
   'packet-socket': 'a packet socket (AF_PACKET)',
   'packet-ring': 'a ring shared with the kernel (TPACKET_V3)',
@@ -88,15 +98,25 @@ const PROBE_TEXT: Readonly<Record<ProbeName, string>> = {
   'busy-poll': 'polling the driver instead of waiting (SO_PREFER_BUSY_POLL)',
 }
 
+/** Any one of them is enough. */
+type Needed = readonly CapabilityName[]
+const BPF: Needed = ['CAP_BPF', 'CAP_SYS_ADMIN']
+/** bpf_prog_load() of a program for packets (is_net_admin_prog_type). */
+const NETWORK_BPF: Needed = ['CAP_NET_ADMIN', 'CAP_SYS_ADMIN']
+
 /** What a probe takes. Where that is missing, a finding of its own says so. */
-const PROBE_NEEDS: Readonly<Record<ProbeName, readonly CapabilityName[]>> = {
-  'packet-socket': ['CAP_NET_RAW'],
-  'packet-ring': ['CAP_NET_RAW'],
-  'packet-fanout': ['CAP_NET_RAW'],
-  'bpf-program': ['CAP_BPF', 'CAP_NET_ADMIN'],
-  'xdp-link': ['CAP_BPF', 'CAP_NET_ADMIN', 'CAP_SYS_ADMIN'],
-  'af-xdp': ['CAP_NET_RAW'],
-  'busy-poll': ['CAP_NET_ADMIN'],
+const PROBE_NEEDS: Readonly<Record<ProbeName, readonly Needed[]>> = {
+  'packet-socket': [['CAP_NET_RAW']],
+  'packet-ring': [['CAP_NET_RAW']],
+  'packet-fanout': [['CAP_NET_RAW']],
+  'bpf-program': [BPF, NETWORK_BPF],
+  'xdp-link': [BPF, NETWORK_BPF, ['CAP_SYS_ADMIN']],
+  'af-xdp': [['CAP_NET_RAW']],
+  'busy-poll': [['CAP_NET_ADMIN']],
+}
+
+function lacks(effective: readonly CapabilityName[] | undefined, needs: readonly Needed[]): boolean {
+  return effective !== undefined && needs.some((anyOf) => !anyOf.some((it) => effective.includes(it)))
 }
 
 function probe(name: ProbeName, severity: 'fatal' | 'limits' | 'note', cost: string, remedy: string): HostFinding {
@@ -105,7 +125,7 @@ function probe(name: ProbeName, severity: 'fatal' | 'limits' | 'note', cost: str
     if (result === undefined) return undefined
     if (result.refused === undefined) return fine(`${PROBE_TEXT[name]}: works`)
     const { call, errno, reason } = result.refused
-    if ((errno === EPERM || errno === EACCES) && PROBE_NEEDS[name].some((it) => effective?.includes(it) === false)) return undefined
+    if ((errno === EPERM || errno === EACCES) && lacks(effective, PROBE_NEEDS[name])) return undefined
     return wrong(severity, `${PROBE_TEXT[name]}: ${call}: ${reason}`, cost, `needs ${remedy}`)
   }
 }
@@ -192,31 +212,63 @@ function governorFinding({ host: { cpus } }: Examined): Verdict {
   )
 }
 
-function total(confinement: ConfinementFacts, field: 'dropped' | 'timeSqueeze' | 'processed'): number {
-  return confinement.softnet.reduce((sum, cpu) => sum + cpu[field], 0)
+type SoftnetField = 'dropped' | 'timeSqueeze' | 'processed'
+
+function total(softnet: readonly SoftnetCpu[], field: SoftnetField): number {
+  return softnet.reduce((sum, cpu) => sum + cpu[field], 0)
 }
 
-function softnetDropped({ confinement, host }: Examined): Verdict {
+/** Of all CPUs since boot, and between the two readings. */
+function counted({ confinement, earlier }: Examined, field: SoftnetField): { sinceBoot: number; lately: number } {
+  const lately = total(softnetDifference(earlier.softnet, confinement.softnet), field)
+  return { sinceBoot: total(confinement.softnet, field), lately }
+}
+
+/** NB: counters never go back before a reboot, whatever has been mended: only what grows now is in the way. */
+function softnetDropped(examined: Examined): Verdict {
+  const { confinement, host, earlier } = examined
   if (confinement.softnet.length === 0) return undefined
-  const dropped = total(confinement, 'dropped')
-  if (dropped === 0) return fine('no packet was lost in the backlog of a CPU since boot')
-  const backlog = host.sysctls['net.core.netdev_max_backlog']
+  const { sinceBoot, lately } = counted(examined, 'dropped')
+  if (sinceBoot === 0) return fine('no packet was lost in the backlog of a CPU since boot')
+  const processed = counted(examined, 'processed')
+  const limit = Number(host.sysctls['net.core.netdev_max_backlog'] ?? Number.NaN)
+  const backlog = `net.core.netdev_max_backlog is ${Number.isNaN(limit) ? 'unknown' : limit}`
+  const longer = (packets: number) => `sudo sysctl -w net.core.netdev_max_backlog=${packets}`
+  if (lately > 0) {
+    return wrong(
+      'limits',
+      `${lately} packets were lost in the backlog of a CPU in the last ${Math.round(earlier.agoMs)} ms, ${shareText(lately, processed.lately)}; ${backlog}`,
+      'they reach no socket: with RPS, or over veth and lo, bursts longer than the backlog are cut',
+      longer(limit >= ENOUGH_BACKLOG ? 2 * limit : ENOUGH_BACKLOG),
+    )
+  }
   return wrong(
-    'limits',
-    `${dropped} packets were lost in the backlog of a CPU since boot, of ${total(confinement, 'processed')}; net.core.netdev_max_backlog is ${backlog ?? 'unknown'}`,
-    'they reach no socket: with RPS, or over veth and lo, bursts longer than the backlog are cut',
-    'sudo sysctl -w net.core.netdev_max_backlog=30000',
+    'note',
+    `${sinceBoot} packets were lost in the backlog of a CPU since boot, ${shareText(sinceBoot, processed.sinceBoot)}, none in the last ${Math.round(earlier.agoMs)} ms; ${backlog}`,
+    'they reached no socket; where it goes on, doctor says so while traffic comes',
+    limit >= ENOUGH_BACKLOG ? undefined : longer(ENOUGH_BACKLOG),
   )
 }
 
-function softnetSqueezed({ confinement, host }: Examined): Verdict {
+/** The kernel counts as processed what it did not drop. */
+function shareText(dropped: number, processed: number): string {
+  const percent = (100 * dropped) / (dropped + processed)
+  return `${percent < 0.01 ? 'less than 0.01' : percent >= 10 ? Math.round(percent) : percent.toPrecision(2)} % of ${dropped + processed}`
+}
+
+function softnetSqueezed(examined: Examined): Verdict {
+  const { confinement, host, earlier } = examined
   if (confinement.softnet.length === 0) return undefined
-  const squeezed = total(confinement, 'timeSqueeze')
-  if (squeezed === 0) return fine('the kernel never stopped receiving with packets left, since boot')
+  const { sinceBoot, lately } = counted(examined, 'timeSqueeze')
+  if (sinceBoot === 0) return fine('the kernel never stopped receiving with packets left, since boot')
   const { 'net.core.netdev_budget': budget = '300', 'net.core.netdev_budget_usecs': usecs = '2000' } = host.sysctls
+  const limits = `net.core.netdev_budget ${budget}, netdev_budget_usecs ${usecs}`
+  const times = `the kernel stopped receiving with packets left (${limits})`
+  const span = `${Math.round(earlier.agoMs)} ms`
+  if (lately === 0) return fine(`${sinceBoot} times since boot ${times}, not once in the last ${span}`)
   return wrong(
     'note',
-    `${squeezed} times since boot the kernel stopped receiving with packets left (net.core.netdev_budget ${budget}, netdev_budget_usecs ${usecs})`,
+    `${lately} times in the last ${span} ${times}, ${sinceBoot} since boot`,
     'packets wait in the NIC meanwhile; nothing is lost unless its ring is full',
     `sudo sysctl -w net.core.netdev_budget=${2 * Number(budget)} net.core.netdev_budget_usecs=${2 * Number(usecs)}`,
   )

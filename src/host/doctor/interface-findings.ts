@@ -1,6 +1,10 @@
 /** Findings about one interface, one small function each. Pure. Figures as in host-findings.ts. */
 import { cpuListText } from '../../kernel/cpus.js'
-import type { HostFacts, InterfaceFacts, InterruptFacts } from '../facts.js'
+import type { FeatureFacts, HostFacts, InterfaceFacts, InterruptFacts } from '../facts.js'
+import { wantedChannels } from '../tuning/channels.js'
+import { commandFor } from '../tuning/command.js'
+import { chooseCpus } from '../tuning/cpus.js'
+import { feedsXdpByGro } from '../tuning/offloads.js'
 import { fine, type Verdict, wrong } from './finding.js'
 
 type InterfaceFinding = (nic: InterfaceFacts, host: HostFacts) => Verdict
@@ -34,13 +38,14 @@ function isVirtual(nic: InterfaceFacts): boolean {
 
 function queuesFinding(nic: InterfaceFacts, host: HostFacts): Verdict {
   const { name, rxQueues, channels } = nic
-  const cores = new Set(host.cpus.filter((it) => host.allowedCpus.includes(it.cpu)).map((it) => it.core)).size
-  if (rxQueues >= cores) return fine(`${rxQueues} receive queues for ${cores} cores`)
-  const kind = (channels?.combined.maximum ?? 0) > 0 ? 'combined' : 'rx'
-  const most = channels?.[kind].maximum ?? 0
-  const what = `${rxQueues === 1 ? '1 receive queue' : `${rxQueues} receive queues`} for ${cores} cores`
+  const cores = usableCores(nic, host)
+  const place = `${cores} ${cores === 1 ? 'core' : 'cores'}${isOfOneNode(nic, host) ? ` of NUMA node ${nic.numaNode}` : ''}`
+  const what = `${rxQueues === 1 ? '1 receive queue' : `${rxQueues} receive queues`} for ${place}`
+  if (rxQueues >= cores) return fine(what)
   const cost = 'one core takes in all that a queue gets: 4 Mpps of 12 with interrupts on one of 8 cores (the article, ixgbe)'
-  if (most > rxQueues) return wrong('limits', what, cost, `sudo ethtool -L ${name} ${kind} ${Math.min(most, cores)}`)
+  const wanted = channels && wantedChannels(channels, cores)
+  if (wanted !== undefined && wanted.combined + wanted.rx > rxQueues)
+    return wrong('limits', what, cost, `sudo ${commandFor({ kind: 'channels', value: wanted }, nic)}`)
   if (rxQueues > 1)
     return wrong('note', `${what}; the driver has no more`, 'cores without a queue can take packets by RPS only', `ringtap tune plan -i ${name}`)
   if (nic.receiveQueues.some((it) => it.rpsCpus.length > 1)) {
@@ -54,46 +59,81 @@ function queuesFinding(nic: InterfaceFacts, host: HostFacts): Verdict {
   )
 }
 
+/** Those that tuning gives queues to, or fewer where this process may not use them. */
+function usableCores(nic: InterfaceFacts, host: HostFacts): number {
+  const allowed = { ...host, cpus: host.cpus.filter((it) => host.allowedCpus.includes(it.cpu)) }
+  return Math.min(tunedCores(nic, host), tunedCores(nic, allowed))
+}
+
+function tunedCores(nic: InterfaceFacts, host: HostFacts): number {
+  return chooseCpus(host, nic, {}).cpus.length
+}
+
+function isOfOneNode({ numaNode }: InterfaceFacts, { cpus, allowedCpus }: HostFacts): boolean {
+  return cpus.some((it) => it.numaNode !== numaNode) && cpus.some((it) => it.numaNode === numaNode && allowedCpus.includes(it.cpu))
+}
+
 /** The least share that all interrupts of a NIC have in common with an even spread, before it is called uneven. */
 const UNEVEN = 2
 /** Fewer say nothing. */
 const ENOUGH_INTERRUPTS = 10_000
 
-function interruptBalance(nic: InterfaceFacts): Verdict {
-  const serving = nic.interrupts.filter((it) => it.queue !== undefined)
-  if (serving.length < 2) return undefined
-  const places = serving.map((it) => it.effective?.[0])
-  const known = places.filter((it) => it !== undefined)
-  const cpus = new Set(known)
-  if (known.length === serving.length && cpus.size < serving.length) {
-    return wrong(
-      'limits',
-      `${serving.length} receive queues interrupt ${cpus.size === 1 ? `CPU ${cpuListText([...cpus])} alone` : `only CPUs ${cpuListText([...cpus])}`}`,
-      'cores that serve two queues are full first: 4 Mpps of 12 with all on one (the article, ixgbe)',
-      `sudo ringtap tune apply -i ${nic.name}, or ${pinCommand(serving, places)}`,
-    )
-  }
+interface ServingInterrupt extends InterruptFacts {
+  queue: number
+}
+
+function interruptBalance(nic: InterfaceFacts, host: HostFacts): Verdict {
+  const serving = nic.interrupts.filter((it): it is ServingInterrupt => it.queue !== undefined)
+  const queues = new Set(serving.map((it) => it.queue)).size
+  if (queues < 2) return undefined
+  const shared = sharedCpu(nic, host, serving, queues)
+  if (shared !== undefined) return shared
   const counts = serving.map(interruptCount)
   const all = counts.reduce((a, b) => a + b, 0)
   const most = Math.max(...counts)
-  if (all < ENOUGH_INTERRUPTS || most * serving.length < UNEVEN * all) return fine(`each of ${serving.length} queues interrupts a CPU of its own, about evenly`)
-  const busiest = serving[counts.indexOf(most)] as InterruptFacts
+  if (all < ENOUGH_INTERRUPTS || most * serving.length < UNEVEN * all) {
+    const cpus = new Set(serving.map((it) => it.effective?.[0])).size
+    return fine(`${cpus < queues ? `${queues} queues interrupt ${cpus} CPUs` : `each of ${queues} queues interrupts a CPU of its own`}, about evenly`)
+  }
+  const busiest = serving[counts.indexOf(most)] as ServingInterrupt
   return wrong(
     'note',
-    `queue ${busiest.queue} has ${Math.round((100 * most) / all)} % of the interrupts of ${serving.length} queues (${busiest.name})`,
+    `queue ${busiest.queue} has ${Math.round((100 * most) / all)} % of the interrupts of ${queues} queues (${busiest.name})`,
     'RSS puts much traffic into one queue: a single tunnel, or traffic that is no IP; its core is full first',
     `ethtool -x ${nic.name}; ethtool -n ${nic.name} rx-flow-hash udp4`,
   )
 }
 
-function interruptCount({ counts }: InterruptFacts): number {
-  return Object.values(counts).reduce((sum, count) => sum + count, 0)
+/** A CPU that serves more queues than any needs to; undefined where there is none, or not all is known. */
+function sharedCpu(nic: InterfaceFacts, host: HostFacts, serving: readonly ServingInterrupt[], queues: number): Verdict {
+  const queuesOf = new Map<number, Set<number>>()
+  for (const { queue, effective } of serving) {
+    const cpu = effective?.[0]
+    if (cpu === undefined) return undefined
+    queuesOf.set(cpu, (queuesOf.get(cpu) ?? new Set()).add(queue))
+  }
+  const cores = tunedCores(nic, host)
+  const [fullest = 0, its] = [...queuesOf].reduce((a, b) => (b[1].size > a[1].size ? b : a))
+  // NB: there may be more queues than cores, with a driver that does not let their number be changed: then some share one, evenly.
+  if (its.size <= Math.ceil(queues / cores)) return undefined
+  const cpus = [...queuesOf.keys()]
+  const what =
+    cpus.length === 1
+      ? `${queues} receive queues interrupt CPU ${fullest} alone`
+      : cpus.length < Math.min(queues, cores)
+        ? `${queues} receive queues interrupt only CPUs ${cpuListText(cpus)}`
+        : `${its.size} of ${queues} receive queues interrupt CPU ${fullest}`
+  const second = serving.filter((it) => it.effective?.[0] === fullest && it.queue !== Math.min(...its))[0]
+  return wrong(
+    'limits',
+    what,
+    'cores that serve two queues are full first: 4 Mpps of 12 with all on one (the article, ixgbe)',
+    `sudo ringtap tune apply -i ${nic.name}, or echo CPU | sudo tee /proc/irq/${second?.irq}/smp_affinity_list`,
+  )
 }
 
-/** The first that shares a CPU; tune does them all. */
-function pinCommand(serving: readonly InterruptFacts[], places: readonly (number | undefined)[]): string {
-  const at = places.findIndex((cpu, index) => places.indexOf(cpu) < index)
-  return `echo CPU | sudo tee /proc/irq/${serving[at]?.irq}/smp_affinity_list`
+function interruptCount({ counts }: InterruptFacts): number {
+  return Object.values(counts).reduce((sum, count) => sum + count, 0)
 }
 
 function numaFinding(nic: InterfaceFacts, host: HostFacts): Verdict {
@@ -112,12 +152,20 @@ function numaFinding(nic: InterfaceFacts, host: HostFacts): Verdict {
 }
 
 function merging(nic: InterfaceFacts, feature: string, title: string, option: string): Verdict {
-  if (nic.features[feature] === undefined) return undefined
-  if (!nic.features[feature].on) return fine(`${title} is off`)
-  const what = `${title} is on: packets of a flow are merged before a capture sees them`
+  const found = nic.features[feature]
+  if (found === undefined) return undefined
+  if (!found.on) return fine(`${title} is off`)
   const cost = 'packets of up to 64 KiB that were never on the wire, wrong counts of packets a second, larger snap lengths'
-  // A veth needs it for XDP, and merges only what has come merged.
-  return wrong(isVirtual(nic) ? 'note' : 'limits', what, cost, `sudo ethtool -K ${nic.name} ${option} off`)
+  if (feature === 'rx-gro' && feedsXdpByGro(nic)) {
+    return wrong('note', 'GRO is on, and a veth needs it to take frames that XDP redirects: what is sent into it as TCP may be merged', cost)
+  }
+  const what = `${title} is on: packets of a flow are merged before a capture sees them`
+  // What is merged on the way into software was mostly merged before.
+  return wrong(isVirtual(nic) ? 'note' : 'limits', fixedText(what, found), cost, found.fixed ? undefined : `sudo ethtool -K ${nic.name} ${option} off`)
+}
+
+function fixedText(what: string, { fixed }: FeatureFacts): string {
+  return fixed ? `${what}; the driver does not let it be switched off` : what
 }
 
 function lroFinding(nic: InterfaceFacts): Verdict {
@@ -126,9 +174,9 @@ function lroFinding(nic: InterfaceFacts): Verdict {
   if (!lro.on) return fine('LRO is off')
   return wrong(
     'limits',
-    'LRO is on: the NIC merges packets',
+    fixedText('LRO is on: the NIC merges packets', lro),
     'packets that were never on the wire, wrong counts; native XDP is refused',
-    `sudo ethtool -K ${nic.name} lro off`,
+    lro.fixed ? undefined : `sudo ethtool -K ${nic.name} lro off`,
   )
 }
 
@@ -180,10 +228,11 @@ function rssFinding({ name, rss, rxQueues }: InterfaceFacts): Verdict {
   )
 }
 
-function rpsFinding({ name, receiveQueues, rxQueues }: InterfaceFacts): Verdict {
+function rpsFinding({ name, receiveQueues, rxQueues, rss }: InterfaceFacts): Verdict {
   const on = receiveQueues.filter((it) => it.rpsCpus.length > 0)
   if (receiveQueues.length < 2 || rxQueues < 2) return undefined
   if (on.length === 0) return fine('RPS is off: queues do it')
+  if (rss === undefined) return fine(`RPS is on for ${on.length} of ${receiveQueues.length} queues: without RSS nothing else spreads what comes to one`)
   return wrong(
     'note',
     `RPS is on for ${on.length} of ${receiveQueues.length} queues`,

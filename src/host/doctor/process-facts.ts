@@ -38,6 +38,7 @@ export interface ConfinementFacts {
 }
 
 const STATUS = '/proc/self/status'
+const SOFTNET = '/proc/net/softnet_stat'
 const INITIAL_MAP = /^\s*0\s+0\s+4294967295\s*$/
 /** The inode of the first PID namespace (PROC_PID_INIT_INO): only there process 1 is the machine's. */
 const FIRST_PID_NAMESPACE = 'pid:[4026531836]'
@@ -47,7 +48,7 @@ export function confinementFacts(files: HostFiles): ConfinementFacts {
   const status = readText(files, STATUS, 'capabilities', unread)
   const limits = readText(files, '/proc/self/limits', 'RLIMIT_MEMLOCK', unread)
   const map = readText(files, '/proc/self/uid_map', 'user namespace', unread)
-  const softnet = readText(files, '/proc/net/softnet_stat', 'softnet counters', unread)
+  const softnet = readText(files, SOFTNET, 'softnet counters', unread)
   const seccomp = /^Seccomp:\s*(\d)/m.exec(status ?? '')?.[1]
   return {
     effective: capabilitySet(status, 'CapEff'),
@@ -61,6 +62,12 @@ export function confinementFacts(files: HostFiles): ConfinementFacts {
     softnet: softnet === undefined ? [] : parseSoftnet(softnet),
     unread,
   }
+}
+
+/** None where it cannot be read, which confinementFacts tells. */
+export function softnetCounters(files: HostFiles): SoftnetCpu[] {
+  const text = files.read(SOFTNET)
+  return isUnreadable(text) ? [] : parseSoftnet(text)
 }
 
 function readText(files: HostFiles, path: string, what: string, unread: UnreadFact[]): string | undefined {

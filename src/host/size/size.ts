@@ -4,7 +4,8 @@ import { CaptureError } from '../../errors.js'
 import { DEFAULT_BLOCK_BYTES, DEFAULT_BLOCK_TIMEOUT_MS, MAX_RING_BYTES, packetFootprint, packetsPerBlock } from '../../ring/geometry.js'
 import { chunkRoom, MAX_UMEM_BYTES, MIN_UMEM_BYTES } from '../../ring/umem.js'
 import { defaultCosts, type PacketCosts, SIZED_BACKENDS, type SizedBackend } from './costs.js'
-import { type RingSimulation, type RingSimulationOptions, simulateRing } from './simulation.js'
+import { type RingSimulation, simulateRing } from './simulation.js'
+import { SIMULATED_MS, type StalledRing, simulateStall } from './stall.js'
 
 export interface SizeOptions {
   /** Packets a second on average; or `lineBitsPerSecond` alone, for as many as the line carries. */
@@ -66,10 +67,13 @@ export interface CaptureSize {
     /** The line full of such frames, while the worker works; null for ever. */
     burstMs: number | null
   }
-  /** One worker, a second and more of bursts at the speed of the line. */
+  /** One worker, a second of bursts at the speed of the line, or its first ten million packets. */
   simulated: RingSimulation
-  /** The same with a reader that stands still once for `holdMs`. */
-  simulatedStall: RingSimulation
+  /**
+   * The same with a reader that stands still once for `holdMs`, until it has caught up. Null where that is too many packets to simulate: more
+   * than a ring holds, or bursts that are minutes apart; `survives.stallMs` alone decides then.
+   */
+  simulatedStall: RingSimulation | null
   /** What to type. */
   command: string
 }
@@ -90,7 +94,6 @@ const WAKE_NS = 30_000
 const NIC_SLOTS = 4096
 /** One of a million. */
 const NO_LOSS = 1e-6
-const SIMULATED_MS = 1000
 /** A simulation takes about 20 ns a packet. */
 const MAX_SIMULATED_PACKETS = 10_000_000
 
@@ -131,13 +134,15 @@ function sizeFor(backend: SizedBackend, options: SizeOptions): CaptureSize {
   if (memoryBytes > wanted.memoryBytes) shortOf.push(`${mebibytes(memoryBytes)} of memory, and ${mebibytes(wanted.memoryBytes)} are to be had`)
 
   const simulation = simulationOf(wanted, costs, userNs, ring, workers)
-  const stalled = { ...simulation, stalls: [{ atMs: holdMs, forMs: holdMs }] }
-  const simulated = simulateRing(simulation)
-  const simulatedStall = simulateRing(stalled)
-  const lost = Math.max(simulated.dropShare, simulatedStall.dropShare)
-  if (shortOf.length === 0 && lost > NO_LOSS) {
-    const forLine = Math.ceil((linePacketsPerSecond * (costs.kernelNs + userNs)) / 1e9)
-    shortOf.push(`${forLine} cores for bursts of ${wanted.burstMs} ms, in which the line is full: with ${workers} a share of ${lost.toPrecision(2)} is lost`)
+  const durationMs = Math.min(SIMULATED_MS, (MAX_SIMULATED_PACKETS / each) * 1000)
+  const simulated = simulateRing({ ...simulation, arrivals: { ...simulation.arrivals, durationMs } })
+  const simulatedStall = simulateStall(simulation, holdMs)
+  const stallMs = heldMs(ring, each)
+  if (shortOf.length === 0) {
+    const inStall = simulatedStall?.dropShare ?? (stallMs < holdMs ? 1 - stallMs / holdMs : 0)
+    if (simulated.dropShare > NO_LOSS) shortOf.push(forBursts(wanted, costs.kernelNs + userNs, workers, simulated.dropShare))
+    else if (inStall > NO_LOSS)
+      shortOf.push(`more room in its rings: of a stall of ${holdMs} ms they hold ${stallMs.toFixed(0)} ms, and less with a burst in it`)
   }
   return {
     packetsPerSecond,
@@ -153,11 +158,16 @@ function sizeFor(backend: SizedBackend, options: SizeOptions): CaptureSize {
     load: { kernel, user, total: kernel + user },
     ring,
     memoryBytes,
-    survives: { stallMs: heldMs(ring, each), burstMs: burstMs(linePacketsPerSecond / workers, costs.kernelNs, userNs, ring.packets) },
+    survives: { stallMs, burstMs: burstMs(linePacketsPerSecond / workers, costs.kernelNs, userNs, ring.packets) },
     simulated,
     simulatedStall,
     command: commandOf(workers, ring),
   }
+}
+
+function forBursts({ burstMs, linePacketsPerSecond }: Wanted, packetNs: number, workers: number, lost: number): string {
+  const cores = Math.ceil((linePacketsPerSecond * packetNs) / 1e9)
+  return `${cores} cores for bursts of ${burstMs} ms, in which the line is full: with ${workers} a share of ${lost.toPrecision(2)} is lost`
 }
 
 type Wanted = ReturnType<typeof checkOptions>
@@ -226,17 +236,15 @@ function footprint(frameBytes: number): number {
 }
 
 /** One worker: bursts in which the line is full, as many as make the rate. */
-function simulationOf(wanted: Wanted, costs: PacketCosts, userNs: number, ring: SizedRing, workers: number): RingSimulationOptions {
+function simulationOf(wanted: Wanted, costs: PacketCosts, userNs: number, ring: SizedRing, workers: number): StalledRing {
   const mean = wanted.packetsPerSecond / workers
   const line = wanted.linePacketsPerSecond / workers
-  const longEnough = Math.max(SIMULATED_MS, 6 * wanted.holdMs)
-  const durationMs = Math.min(longEnough, (MAX_SIMULATED_PACKETS / mean) * 1000)
   const burstPackets = Math.max(1, Math.round((line * wanted.burstMs) / 1000))
   return {
     arrivals:
       wanted.burstMs === 0
-        ? { pattern: 'even', packetsPerSecond: line, durationMs }
-        : { pattern: 'bursts', packetsPerSecond: line, burstPackets, intervalMs: (burstPackets / mean) * 1000, durationMs },
+        ? { pattern: 'even', packetsPerSecond: line }
+        : { pattern: 'bursts', packetsPerSecond: line, burstPackets, intervalMs: (burstPackets / mean) * 1000 },
     queue:
       'chunkBytes' in ring
         ? { slots: ring.chunkCount }

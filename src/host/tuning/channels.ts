@@ -39,8 +39,8 @@ export function mustResetTable(rss: RssFacts | undefined, { combined, rx }: Chan
   return rss?.indirection.some((queue) => queue >= combined + rx) ?? false
 }
 
-/** Undefined where nothing can be set. */
-function wantedChannels(channels: ChannelFacts, cpus: number): ChannelCounts | undefined {
+/** A queue for each of so many CPUs, as far as the driver has them; undefined where nothing can be set. */
+export function wantedChannels(channels: ChannelFacts, cpus: number): ChannelCounts | undefined {
   const kind = usesCombined(channels) ? 'combined' : 'rx'
   const maximum = channels[kind].maximum ?? 0
   // A maximum of one leaves no choice: as good as fixed.

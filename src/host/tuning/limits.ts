@@ -3,6 +3,8 @@ import { part, remark, type TuningContext, type TuningPart, type TuningRemark, t
 import { wantsRps } from './steering.js'
 import { step } from './step.js'
 
+export const ENOUGH_BACKLOG = 16_384
+
 interface Limit {
   name: string
   least: number
@@ -18,7 +20,7 @@ interface Limit {
 const LIMITS: readonly Limit[] = [
   {
     name: 'net.core.netdev_max_backlog',
-    least: 16_384,
+    least: ENOUGH_BACKLOG,
     why: 'RPS puts packets into the backlog of another core; 1000 of them, the default, are a millisecond of a million a second',
     when: wantsRps,
   },

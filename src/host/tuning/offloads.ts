@@ -41,6 +41,6 @@ const GRO_OF_VETH =
   'a veth takes frames that XDP redirects to it only with GRO or an XDP program of its own, and without both loses them uncounted; ' +
   'what is sent into it as TCP in the ordinary way may be merged'
 
-function feedsXdpByGro({ kind, driver }: InterfaceFacts): boolean {
+export function feedsXdpByGro({ kind, driver }: InterfaceFacts): boolean {
   return kind === 'veth' || driver === 'veth'
 }

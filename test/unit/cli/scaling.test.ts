@@ -6,8 +6,9 @@ import { fileURLToPath } from 'node:url'
 import type { Io } from '#src/cli/io.js'
 import { parseArguments } from '#src/cli/parse.js'
 import { runSize } from '#src/cli/size.js'
-import { defaultCosts } from '#src/host/index.js'
+import { defaultCosts, sizeCapture } from '#src/host/index.js'
 import { planCapture } from '#src/index.js'
+import { seededRandom } from '../../support/random.js'
 
 const path = fileURLToPath(new URL('../docs/scaling.md', import.meta.resolve('#src/index.js')))
 
@@ -58,6 +59,18 @@ test('every command of docs/scaling.md prints what stands there', () => {
   assert.equal(readFileSync(path, 'utf8'), whole)
 })
 
+/** As `capture` would, on a machine that has the memory. */
+function planOf(command: string, pageSize = 4096) {
+  const invocation = parseArguments(command.replace('IFACE', 'eth0').split(' ').slice(1))
+  assert.ok(invocation.run === 'capture')
+  const { ring, chunk, workers, block, backend } = invocation.values
+  assert.ok(ring !== undefined && 'bytes' in ring, command)
+  return planCapture(
+    { interface: 'eth0', backend, workers, ringBytes: ring.bytes, blockBytes: block, chunkBytes: chunk },
+    { pageSize, cpus: [0], availableMemoryBytes: 2 ** 50 },
+  )
+}
+
 test('the commands that a size ends with are captures that can be planned', () => {
   for (const backend of ['ring', 'xdp']) {
     for (const frame of ['64', '3000']) {
@@ -65,15 +78,36 @@ test('the commands that a size ends with are captures that can be planned', () =
         outputOf(`ringtap size --rate 10G --frame ${frame} --cores 16 --memory 64G --backend ${backend}`)
           .at(-1)
           ?.replace(/^command +/, '') ?? ''
-      const invocation = parseArguments(command.replace('IFACE', 'eth0').split(' ').slice(1))
-      assert.ok(invocation.run === 'capture')
-      const { ring, chunk, workers, block } = invocation.values
-      assert.ok(ring !== undefined && 'bytes' in ring, command)
-      const plan = planCapture(
-        { interface: 'eth0', backend: invocation.values.backend, workers, ringBytes: ring.bytes, blockBytes: block, chunkBytes: chunk },
-        { pageSize: 4096, cpus: [0], availableMemoryBytes: 64 * 2 ** 30 },
-      )
-      assert.equal(plan.backend, backend)
+      assert.equal(planOf(command).backend, backend)
     }
+  }
+})
+
+test('so they are whatever is sized, and have its rings', (t) => {
+  const random = seededRandom(t)
+  const costs = () => ({ kernelNs: 1, workerNs: 1, source: '' })
+  for (let round = 0; round < 200; round++) {
+    const backend = random.pick(['ring', 'xdp'] as const)
+    const pageSizeBytes = random.pick([4096, 16_384, 65_536])
+    const options = {
+      backend,
+      pageSizeBytes,
+      costs,
+      // Of few packets in the whole: what is planned, not what is simulated, is looked at.
+      packetsPerSecond: random.between(1, 10 ** random.between(0, 5)),
+      lineBitsPerSecond: 10e9,
+      frameBytes: random.between(64, backend === 'xdp' ? 3000 : 9216),
+      holdMs: random.between(0, 10 ** random.between(0, 4)),
+      burstMs: random.between(1, random.pick([1, 10, 100])),
+      cores: random.between(1, 256),
+      memoryBytes: 2 ** 40,
+      load: random.pick([0.01, 1]),
+    }
+    const { command, ring, workers } = sizeCapture(options)
+    const told = JSON.stringify({ ...options, command })
+    const plan = planOf(command, pageSizeBytes)
+    assert.deepEqual([plan.backend, plan.workersPerInterface], [backend, workers], told)
+    if ('chunkBytes' in ring) assert.deepEqual([plan.xdp.memoryBytes, plan.xdp.chunkBytes ?? 2048], [ring.bytes, ring.chunkBytes], told)
+    else assert.deepEqual([plan.ring.blockBytes, plan.ring.blockCount], [ring.blockBytes, ring.blockCount], told)
   }
 })

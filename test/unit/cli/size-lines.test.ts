@@ -37,6 +37,12 @@ test('what does not fit says what is missing, and what would be lost', () => {
   assert.match(lines.find((line) => line.startsWith('simulated')) ?? '', /loses \d+ % in the NIC|in NIC and ring/)
 })
 
+test('a stall that was not simulated is not said to lose nothing', () => {
+  const size = sizeCapture({ cores: 16, memoryBytes: 64 * GIB, packetsPerSecond: 1e6, backend: 'ring' })
+  const lines = sizeLines({ ...size, simulatedStall: null })
+  assert.ok(lines.includes('simulated    loses nothing; with a stall as ordered, too many packets to simulate'), lines.join('\n'))
+})
+
 test('the document is the size', () => {
   const size = sizeCapture({ cores: 16, memoryBytes: 64 * GIB, packetsPerSecond: 1e6, backend: 'xdp', frameBytes: 3000 })
   assert.deepEqual(JSON.parse(sizeDocument(size)), { type: 'size', ...size })

@@ -25,10 +25,22 @@ const nic =
   (change: (facts: InterfaceFacts) => void): Change =>
   (it) =>
     change(it.interfaces[0] as InterfaceFacts)
-const without = (name: CapabilityName): Change =>
+const without = (...names: CapabilityName[]): Change =>
   process((it) => {
-    it.effective = it.effective?.filter((held) => held !== name)
+    it.effective = it.effective?.filter((held) => !names.includes(held))
   })
+/** Counted since boot, and of that between the two readings. */
+const softnet = (field: 'dropped' | 'timeSqueeze', sinceBoot: number, lately: number): Change => {
+  return (it) => {
+    Object.assign(it.confinement.softnet[0] as object, { [field]: sinceBoot, processed: 1500 })
+    Object.assign(it.earlier.softnet[0] as object, { [field]: sinceBoot - lately })
+  }
+}
+const all =
+  (...changes: Change[]): Change =>
+  (it) => {
+    for (const change of changes) change(it)
+  }
 const refused =
   (probe: ProbeName, errno = 95): Change =>
   (it) => {
@@ -38,9 +50,9 @@ const sysctl = (name: string, value: string): Change =>
   host((it) => {
     it.sysctls = { ...it.sysctls, [name]: value }
   })
-const feature = (name: string, on: boolean): Change =>
+const feature = (name: string, on: boolean, fixed = false): Change =>
   nic((it) => {
-    it.features = { ...it.features, [name]: { on, fixed: false, requested: on } }
+    it.features = { ...it.features, [name]: { on, fixed, requested: on } }
   })
 const nothing: Change = () => {}
 
@@ -73,7 +85,11 @@ const probe = (name: ProbeName, severity: Severity): Case => ({
 const HOST_CASES: Record<string, Case> = {
   'cap-net-raw': capability('CAP_NET_RAW', 'fatal', /setcap cap_net_raw/),
   'cap-net-admin': capability('CAP_NET_ADMIN', 'limits', /setcap .*cap_net_admin/),
-  'cap-bpf': capability('CAP_BPF', 'limits', /setcap .*cap_bpf/),
+  'cap-bpf': {
+    right: without('CAP_BPF'),
+    wrong: [[without('CAP_BPF', 'CAP_SYS_ADMIN'), 'limits', /^CAP_BPF is /, /setcap .*cap_bpf/]],
+    unknown: noCapabilities,
+  },
   'cap-sys-admin': capability('CAP_SYS_ADMIN', 'note', /root/),
   'packet-socket': probe('packet-socket', 'fatal'),
   'packet-ring': probe('packet-ring', 'limits'),
@@ -144,15 +160,36 @@ const HOST_CASES: Record<string, Case> = {
   },
   'softnet-dropped': {
     right: nothing,
-    wrong: [[process((it) => Object.assign(it.softnet[0] as object, { dropped: 7 })), 'limits', /^7 packets .* of 1000; .* is 1000$/, /netdev_max_backlog/]],
+    wrong: [
+      [
+        softnet('dropped', 17, 7),
+        'limits',
+        /^7 packets were lost in the backlog of a CPU in the last 204 ms, 1\.4 % of 507; .* is 1000$/,
+        /netdev_max_backlog=16384$/,
+      ],
+      [all(softnet('dropped', 17, 7), sysctl('net.core.netdev_max_backlog', '20000')), 'limits', /^7 packets .* is 20000$/, /=40000$/],
+      // What was lost before it was mended.
+      [
+        softnet('dropped', 17, 0),
+        'note',
+        /^17 packets were lost in the backlog of a CPU since boot, 1\.1 % of 1517, none in the last 204 ms; .* is 1000$/,
+        /netdev_max_backlog=16384$/,
+      ],
+      [all(softnet('dropped', 17, 0), sysctl('net.core.netdev_max_backlog', '16384')), 'note', /^17 packets .* is 16384$/, undefined],
+    ],
     unknown: process((it) => {
       it.softnet = []
     }),
   },
   'softnet-squeezed': {
-    right: nothing,
+    right: softnet('timeSqueeze', 17, 0),
     wrong: [
-      [process((it) => Object.assign(it.softnet[0] as object, { timeSqueeze: 7 })), 'note', /^7 times/, /netdev_budget=600 net.core.netdev_budget_usecs=/],
+      [
+        softnet('timeSqueeze', 17, 7),
+        'note',
+        /^7 times in the last 204 ms the kernel stopped .*, 17 since boot$/,
+        /netdev_budget=600 net.core.netdev_budget_usecs=/,
+      ],
     ],
     unknown: process((it) => {
       it.softnet = []
@@ -207,6 +244,22 @@ const HOST_CASES: Record<string, Case> = {
 
 const setRss = (change: (rss: NonNullable<InterfaceFacts['rss']>) => void): Change => nic((it) => change(it.rss as NonNullable<InterfaceFacts['rss']>))
 
+const queues = (count: number): Change =>
+  nic((it) => {
+    it.rxQueues = count
+    if (it.channels !== undefined) it.channels.combined.current = count
+  })
+const noChannels = nic((it) => Object.assign(it, { channels: undefined }))
+const allowed = (...cpus: number[]): Change =>
+  host((it) => {
+    it.allowedCpus = cpus
+  })
+/** Each queue's interrupt to that of these CPUs which is its number's turn. */
+const interruptsTo = (...cpus: number[]): Change =>
+  nic((it) => {
+    for (const interrupt of it.interrupts) if (interrupt.queue !== undefined) interrupt.effective = [cpus[interrupt.queue % cpus.length] as number]
+  })
+
 const INTERFACE_CASES: Record<string, Case> = {
   link: {
     right: nothing,
@@ -218,11 +271,27 @@ const INTERFACE_CASES: Record<string, Case> = {
   queues: {
     right: nothing,
     wrong: [
-      [nic((it) => Object.assign(it, { rxQueues: 1 })), 'limits', /^1 receive queue for 8 cores$/, /ethtool -L eth0 combined 8$/],
-      [nic((it) => Object.assign(it, { rxQueues: 4, channels: undefined })), 'note', /^4 receive queues for 8 cores; the driver has no more$/, /tune plan/],
-      [nic((it) => Object.assign(it, { rxQueues: 1, channels: undefined })), 'limits', /the driver has no more/, /ringtap tune apply -i eth0 \(RPS/],
+      [queues(1), 'limits', /^1 receive queue for 4 cores of NUMA node 0$/, /^sudo ethtool -L eth0 combined 4$/],
       [
-        nic((it) => Object.assign(it, { rxQueues: 1, channels: undefined, receiveQueues: [{ queue: 0, rpsCpus: [0, 1], rpsFlowCount: 0 }] })),
+        all(
+          queues(1),
+          nic((it) => Object.assign(it, { numaNode: undefined })),
+        ),
+        'limits',
+        /^1 receive queue for 8 cores$/,
+        /^sudo ethtool -L eth0 combined 8$/,
+      ],
+      // The other hyperthreads of two cores; and none of the NIC's node, where tuning gives queues to no more than its 4 cores.
+      [all(queues(1), allowed(8, 9)), 'limits', /^1 receive queue for 2 cores of NUMA node 0$/, /combined 2$/],
+      [all(queues(1), allowed(4, 5, 6, 7, 12)), 'limits', /^1 receive queue for 4 cores$/, /combined 4$/],
+      [all(queues(2), noChannels), 'note', /^2 receive queues for 4 cores of NUMA node 0; the driver has no more$/, /tune plan/],
+      [all(queues(1), noChannels), 'limits', /the driver has no more/, /ringtap tune apply -i eth0 \(RPS/],
+      [
+        all(
+          queues(1),
+          noChannels,
+          nic((it) => Object.assign(it, { receiveQueues: [{ queue: 0, rpsCpus: [0, 1], rpsFlowCount: 0 }] })),
+        ),
         'note',
         /spread by RPS/,
         undefined,
@@ -230,24 +299,12 @@ const INTERFACE_CASES: Record<string, Case> = {
     ],
   },
   interrupts: {
-    right: nothing,
+    // Of the NIC's node there are four cores: two queues each are even.
+    right: interruptsTo(0, 1, 2, 3),
     wrong: [
-      [
-        nic((it) => {
-          for (const interrupt of it.interrupts) interrupt.effective = [0]
-        }),
-        'limits',
-        /^8 receive queues interrupt CPU 0 alone$/,
-        /smp_affinity_list/,
-      ],
-      [
-        nic((it) => {
-          for (const interrupt of it.interrupts) interrupt.effective = [(interrupt.queue ?? 0) % 2]
-        }),
-        'limits',
-        /^8 receive queues interrupt only CPUs 0-1$/,
-        /\/proc\/irq\/83\//,
-      ],
+      [interruptsTo(0), 'limits', /^8 receive queues interrupt CPU 0 alone$/, /smp_affinity_list/],
+      [interruptsTo(0, 1), 'limits', /^8 receive queues interrupt only CPUs 0-1$/, /\/proc\/irq\/83\//],
+      [interruptsTo(0, 0, 0, 1, 2, 3, 4, 5), 'limits', /^3 of 8 receive queues interrupt CPU 0$/, /\/proc\/irq\/82\//],
       [
         nic((it) => {
           Object.assign(it.interrupts.find((interrupt) => interrupt.queue === 5) as object, { counts: { 5: 1e9 } })
@@ -282,18 +339,25 @@ const INTERFACE_CASES: Record<string, Case> = {
     right: feature('rx-gro', false),
     wrong: [
       [nothing, 'limits', /^GRO is on/, /ethtool -K eth0 gro off/],
-      [nic((it) => Object.assign(it, { kind: 'veth' })), 'note', /^GRO is on/, /gro off/],
+      [nic((it) => Object.assign(it, { kind: 'bridge' })), 'note', /^GRO is on/, /gro off/],
+      [nic((it) => Object.assign(it, { kind: 'veth' })), 'note', /^GRO is on, and a veth needs it/, undefined],
     ],
     unknown: nic((it) => Object.assign(it, { features: {} })),
   },
   'gro-hw': {
     right: nothing,
-    wrong: [[feature('rx-gro-hw', true), 'limits', /GRO of the NIC is on/, /rx-gro-hw off/]],
+    wrong: [
+      [feature('rx-gro-hw', true), 'limits', /GRO of the NIC is on/, /rx-gro-hw off/],
+      [feature('rx-gro-hw', true, true), 'limits', /GRO of the NIC is on.*does not let it be switched off$/, undefined],
+    ],
     unknown: nic((it) => Object.assign(it, { features: {} })),
   },
   lro: {
     right: nothing,
-    wrong: [[feature('rx-lro', true), 'limits', /LRO is on/, /lro off/]],
+    wrong: [
+      [feature('rx-lro', true), 'limits', /LRO is on/, /lro off/],
+      [feature('rx-lro', true, true), 'limits', /LRO is on.*does not let it be switched off$/, undefined],
+    ],
     unknown: nic((it) => Object.assign(it, { features: {} })),
   },
   rxvlan: {
@@ -324,7 +388,10 @@ const INTERFACE_CASES: Record<string, Case> = {
     unknown: nic((it) => Object.assign(it, { rss: undefined })),
   },
   rps: {
-    right: nothing,
+    right: all(
+      nic((it) => Object.assign(it, { rss: undefined })),
+      nic((it) => Object.assign(it.receiveQueues[2] as object, { rpsCpus: [1] })),
+    ),
     wrong: [
       [
         nic((it) => {
@@ -392,6 +459,34 @@ test('a probe that was refused for want of a capability is not told again, one t
   assert.equal(findingOf(examined, 'cap-net-raw')?.severity, 'fatal')
   refused('packet-ring', 95)(examined)
   assert.equal(findingOf(examined, 'packet-ring')?.severity, 'limits')
+})
+
+test('CAP_SYS_ADMIN is as good as CAP_BPF: programs that are refused with it are told, as are those refused for another reason than CAP_NET_ADMIN', () => {
+  const programs = (...missing: CapabilityName[]) => {
+    const examined = examinedHost('ixgbe')
+    all(refused('bpf-program', 1), refused('xdp-link', 1), without(...missing))(examined)
+    return ['cap-bpf', 'bpf-program', 'xdp-link'].map((id) => findingOf(examined, id)?.severity)
+  }
+  assert.deepEqual(programs(), ['ok', 'limits', 'limits'])
+  assert.deepEqual(programs('CAP_BPF'), ['ok', 'limits', 'limits'])
+  assert.deepEqual(programs('CAP_BPF', 'CAP_NET_ADMIN'), ['ok', 'limits', 'limits'])
+  assert.deepEqual(programs('CAP_SYS_ADMIN'), ['ok', 'limits', undefined])
+  assert.deepEqual(programs('CAP_SYS_ADMIN', 'CAP_NET_ADMIN'), ['ok', undefined, undefined])
+  assert.deepEqual(programs('CAP_BPF', 'CAP_SYS_ADMIN'), ['limits', undefined, undefined])
+  const examined = examinedHost('ixgbe')
+  without('CAP_BPF')(examined)
+  assert.match(findingOf(examined, 'cap-bpf')?.what ?? '', /CAP_SYS_ADMIN is held/)
+})
+
+test('packets that were lost before, and no more, leave nothing in the way', () => {
+  const examined = examinedHost('ixgbe')
+  all(feature('rx-gro', false), softnet('dropped', 4_000_000_000, 0))(examined)
+  assert.equal(diagnose(examined).verdict, 'line-rate')
+  softnet('dropped', 4_000_000_000, 1)(examined)
+  assert.equal(diagnose(examined).verdict, 'limited')
+  // A CPU that came between the two readings is not new loss.
+  examined.earlier.softnet = []
+  assert.equal(diagnose(examined).verdict, 'line-rate')
 })
 
 test('a capability that is permitted and not in effect is as good as missing', () => {

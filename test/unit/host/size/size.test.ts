@@ -98,7 +98,7 @@ test('a ring that was sized holds what it was sized for, whatever the rate, and 
     assert.ok(fits, told)
     assert.equal(simulated.dropShare, 0, told)
     held++
-    assert.equal(simulatedStall.dropShare, 0, told)
+    assert.equal(simulatedStall?.dropShare, 0, told)
   }
   assert.ok(held >= 5, `${held} rounds`)
 })
@@ -106,7 +106,7 @@ test('a ring that was sized holds what it was sized for, whatever the rate, and 
 test('a stall that meets a burst is held as well, not much more', () => {
   const options = { ...MACHINE, packetsPerSecond: 1e6, lineBitsPerSecond: 1e9, holdMs: 50, burstMs: 10, costs: COSTS, backend: 'ring' } as const
   const size = sizeCapture(options)
-  assert.equal(size.simulatedStall.dropShare, 0)
+  assert.equal(size.simulatedStall?.dropShare, 0)
   assert.ok(size.ring.packets >= 50_000 + 14_880 && size.ring.packets < 90_000, JSON.stringify(size.ring))
   assert.ok(sizeCapture({ ...options, burstMs: 40 }).ring.packets >= 50_000 + 40 * 1488)
 })
@@ -119,6 +119,31 @@ test('a ring may not be 4 GiB or more: then there are more workers than the rate
   const few = sizeCapture({ ...options, cores: 1 })
   assert.equal(few.fits, false)
   assert.match(few.shortOf.join('; '), /^3 workers, for a ring of theirs holds no more than \d+ ms of the 10000 ms$/)
+})
+
+test('a stall of seconds is simulated as a whole, whatever it is in packets', () => {
+  // 10.6 million packets a worker.
+  const size = sizeCapture({ cores: 64, memoryBytes: 256 * GIB, lineBitsPerSecond: 10e9, holdMs: 10_000 })
+  assert.deepEqual([size.fits, size.backend, size.workers], [true, 'ring', 14])
+  assert.ok((size.simulatedStall?.arrived ?? 0) > (size.packetsPerSecond / size.workers) * 10)
+  assert.equal(size.simulatedStall?.dropShare, 0)
+  const few = sizeCapture({ cores: 64, memoryBytes: 256 * GIB, lineBitsPerSecond: 10e9, holdMs: 10_000, backend: 'xdp' })
+  assert.equal(few.fits, false)
+  // What the chunks of all do not hold of ten seconds.
+  const lost = (few.simulatedStall?.droppedByRing ?? 0) / ((few.packetsPerSecond / few.workers) * 10)
+  assert.ok(Math.abs(lost - (1 - few.survives.stallMs / 10_000)) < 0.001, String(lost))
+})
+
+test('a stall of more packets than any ring holds is not simulated: what the ring holds decides', () => {
+  const cheap = () => ({ kernelNs: 1, workerNs: 1, source: '' })
+  const options = { cores: 1, memoryBytes: 64 * GIB, backend: 'ring', costs: cheap } as const
+  const much = sizeCapture({ ...options, packetsPerSecond: 50e6, holdMs: 10_000 })
+  assert.deepEqual([much.fits, much.simulatedStall], [false, null])
+  assert.ok(much.survives.stallMs < 10_000)
+  // 24.6 million packets in a burst, and another after more than six hours.
+  const rare = sizeCapture({ ...options, packetsPerSecond: 1000, lineBitsPerSecond: 33e9, burstMs: 500 })
+  assert.deepEqual([rare.fits, rare.simulatedStall, rare.simulated.dropShare], [true, null, 0])
+  assert.ok(rare.survives.stallMs >= 100)
 })
 
 test('how long a full line is survived: for ever, by the ring, or by the NIC', () => {
