@@ -47,15 +47,14 @@ export {
   type KernelCpuCounters,
   type KernelInterfaceCounters,
 } from './capture/kernel-count.js'
-export {
-  type Ledger,
-  type LedgerBalance,
-  type LedgerKind,
-  type LedgerMetric,
-  type LedgerPlace,
-  type LedgerRow,
-  ledgerMetrics,
+export type {
+  Ledger,
+  LedgerBalance,
+  LedgerKind,
+  LedgerPlace,
+  LedgerRow,
 } from './capture/ledger.js'
+export { type LedgerMetric, ledgerMetrics } from './capture/ledger-metrics.js'
 export { machineFacts, openCapture } from './capture/open.js'
 export { openCaptureFile } from './capture/open-file.js'
 export { type Packet, type Packets, type PacketsOptions, packets } from './capture/packets.js'

@@ -50,9 +50,11 @@ export function consumedOf(values: Float64Array): number {
   )
 }
 
-/** Records of a worker that died, in its buffer: nobody writes them any more. */
+/** Records of a worker that died, in its buffer: nobody writes them any more. Given up by the handler after they were written: never delivered. */
 export function dropPending(values: Float64Array): void {
-  values[COUNTER.dropWriter] = (values[COUNTER.dropWriter] as number) + (values[COUNTER.pending] as number)
+  const pending = values[COUNTER.pending] as number
+  const counter = pending < 0 ? COUNTER.packets : COUNTER.dropWriter
+  values[counter] = (values[counter] as number) + pending
   values[COUNTER.pending] = 0
 }
 

@@ -10,22 +10,35 @@ import { CaptureError } from '../errors.js'
 import { type CpuTimes, cpuLoads, readCpuTimes } from '../host/cpu-load.js'
 import type { UnreadFact } from '../host/facts.js'
 import { type InterfaceCounters, type InterfaceCountersReader, openInterfaceCounters } from '../host/interfaces.js'
-import { countersDifference, nicCounters, statisticsDifference } from '../host/nic-counters.js'
+import { countersDifference, type NicCounters, nicCounters, statisticsDifference } from '../host/nic-counters.js'
 import { readSoftnet, type SoftnetCpu, softnetDifference } from '../host/softnet.js'
 import type { Descriptor } from '../kernel/descriptor.js'
 import { EOPNOTSUPP } from '../kernel/errno.js'
 import { DriverCounters, groEnabled, openControlSocket } from '../kernel/ethtool.js'
 import { driverOf } from '../kernel/ethtool-device.js'
 import { openNamespace, withNamespace } from '../kernel/namespace.js'
+import { attachedXdp, RouteSocket, type XdpMode } from '../kernel/netlink.js'
 import type { Kernel } from '../kernel/system.js'
 import type { CaptureCounters, CapturePlan, XdpInForce } from './api.js'
 import { type Ledger, type LedgerInterface, makeLedger } from './ledger.js'
+
+const NOTHING_READ: NicCounters = {
+  counters: [],
+  droppedByStack: 0,
+  stackDropsKnown: true,
+  receivedHasBacklogDrops: true,
+  failedRedirects: [],
+  redirectsHaveFailed: false,
+  refreshMs: undefined,
+}
 
 /** Of one interface. */
 interface InterfaceReading {
   counters: InterfaceCounters
   /** By name; of a name that stands several times, as vmxnet3 has them, the sum. */
   statistics: ReadonlyMap<string, number>
+  /** Of the XDP programs on it, the capture's own among them. */
+  programs: readonly XdpMode[]
 }
 
 interface Reading {
@@ -43,6 +56,7 @@ export class LedgerBook {
   readonly #leftOf: LeftOf
   readonly #reader: InterfaceCountersReader
   readonly #control: Descriptor
+  readonly #route: RouteSocket | undefined
   readonly #drivers: readonly (string | undefined)[]
   readonly #merges: readonly boolean[]
   readonly #unread = new Map<string, UnreadFact>()
@@ -60,8 +74,10 @@ export class LedgerBook {
     this.#reader = openInterfaceCounters(kernel, names, { netns: plan.netns })
     try {
       using namespace = plan.netns === undefined ? undefined : openNamespace(kernel, plan.netns)
+      this.#route = withNamespace(kernel, namespace, () => RouteSocket.open(kernel))
       this.#control = withNamespace(kernel, namespace, () => openControlSocket(kernel))
     } catch (error) {
+      this.#route?.close()
       this.#reader.close()
       throw error
     }
@@ -86,6 +102,7 @@ export class LedgerBook {
     if (this.#last !== undefined) return
     this.#last = this.#read()
     this.#reader.close()
+    this.#route?.close()
     this.#control.close()
   }
 
@@ -124,6 +141,7 @@ export class LedgerBook {
       outgoing,
       edges: closing === undefined ? undefined : passing(this.#first, this.#opened) + passing(closing, now),
       filter: plan.filter !== undefined,
+      programs: [this.#first, this.#opened, closing, now].flatMap((reading) => reading?.interfaces[place]?.programs ?? []),
       xdp: left === undefined ? undefined : { mode: left.inForce.mode, passed: left.passed, filtered: left.filtered },
       merges: this.#merges[place] === true && plan.backend !== 'xdp',
     }
@@ -132,10 +150,11 @@ export class LedgerBook {
   #difference(name: string, place: number, from: Reading, to: Reading): Pick<LedgerInterface, 'nic' | 'sent'> {
     const before = from.interfaces[place]
     const after = to.interfaces[place]
-    if (before === undefined || after === undefined) return { nic: { counters: [], droppedByStack: 0, receivedHasBacklogDrops: true }, sent: 0 }
-    const counters = countersDifference(before.counters, after.counters)
-    const statistics = statisticsDifference(before.statistics, after.statistics)
-    return { nic: nicCounters(name, this.#drivers[place], statistics, counters), sent: counters.txPackets }
+    if (before === undefined || after === undefined) return { nic: NOTHING_READ, sent: 0 }
+    const driver = this.#drivers[place]
+    const counters = countersDifference(driver, before.counters, after.counters)
+    const statistics = statisticsDifference(driver, before.statistics, after.statistics)
+    return { nic: nicCounters(name, driver, statistics, counters), sent: counters.txPackets }
   }
 
   #read(): Reading {
@@ -153,7 +172,13 @@ export class LedgerBook {
   #interfaceReading(name: string, counters: InterfaceCounters | undefined): InterfaceReading | undefined {
     if (counters === undefined) return undefined
     const statistics = this.#try(`driver statistics of ${name}`, 'ioctl(ETHTOOL_GSTATS)', () => this.#statistics(name))
-    return { counters, statistics: statistics ?? new Map() }
+    return { counters, statistics: statistics ?? new Map(), programs: this.#programs(name) }
+  }
+
+  #programs(name: string): XdpMode[] {
+    const route = this.#route
+    if (route === undefined) return []
+    return (this.#try(`XDP programs of ${name}`, 'RTM_GETLINK', () => attachedXdp(route, name)) ?? []).map(({ mode }) => mode)
   }
 
   #statistics(name: string): Map<string, number> {

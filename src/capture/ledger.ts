@@ -7,9 +7,11 @@
  */
 import type { CpuLoad } from '../host/cpu-load.js'
 import type { UnreadFact } from '../host/facts.js'
-import type { NicCounters, NicRole } from '../host/nic-counters.js'
+import type { NicCounter, NicCounters, NicRole } from '../host/nic-counters.js'
 import type { SoftnetCpu } from '../host/softnet.js'
+import type { XdpMode } from '../kernel/netlink.js'
 import type { Drops, WorkerCounters } from './api.js'
+import { caveatsOf } from './ledger-caveats.js'
 
 /** The places of a packet's way, in order. Those of a worker are the names of `Drops`. */
 export type LedgerPlace =
@@ -64,9 +66,11 @@ export interface LedgerBalance {
   lost: number
   left: number
   delivered: number
+  /** Of `left`, what stands there because nothing else explains it, without a bound: a loss that no row names would hide in it. */
+  byDifference: number
   /** Packets that no row names. */
   residual: number
-  /** What a residual may come from other than a packet that was lost unsaid. Empty: from nothing else. */
+  /** What a residual, or `byDifference`, may come from other than a packet that was lost unsaid. Empty: from nothing else. */
   caveats: string[]
 }
 
@@ -100,6 +104,8 @@ export interface LedgerInterface {
   filter: boolean
   /** How AF_XDP takes them, and what it left to the stack; undefined for packet sockets. */
   xdp: { mode: 'zero-copy' | 'native' | 'generic'; passed: number; filtered: number } | undefined
+  /** Of the XDP programs seen on it; the capture's own is among them where it takes packets by AF_XDP. */
+  programs: readonly XdpMode[]
   /** Packets may be merged before a socket sees them (GRO). */
   merges: boolean
 }
@@ -112,47 +118,6 @@ export interface LedgerFacts {
   softnet: readonly SoftnetCpu[]
   cpus: CpuLoad[]
   unread: UnreadFact[]
-}
-
-const HELP: Readonly<Record<string, string>> = {
-  ringtap_received_total: 'Packets that the interface received during the capture.',
-  ringtap_sent_total: 'Packets that the interface sent during the capture, where it takes those.',
-  ringtap_drops_total: 'Packets lost, by where.',
-  ringtap_left_total: 'Packets that were not for this capture, by why.',
-  ringtap_nic_limited_total: 'Packets that an allowance of the cloud queued or dropped.',
-  ringtap_nic_allocation_failures_total: 'Receive buffers that the driver could not allocate.',
-  ringtap_softnet_dropped_total: "Packets that found a CPU's backlog full, of all interfaces of the machine.",
-  ringtap_softnet_squeezed_total: 'Times that a CPU stopped receiving with work left, for all interfaces of the machine.',
-  ringtap_offered_total: 'Packets that the kernel gave to the worker, dropped ones included.',
-  ringtap_freezes_total: "Times that the kernel found no free block in the worker's ring.",
-  ringtap_truncated_total: 'Delivered packets of which not all bytes were captured.',
-  ringtap_delivered_total: 'Packets delivered.',
-  ringtap_residual: 'Packets that no other metric names: 0, or an error in the account.',
-}
-
-export interface LedgerMetric {
-  name: string
-  labels: Readonly<Record<string, string>>
-  help: string
-  type: 'counter' | 'gauge'
-  value: number
-}
-
-/** The ledger for Prometheus: every row, and the residual of each interface. Those of one name follow each other, as its text format wants. */
-export function ledgerMetrics(ledger: Ledger): LedgerMetric[] {
-  const helpOf = (name: string) => HELP[name] as string
-  const rows = ledger.rows.map(({ metric, labels, count }): LedgerMetric => ({ name: metric, labels, help: helpOf(metric), type: 'counter', value: count }))
-  const residuals = ledger.interfaces.map(
-    (it): LedgerMetric => ({
-      name: 'ringtap_residual',
-      labels: { interface: it.interface },
-      help: helpOf('ringtap_residual'),
-      type: 'gauge',
-      value: it.residual,
-    }),
-  )
-  const names = Object.keys(HELP)
-  return [...rows, ...residuals].sort((a, b) => names.indexOf(a.name) - names.indexOf(b.name))
 }
 
 /** Makes the ledger of what was counted. */
@@ -186,7 +151,8 @@ export function makeLedger(facts: LedgerFacts): Ledger {
 
 function interfacePart(it: LedgerInterface, workers: readonly WorkerCounters[], softnetDropped: number, settled: boolean) {
   const nic = nicRows(it)
-  const stack = [...backlogRow(it, softnetDropped), ...driverRows(it, workers), ...xdpRows(it)]
+  const counters = withoutOwnDrops(it, workers)
+  const stack = [...backlogRow(it, softnetDropped), ...driverRows(it.name, counters), ...xdpRows(it, counters)]
   const known = [...nic, ...stack]
   const sum = (kind: LedgerKind) => sumOf(known, (row) => (row.kind === kind ? row.count : 0))
   const inside = sum('in')
@@ -200,8 +166,9 @@ function interfacePart(it: LedgerInterface, workers: readonly WorkerCounters[], 
     lost,
     left,
     delivered,
+    byDifference: remainder === undefined || (remainder.place === 'edges' && it.edges !== undefined) ? 0 : remainder.count,
     residual: inside - lost - left - delivered,
-    caveats: caveatsOf(it, settled),
+    caveats: caveatsOf(it, settled, softnetDropped),
   }
   return { nic, stack: remainder === undefined ? stack : [...stack, remainder], balance }
 }
@@ -244,33 +211,55 @@ function softnetRows({ cpu, dropped, timeSqueeze }: SoftnetCpu): LedgerRow[] {
 
 /** softnet_stat counts for the whole machine, rx_dropped for the interface but other things as well: what both have is its own. */
 function backlogRow({ name, nic, xdp }: LedgerInterface, softnetDropped: number): LedgerRow[] {
-  // In the driver AF_XDP takes its packets before any backlog: what is lost there had been left to the stack.
-  const kind = isInDriver(xdp) ? 'note' : nic.receivedHasBacklogDrops ? 'lost' : 'before'
   const count = Math.min(softnetDropped, nic.droppedByStack)
+  const label = `${name}: backlog full`
   const source = `rtnl_link_stats64 of ${name}: rx_dropped without the driver's, at most /proc/net/softnet_stat column 2`
-  return [row('softnet', kind, `${name}: backlog full`, count, 'ringtap_drops_total', { place: 'softnet', interface: name }, source)]
+  // In the driver AF_XDP takes its packets before any backlog: what is lost there had been left to the stack.
+  if (isInDriver(xdp) || !nic.stackDropsKnown) {
+    return [row('softnet', 'note', label, count, 'ringtap_backlog_dropped_total', { interface: name }, source)]
+  }
+  const kind = nic.receivedHasBacklogDrops ? 'lost' : 'before'
+  return [row('softnet', kind, label, count, 'ringtap_drops_total', { place: 'softnet', interface: name }, source)]
 }
 
-function driverRows({ name, nic, xdp }: LedgerInterface, workers: readonly WorkerCounters[]): LedgerRow[] {
-  const dropped = nic.counters.find(({ role }) => role === 'dropped')
+/** Drivers count a redirect that an AF_XDP socket refused, too, where a drop of their own or of the program would be. */
+function withoutOwnDrops({ nic, xdp }: LedgerInterface, workers: readonly WorkerCounters[]): NicCounter[] {
+  if (!isInDriver(xdp)) return nic.counters
+  let own = sumOf(workers, ({ drops }) => drops.fillRing + drops.rxRing + drops.oversize + drops.redirect)
+  const taken = new Map<NicRole, number>()
+  for (const role of nic.failedRedirects) {
+    const count = Math.min(own, nic.counters.find((counter) => counter.role === role)?.count ?? 0)
+    taken.set(role, count)
+    own -= count
+  }
+  return nic.counters.map(({ role, count, source }) => {
+    const off = taken.get(role) ?? 0
+    return off === 0 ? { role, count, source } : { role, count: count - off, source: `${source}, less what stands as drops of the AF_XDP sockets` }
+  })
+}
+
+function driverRows(name: string, counters: readonly NicCounter[]): LedgerRow[] {
+  const dropped = counters.find(({ role }) => role === 'dropped')
   if (dropped === undefined) return []
-  // Drivers count a redirect that an AF_XDP socket refused, too.
-  const ours = isInDriver(xdp) ? sumOf(workers, ({ drops }) => drops.fillRing + drops.rxRing + drops.oversize + drops.redirect) : 0
-  const source = ours === 0 ? dropped.source : `${dropped.source}, less what stands as drops of the AF_XDP sockets`
-  const count = Math.max(0, dropped.count - ours)
+  const { count, source } = dropped
   return [row('driver', 'lost', `${name}: dropped by its driver`, count, 'ringtap_drops_total', { place: 'driver', interface: name }, source)]
 }
 
-function xdpRows({ name, nic, xdp }: LedgerInterface): LedgerRow[] {
+/** Redirects of a capture by AF_XDP are the packets that it was offered. */
+const XDP_NOTE_METRIC = { xdpTx: 'ringtap_xdp_sent_back_total', xdpRedirect: 'ringtap_xdp_redirected_total' } as const
+
+function xdpRows({ name, xdp }: LedgerInterface, counters: readonly NicCounter[]): LedgerRow[] {
   const rows: LedgerRow[] = []
-  for (const { role, count, source } of nic.counters) {
+  for (const { role, count, source } of counters) {
     if (role === 'xdpDrop') {
       rows.push(row('xdpDrop', 'lost', `${name}: dropped by an XDP program`, count, 'ringtap_drops_total', { place: role, interface: name }, source))
     } else if (role === 'xdpTx' || role === 'xdpRedirect') {
-      // Redirects of a capture by AF_XDP are the packets that it was offered.
-      const kind = xdp !== undefined ? 'note' : 'left'
-      const verdict = role === 'xdpTx' ? 'sent back' : 'redirected'
-      rows.push(row(role, kind, `${name}: ${verdict} by an XDP program`, count, 'ringtap_left_total', { place: role, interface: name }, source))
+      const label = `${name}: ${role === 'xdpTx' ? 'sent back' : 'redirected'} by an XDP program`
+      rows.push(
+        xdp === undefined
+          ? row(role, 'left', label, count, 'ringtap_left_total', { place: role, interface: name }, source)
+          : row(role, 'note', label, count, XDP_NOTE_METRIC[role], { interface: name }, source),
+      )
     }
   }
   if (xdp === undefined) return rows
@@ -290,17 +279,6 @@ function remainderRow({ name, filter, edges, xdp }: LedgerInterface, remainder: 
   if (filter && xdp === undefined) return left('notMatched', 'not matching the filter', positive, 'by difference: a socket counts none')
   const source = 'by difference, at most what came between the readings around it'
   return left('edges', 'while the sockets were opened and closed', Math.min(positive, edges ?? positive), source)
-}
-
-function caveatsOf({ name, filter, edges, xdp, merges, outgoing, sent, nic }: LedgerInterface, settled: boolean): string[] {
-  const caveats: string[] = []
-  if (!settled) caveats.push('the capture runs: what is on its way is a difference')
-  if (filter && xdp === undefined) caveats.push('what did not match the filter is a difference: a loss that no row names would hide in it')
-  if (settled && edges === undefined) caveats.push('the capture ended by itself: what came after that is a difference')
-  if (outgoing && sent > 0) caveats.push('packets that this host sends are counted by the driver, after the sockets have seen them')
-  if (merges) caveats.push(`GRO is on: packets that it merges are one to the sockets (ethtool -K ${name} gro off)`)
-  if (!nic.counters.some(({ role }) => role === 'received')) caveats.push('what the interface received could not be read')
-  return caveats
 }
 
 const DROP_ROWS: readonly (readonly [keyof Drops, label: string, source: (worker: number) => string])[] = [

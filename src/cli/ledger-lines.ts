@@ -20,8 +20,9 @@ export function ledgerLines(ledger: Ledger, all: boolean): string[] {
   ]
 }
 
-/** What may explain a residual is said where there is one. */
-function balanceLines({ interface: name, in: inside, lost, left, delivered, residual, caveats }: LedgerBalance): string[] {
-  const line = `${name}: ${inside} in - ${lost} lost - ${left} elsewhere - ${delivered} delivered = residual ${residual}`
-  return residual === 0 ? [line] : [line, ...caveats.map((caveat) => `  ${caveat}`)]
+/** What may explain a residual is said where there is one, or where one would not be seen. */
+function balanceLines({ interface: name, in: inside, lost, left, delivered, byDifference, residual, caveats }: LedgerBalance): string[] {
+  const hidden = byDifference === 0 ? '' : `, ${byDifference} of those elsewhere by difference`
+  const line = `${name}: ${inside} in - ${lost} lost - ${left} elsewhere - ${delivered} delivered = residual ${residual}${hidden}`
+  return residual === 0 && byDifference === 0 ? [line] : [line, ...caveats.map((caveat) => `  ${caveat}`)]
 }

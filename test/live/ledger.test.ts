@@ -6,7 +6,7 @@ import { openCapture, openCaptureWith } from '#src/capture/open.js'
 import { SIOCETHTOOL } from '#src/kernel/abi/if.js'
 import { type Kernel, openKernel } from '#src/kernel/system.js'
 import { createTestbed, startFlood } from '#src/testbed/index.js'
-import { elsewhere, foundIn, INJECTIONS } from '../support/injected-losses.js'
+import { elsewhere, everyFourth, foundIn, INJECTIONS } from '../support/injected-losses.js'
 import { caughtUp, inNamespace, live, openOn, RawSender, until } from '../support/live.js'
 
 for (const { place, how, run } of INJECTIONS) {
@@ -149,4 +149,24 @@ live('what the kernel does not tell is named, and the capture goes on', async ()
   for (const { reason } of unread) assert.match(reason, /EPERM/)
   // What rtnetlink tells is enough for what happened here.
   assert.deepEqual([interfaces.map(equation), residual], [[[name, 100, 0, 0, 100, 0]], 0])
+})
+
+live("somebody else's XDP program in generic mode, there only while packets flow: its drops are a residual, and it is named", async () => {
+  using testbed = createTestbed({ queues: 1 })
+  using sender = new RawSender(testbed.sender)
+  await using capture = await openOn(testbed, { backend: 'ring' })
+  {
+    using _link = everyFourth('drop', testbed, 'generic')
+    sender.sendNumbered(4000)
+    await caughtUp(capture, 3000)
+    // A reading while it is there.
+    assert.match(capture.ledger().interfaces[0]?.caveats.join() ?? '', /an XDP program is on/)
+    await capture.stop()
+  }
+  const [balance] = capture.ledger().interfaces
+  assert.deepEqual(balance && equation(balance), [testbed.receiver.interface, 4000, 0, 0, 3000, 1000])
+  assert.ok(
+    balance?.caveats.some((caveat) => caveat.startsWith(`an XDP program is on ${testbed.receiver.interface}`)),
+    balance?.caveats.join(),
+  )
 })

@@ -162,7 +162,7 @@ async function fullBacklog(napi: boolean): Promise<Loss> {
 }
 
 /** On every frame whose 18th byte is a multiple of 4: of numbered frames, every 4th. */
-function everyFourth(what: 'drop' | 'redirect', { receiver }: Testbed): XdpLink {
+export function everyFourth(what: 'drop' | 'redirect', { receiver }: Testbed, mode: 'native' | 'generic' = 'native'): XdpLink {
   const program = loadProgram(kernel, {
     name: 'ringtap_fourth',
     type: 'xdp',
@@ -187,7 +187,7 @@ function everyFourth(what: 'drop' | 'redirect', { receiver }: Testbed): XdpLink 
     return withNamespace(kernel, namespace, () => {
       using route = RouteSocket.open(kernel)
       const interfaceIndex = getLink(route, receiver.interface).index
-      return attachXdp(kernel, { program, interfaceName: receiver.interface, interfaceIndex, mode: 'native' })
+      return attachXdp(kernel, { program, interfaceName: receiver.interface, interfaceIndex, mode })
     })
   } finally {
     program.close()

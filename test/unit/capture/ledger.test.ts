@@ -2,9 +2,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Drops, WorkerCounters } from '#src/capture/api.js'
-import { type Ledger, type LedgerFacts, type LedgerInterface, type LedgerPlace, ledgerMetrics, makeLedger } from '#src/capture/ledger.js'
-import type { NicCounters, NicRole } from '#src/host/nic-counters.js'
+import { type Ledger, type LedgerFacts, type LedgerInterface, type LedgerPlace, makeLedger } from '#src/capture/ledger.js'
+import { ledgerMetrics } from '#src/capture/ledger-metrics.js'
+import { type NicCounters, type NicRole, nicCounters } from '#src/host/nic-counters.js'
 import type { SoftnetCpu } from '#src/host/softnet.js'
+import { DRIVER_CASES, LINK } from '../../support/driver-statistics.js'
 
 const NO_DROPS: Drops = { ring: 0, socket: 0, fillRing: 0, rxRing: 0, oversize: 0, redirect: 0, handler: 0, consumer: 0, writer: 0, unread: 0 }
 
@@ -34,11 +36,32 @@ function worker(packets: number, drops: Partial<Drops> = {}, more: Partial<Worke
 
 function nic(counts: Partial<Record<NicRole, number>>, more: Partial<NicCounters> = {}): NicCounters {
   const counters = Object.entries(counts).map(([role, count]) => ({ role: role as NicRole, count, source: `test: ${role}` }))
-  return { counters, droppedByStack: 0, receivedHasBacklogDrops: true, ...more }
+  return {
+    counters,
+    droppedByStack: 0,
+    stackDropsKnown: true,
+    receivedHasBacklogDrops: true,
+    failedRedirects: ['dropped'],
+    redirectsHaveFailed: false,
+    refreshMs: undefined,
+    ...more,
+  }
 }
 
 function onInterface(counters: NicCounters, more: Partial<LedgerInterface> = {}): LedgerInterface {
-  return { name: 'eth0', nic: counters, sent: 0, incoming: true, outgoing: false, edges: 0, filter: false, xdp: undefined, merges: false, ...more }
+  return {
+    name: 'eth0',
+    nic: counters,
+    sent: 0,
+    incoming: true,
+    outgoing: false,
+    edges: 0,
+    filter: false,
+    xdp: undefined,
+    programs: [],
+    merges: false,
+    ...more,
+  }
 }
 
 function softnet(cpu: number, dropped: number, timeSqueeze = 0): SoftnetCpu {
@@ -46,7 +69,23 @@ function softnet(cpu: number, dropped: number, timeSqueeze = 0): SoftnetCpu {
 }
 
 function ledgerOf(facts: Partial<LedgerFacts>): Ledger {
-  return makeLedger({ seconds: 1, settled: true, interfaces: [], workers: [], softnet: [], cpus: [], unread: [], ...facts })
+  const ledger = makeLedger({ seconds: 1, settled: true, interfaces: [], workers: [], softnet: [], cpus: [], unread: [], ...facts })
+  assertSums(ledger)
+  return ledger
+}
+
+/** What docs/ledger.md promises of the two metrics that stand in several places. */
+function assertSums(ledger: Ledger): void {
+  const sum = (wanted: (row: Ledger['rows'][number]) => boolean) => ledger.rows.reduce((all, row) => all + (wanted(row) ? row.count : 0), 0)
+  const balances = (of: 'lost' | 'left') => ledger.interfaces.reduce((all, balance) => all + balance[of], 0)
+  assert.equal(
+    sum(({ metric }) => metric === 'ringtap_left_total'),
+    balances('left'),
+  )
+  assert.equal(
+    sum(({ metric }) => metric === 'ringtap_drops_total'),
+    balances('lost') + sum(({ kind }) => kind === 'before'),
+  )
 }
 
 function counts(ledger: Ledger): Partial<Record<LedgerPlace, number>> {
@@ -60,7 +99,7 @@ test('in = lost + left + delivered + residual', () => {
     interfaces: [onInterface(nic({ received: 1000, missed: 50, errors: 3, noBuffer: 2, dropped: 10, xdpDrop: 20, xdpTx: 5, xdpRedirect: 6 }))],
     workers: [worker(800, { ring: 100, handler: 9 }), worker(40, { unread: 1 }, { worker: 1, truncated: 40, freezes: 2 })],
   })
-  assert.deepEqual(ledger.interfaces, [{ interface: 'eth0', in: 1000, lost: 140, left: 11, delivered: 840, residual: 9, caveats: [] }])
+  assert.deepEqual(ledger.interfaces, [{ interface: 'eth0', in: 1000, lost: 140, left: 11, delivered: 840, byDifference: 0, residual: 9, caveats: [] }])
   assert.deepEqual(ledger.sockets, { offered: 950, dropped: 110, delivered: 840, waiting: 0, residual: 0 })
   assert.equal(ledger.residual, 9)
   assert.deepEqual(counts(ledger), {
@@ -123,7 +162,7 @@ test('AF_XDP: what it left to the stack, and drops that the driver counts a seco
   const workers = [worker(100, { fillRing: 40, redirect: 2 })]
   const counters = nic({ received: 200, dropped: 50, xdpRedirect: 142 }, { droppedByStack: 7 })
   const native = ledgerOf({ interfaces: [onInterface(counters, { xdp, filter: true })], workers, softnet: [softnet(0, 7)] })
-  assert.deepEqual(native.interfaces[0], { interface: 'eth0', in: 200, lost: 50, left: 50, delivered: 100, residual: 0, caveats: [] })
+  assert.deepEqual(native.interfaces[0], { interface: 'eth0', in: 200, lost: 50, left: 50, delivered: 100, byDifference: 0, residual: 0, caveats: [] })
   assert.deepEqual([counts(native).driver, counts(native).xdpPassed, counts(native).xdpFiltered], [8, 30, 20])
   assert.match(native.rows.find(({ place }) => place === 'driver')?.source ?? '', /less what stands as drops of the AF_XDP sockets$/)
   // In generic mode the stack drops, and the driver knows nothing of it.
@@ -131,11 +170,89 @@ test('AF_XDP: what it left to the stack, and drops that the driver counts a seco
   assert.equal(generic.residual, 0)
 })
 
+const REFUSED: readonly (readonly [driver: string, mode: 'native' | 'zero-copy', statistics: Record<string, number>, received: number])[] = [
+  ['veth', 'native', { rx_queue_0_drops: 45, rx_queue_0_xdp_redirect: 100 }, 145],
+  ['virtio_net', 'native', { rx0_drops: 45, rx0_xdp_drops: 45, rx0_xdp_redirects: 145 }, 145],
+  ['virtio_net', 'zero-copy', { rx0_drops: 45, rx0_xdp_drops: 0, rx0_xdp_redirects: 145 }, 145],
+  // Its rx_packets have nothing of what XDP took.
+  ['mlx5_core', 'native', { rx_xdp_drop: 45, rx_xdp_redirect: 100, rx_discards_phy: 0 }, 0],
+  ['mlx5_core', 'zero-copy', { rx_xsk_xdp_drop: 45, rx_xsk_xdp_redirect: 100, rx_discards_phy: 0 }, 0],
+  ['ena', 'native', { queue_0_rx_xdp_aborted: 45, queue_0_rx_xdp_redirect: 100, rx_drops: 0 }, 145],
+]
+
+for (const [driver, mode, statistics, received] of REFUSED) {
+  test(`a packet that an AF_XDP socket refused is lost once: ${driver}, ${mode}`, () => {
+    const link = { ...LINK, rxPackets: received, rxErrors: 0, rxDropped: 0, rxMissedErrors: 0, rxFifoErrors: 0, rxOverErrors: 0 }
+    const counters = nicCounters('eth0', driver, new Map(Object.entries(statistics)), link)
+    const workers = [worker(100, { fillRing: 30, rxRing: 10, oversize: 4, redirect: 1 })]
+    const ledger = ledgerOf({ interfaces: [onInterface(counters, { xdp: { mode, passed: 0, filtered: 0 } })], workers })
+    const [balance] = ledger.interfaces
+    assert.deepEqual([balance?.in, balance?.lost, balance?.left, balance?.residual], [145, 45, 0, 0])
+    assert.deepEqual([counts(ledger).driver, counts(ledger).xdpDrop], [undefined, undefined])
+    assert.equal(ledger.rows.find(({ place }) => place === 'xdpRedirect')?.metric, 'ringtap_xdp_redirected_total')
+  })
+}
+
+test('of every driver and way of capturing, the metrics add up to the account', () => {
+  const modes = [undefined, 'native', 'zero-copy', 'generic'] as const
+  for (const [driver, statistics] of DRIVER_CASES) {
+    const counters = nicCounters('eth0', driver, new Map(Object.entries(statistics)), LINK)
+    for (const mode of modes) {
+      for (const settled of [true, false]) {
+        const xdp = mode && { mode, passed: 7, filtered: 3 }
+        // Asserts the sums.
+        const ledger = ledgerOf({
+          settled,
+          interfaces: [onInterface(counters, { xdp, filter: settled, edges: undefined })],
+          workers: [worker(900_000, { ring: 5, fillRing: 2, handler: 1 })],
+          softnet: [softnet(0, 40)],
+        })
+        const notes = ledger.rows.filter(({ kind }) => kind === 'note').map(({ metric }) => metric)
+        assert.ok(!notes.includes('ringtap_drops_total') && !notes.includes('ringtap_left_total'), `${driver} ${mode}`)
+      }
+    }
+  }
+})
+
+test('a driver that does not tell its own part of rx_dropped: no loss, a caveat', () => {
+  const counters = nic({ received: 100 }, { droppedByStack: 40, stackDropsKnown: false })
+  const ledger = ledgerOf({ interfaces: [onInterface(counters)], workers: [worker(70)], softnet: [softnet(0, 30)] })
+  const row = ledger.rows.find(({ place }) => place === 'softnet')
+  assert.deepEqual([row?.kind, row?.count, row?.metric], ['note', 30, 'ringtap_backlog_dropped_total'])
+  assert.equal(ledger.residual, 30)
+  assert.deepEqual(ledger.interfaces[0]?.caveats, ['up to 30 packets found a backlog full: what the driver of eth0 adds to rx_dropped is not known'])
+  // Nothing was dropped by any CPU: nothing to say.
+  assert.deepEqual(ledgerOf({ interfaces: [onInterface(counters)], workers: [worker(100)], softnet: [softnet(0, 0)] }).interfaces[0]?.caveats, [])
+})
+
+test('counters that are refreshed now and then are said to be old', () => {
+  const [balance] = ledgerOf({ interfaces: [onInterface(nic({ received: 90 }, { refreshMs: 1000 }))], workers: [worker(100)] }).interfaces
+  assert.equal(balance?.residual, -10)
+  assert.match(balance?.caveats.join() ?? '', /^counters of eth0 may be 1000 ms old/)
+})
+
+test("an XDP program of somebody else: what no counter tells of it is a caveat, and a driver's redirects that failed", () => {
+  const caveats = (counters: NicCounters, more: Partial<LedgerInterface>) =>
+    ledgerOf({ interfaces: [onInterface(counters, more)], workers: [] }).interfaces[0]?.caveats
+  const unseen = ['an XDP program is on eth0: what it drops, redirects or sends back is counted nowhere']
+  assert.deepEqual(caveats(nic({ received: 0 }), { programs: ['native'] }), unseen)
+  assert.deepEqual(caveats(nic({ received: 0, xdpDrop: 0 }), { programs: ['native'] }), [])
+  assert.deepEqual(caveats(nic({ received: 0, xdpDrop: 0 }), { programs: ['native', 'generic'] }), unseen)
+  const own = { mode: 'native', passed: 0, filtered: 0 } as const
+  assert.deepEqual(caveats(nic({ received: 0 }), { programs: ['native'], xdp: own }), [])
+  const both = nic({ received: 9, xdpDrop: 3, xdpRedirect: 9 }, { redirectsHaveFailed: true })
+  const twice = ['the driver of eth0 counts a redirect that fails as redirected and as dropped']
+  assert.deepEqual(caveats(both, { programs: ['native'] }), twice)
+  assert.deepEqual(caveats(both, { programs: ['native'], xdp: own }), [])
+  assert.deepEqual(caveats(nic({ received: 9, xdpRedirect: 9 }, { redirectsHaveFailed: true }), {}), [])
+})
+
 test('what is left over: at the edges no more than came there, the rest is the residual', () => {
   const of = (edges: number | undefined) => ledgerOf({ interfaces: [onInterface(nic({ received: 100 }), { edges })], workers: [worker(80)] })
   assert.deepEqual([counts(of(0)).edges, of(0).residual], [undefined, 20])
   assert.deepEqual([counts(of(15)).edges, of(15).residual], [15, 5])
   assert.deepEqual([counts(of(50)).edges, of(50).residual], [20, 0])
+  assert.deepEqual([of(50).interfaces[0]?.byDifference, of(undefined).interfaces[0]?.byDifference], [0, 20])
   assert.deepEqual(of(undefined).interfaces[0]?.caveats, ['the capture ended by itself: what came after that is a difference'])
   // More was delivered than came in: nothing explains that away.
   assert.equal(ledgerOf({ interfaces: [onInterface(nic({ received: 100 }), { edges: 50 })], workers: [worker(101)] }).residual, -1)
@@ -143,7 +260,7 @@ test('what is left over: at the edges no more than came there, the rest is the r
 
 test('with a filter on a socket, what it did not match is a difference, and said to be one', () => {
   const ledger = ledgerOf({ interfaces: [onInterface(nic({ received: 100 }), { filter: true })], workers: [worker(10, { ring: 5 })] })
-  assert.deepEqual([counts(ledger).notMatched, ledger.residual], [85, 0])
+  assert.deepEqual([counts(ledger).notMatched, ledger.interfaces[0]?.byDifference, ledger.residual], [85, 85, 0])
   assert.match(ledger.interfaces[0]?.caveats.join() ?? '', /did not match the filter is a difference/)
 })
 
@@ -171,16 +288,20 @@ test('several interfaces: each has its own workers and its own equation', () => 
 
 test('names are those of Prometheus, and each metric has a help, a type and rows that follow each other', () => {
   const ledger = ledgerOf({
-    interfaces: [onInterface(nic({ received: 10, missed: 1, limited: 1, noBuffer: 1, dropped: 0, xdpTx: 0 }), { name: 'e"th\\0', outgoing: true })],
+    interfaces: [
+      onInterface(nic({ received: 10 })),
+      onInterface(nic({ received: 10, missed: 1, limited: 1, noBuffer: 1, dropped: 0, xdpTx: 0 }), { name: 'e"th\\0', outgoing: true }),
+    ],
     workers: [worker(5, { ring: 3 }), worker(2, {}, { worker: 1 })],
     softnet: [softnet(0, 1), softnet(1, 2)],
   })
   const ring = ledger.rows.find(({ place }) => place === 'ring')
   assert.equal(ring?.name, 'ringtap_drops_total{place="ring",interface="eth0",worker="0"}')
   assert.equal(ring?.source, 'PACKET_STATISTICS tp_drops of worker 0')
-  assert.equal(ledger.rows[0]?.name, 'ringtap_received_total{interface="e\\"th\\\\0"}')
+  const names = ledger.rows.filter(({ place }) => place === 'received').map(({ name }) => name)
+  assert.deepEqual(names, ['ringtap_received_total{interface="eth0"}', 'ringtap_received_total{interface="e\\"th\\\\0"}'])
   const metrics = ledgerMetrics(ledger)
-  assert.equal(metrics.length, ledger.rows.length + 1)
+  assert.equal(metrics.length, ledger.rows.length + 2)
   const seen: string[] = []
   for (const { name, help, type, labels } of metrics) {
     assert.match(name, /^ringtap_[a-z_]+$/)

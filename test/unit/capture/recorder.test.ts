@@ -159,3 +159,12 @@ test('records of a worker that died are the drop writer', () => {
   dropPending(values)
   assert.deepEqual([count('dropWriter'), count('pending'), consumedOf(values)], [3, 0, 3])
 })
+
+test('of a worker that died, packets given up after they were written were never delivered', () => {
+  const { values, count } = setUp({})
+  values[COUNTER.packets] = 10
+  values[COUNTER.dropHandler] = 4
+  values[COUNTER.pending] = -4
+  dropPending(values)
+  assert.deepEqual([count('packets'), count('dropHandler'), count('dropWriter'), count('pending'), consumedOf(values)], [6, 4, 0, 0, 10])
+})

@@ -16,7 +16,7 @@ const LEDGER: Ledger = {
     row('lost', 'writer', 0, 'not written, worker 0'),
     row('delivered', 'delivered', 70, 'delivered, worker 0'),
   ],
-  interfaces: [{ interface: 'eth0', in: 100, lost: 30, left: 0, delivered: 70, residual: 0, caveats: ['GRO is on'] }],
+  interfaces: [{ interface: 'eth0', in: 100, lost: 30, left: 0, delivered: 70, byDifference: 0, residual: 0, caveats: ['GRO is on'] }],
   sockets: { offered: 100, dropped: 30, delivered: 70, waiting: 0, residual: 0 },
   residual: 0,
   cpus: [],
@@ -50,5 +50,13 @@ test('what may explain a residual stands below it, and what could not be read at
     'eth0: 100 in - 30 lost - 0 elsewhere - 70 delivered = residual 2',
     '  GRO is on',
     'not read: backlogs (/proc/net/softnet_stat): ENOENT',
+  ])
+})
+
+test('a residual of 0 that is one only by difference has its caveats, too', () => {
+  const [balance] = LEDGER.interfaces
+  assert.deepEqual(ledgerLines({ ...LEDGER, interfaces: [{ ...balance, left: 20, byDifference: 20 }] } as Ledger, false).slice(-2), [
+    'eth0: 100 in - 30 lost - 20 elsewhere - 70 delivered = residual 0, 20 of those elsewhere by difference',
+    '  GRO is on',
   ])
 })

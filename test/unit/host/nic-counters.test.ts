@@ -1,114 +1,15 @@
-/** Names are those of each driver's sources, values made up so that no two sums are equal. */
+/** What each driver's names come to, and what is said of them. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { InterfaceCounters } from '#src/host/interfaces.js'
 import { countersDifference, type NicRole, nicCounters, statisticsDifference } from '#src/host/nic-counters.js'
-
-const LINK: InterfaceCounters = {
-  rxPackets: 1_000_000,
-  rxBytes: 0,
-  rxErrors: 7,
-  rxDropped: 500,
-  rxMissedErrors: 11,
-  rxFifoErrors: 13,
-  rxOverErrors: 17,
-  rxLengthErrors: 0,
-  rxCrcErrors: 0,
-  rxFrameErrors: 0,
-  rxNoHandler: 0,
-  rxOtherHostDropped: 0,
-  multicast: 0,
-  txPackets: 0,
-  txBytes: 0,
-  txErrors: 0,
-  txDropped: 0,
-}
+import { DRIVER_CASES, LINK } from '../../support/driver-statistics.js'
 
 function counted(driver: string | undefined, statistics: Record<string, number>, name = 'eth0') {
   const { counters, ...rest } = nicCounters(name, driver, new Map(Object.entries(statistics)), LINK)
   return { ...rest, counts: Object.fromEntries(counters.map(({ role, count }) => [role, count])) as Partial<Record<NicRole, number>>, counters }
 }
 
-const CASES: readonly (readonly [driver: string, statistics: Record<string, number>, counts: Partial<Record<NicRole, number>>])[] = [
-  [
-    'ixgbe',
-    { rx_packets: 1, rx_missed_errors: 100, rx_no_dma_resources: 20, rx_no_buffer_count: 9, alloc_rx_page_failed: 2, alloc_rx_buff_failed: 1 },
-    { received: 1_000_000, missed: 120, errors: 7, noBuffer: 3 },
-  ],
-  ['i40e', { rx_dropped: 5, 'port.rx_dropped': 40, rx_alloc_fail: 1, rx_pg_alloc_fail: 2 }, { received: 1_000_000, missed: 40, errors: 7, noBuffer: 3 }],
-  ['i40e', { rx_missed_errors: 5, 'port.rx_discards': 41 }, { received: 1_000_000, missed: 41, errors: 7 }],
-  ['i40e', { rx_dropped: 5 }, { received: 1_000_000, missed: 5, errors: 7 }],
-  ['ice', { rx_dropped: 4, 'rx_dropped.nic': 44, rx_alloc_fail: 1, rx_pg_alloc_fail: 1 }, { received: 1_000_000, missed: 44, errors: 7, noBuffer: 2 }],
-  [
-    'igb',
-    { rx_no_buffer_count: 8, rx_queue_0_drops: 10, rx_queue_1_drops: 20, rx_queue_0_alloc_failed: 3, tx_queue_0_drops: 99 },
-    { received: 1_000_000, missed: 41, errors: 7, noBuffer: 3 },
-  ],
-  ['igc', {}, { received: 1_000_000, missed: 24, errors: 7 }],
-  ['e1000e', { alloc_rx_buff_failed: 5, rx_dma_failed: 6 }, { received: 1_000_000, missed: 11, errors: 7, noBuffer: 11 }],
-  [
-    'mlx5_core',
-    {
-      rx_out_of_buffer: 30,
-      rx_discards_phy: 40,
-      rx_xdp_drop: 100,
-      rx_xdp_redirect: 200,
-      rx_xdp_tx_xmit: 300,
-      rx_xsk_xdp_drop: 1,
-      rx_xsk_xdp_redirect: 2,
-      rx_buff_alloc_err: 5,
-      rx0_xdp_drop: 100,
-    },
-    { received: 1_000_603, missed: 70, errors: 7, noBuffer: 5, xdpDrop: 101, xdpTx: 300, xdpRedirect: 202 },
-  ],
-  [
-    'ena',
-    {
-      rx_drops: 3,
-      bw_in_allowance_exceeded: 1,
-      pps_allowance_exceeded: 2,
-      bw_out_allowance_exceeded: 50,
-      queue_0_rx_page_alloc_fail: 4,
-      queue_1_rx_skb_alloc_fail: 5,
-      queue_0_rx_xdp_drop: 6,
-      queue_1_rx_xdp_aborted: 7,
-      queue_1_rx_xdp_tx: 8,
-    },
-    { received: 1_000_000, missed: 31, limited: 3, errors: 7, noBuffer: 9, xdpDrop: 13, xdpTx: 8 },
-  ],
-  // Linux 6.18: `rx_drops` is the sum of the queues.
-  [
-    'virtio_net',
-    { rx_drops: 30, rx_xdp_drops: 20, rx0_drops: 10, rx1_drops: 20, rx0_xdp_drops: 5, rx1_xdp_drops: 15, rx0_xdp_redirects: 2, rx0_hw_drops: 9 },
-    { received: 1_000_000, missed: 9, errors: 7, dropped: 10, xdpDrop: 20, xdpRedirect: 2 },
-  ],
-  ['virtio_net', { rx_queue_0_drops: 10, rx_queue_0_xdp_drops: 4, rx_queue_0_xdp_tx: 3 }, { received: 1_000_000, errors: 7, dropped: 6, xdpDrop: 4, xdpTx: 3 }],
-  ['bnxt_en', { rx_total_ring_discards: 12, rx_total_oom_discards: 4, '[0]: rx_discards': 12 }, { received: 1_000_000, missed: 12, errors: 7, noBuffer: 4 }],
-  ['bnxt_en', { '[0]: rx_discards': 5, '[1]: rx_discards': 6, '[1]: tx_discards': 7 }, { received: 1_000_000, missed: 11, errors: 7 }],
-  [
-    'veth',
-    {
-      peer_ifindex: 9,
-      rx_queue_0_xdp_packets: 10,
-      rx_queue_0_drops: 1,
-      rx_queue_1_drops: 2,
-      rx_queue_0_xdp_drops: 4,
-      rx_queue_0_xdp_tx: 8,
-      rx_queue_1_xdp_redirect: 16,
-      tx_queue_0_xdp_xmit: 64,
-    },
-    { received: 1_000_000, missed: 24, errors: 7, dropped: 3, xdpDrop: 4, xdpTx: 8, xdpRedirect: 16 },
-  ],
-  [
-    'vmxnet3',
-    { '  pkts rx OOB': 21, '  drv dropped rx total': 22, '  rx buf alloc fail': 23 },
-    { received: 1_000_000, missed: 21, errors: 7, noBuffer: 23, dropped: 22 },
-  ],
-  ['tun', {}, { received: 1_000_000, missed: 24, errors: 7 }],
-  ['r8169', { rx_missed: 3 }, { received: 1_000_000, missed: 24, errors: 7 }],
-]
-
-for (const [driver, statistics, counts] of CASES) {
+for (const [driver, statistics, counts] of DRIVER_CASES) {
   test(`${driver}: ${Object.keys(statistics)[0] ?? 'no statistics'}`, () => {
     assert.deepEqual(counted(driver, statistics).counts, counts)
   })
@@ -124,7 +25,14 @@ test('each count says what it was read from', () => {
   })
   const queues = Object.fromEntries(Array.from({ length: 8 }, (_, queue) => [`rx_queue_${queue}_drops`, 1]))
   assert.equal(sources('veth', queues).dropped, 'ethtool -S eth0: rx_queue_0_drops to rx_queue_7_drops')
-  assert.equal(sources(undefined, {}).missed, 'rtnl_link_stats64 of eth0: rx_missed_errors + rx_fifo_errors')
+  assert.equal(sources(undefined, {}).missed, 'rtnl_link_stats64 of eth0: rx_missed_errors')
+})
+
+test('a driver without rules: rx_missed_errors, and rx_fifo_errors where that is 0', () => {
+  const missed = (more: Partial<typeof LINK>) => nicCounters('eth0', undefined, new Map(), { ...LINK, ...more }).counters.find(({ role }) => role === 'missed')
+  assert.equal(missed({})?.count, 11)
+  assert.deepEqual(missed({ rxMissedErrors: 0 }), { role: 'missed', count: 13, source: 'rtnl_link_stats64 of eth0: rx_fifo_errors' })
+  assert.deepEqual(missed({ rxMissedErrors: 0, rxFifoErrors: 0 }), { role: 'missed', count: 0, source: 'rtnl_link_stats64 of eth0: rx_missed_errors' })
 })
 
 test("what the stack dropped is rx_dropped without the driver's part", () => {
@@ -132,6 +40,23 @@ test("what the stack dropped is rx_dropped without the driver's part", () => {
   assert.equal(counted('veth', { rx_queue_0_drops: 120 }).droppedByStack, 380)
   assert.equal(counted('virtio_net', { rx0_drops: 100, rx0_xdp_drops: 60 }).droppedByStack, 400)
   assert.equal(counted('veth', { rx_queue_0_drops: 501 }).droppedByStack, 0)
+  assert.equal(counted('i40e', { rx_dropped: 60, 'port.rx_discards': 30 }).droppedByStack, 440)
+  assert.equal(counted('ice', { rx_dropped: 70, 'rx_dropped.nic': 30 }).droppedByStack, 430)
+  assert.equal(counted('mlx5_core', { rx_discards_phy: 80 }).droppedByStack, 420)
+  assert.equal(counted('bnxt_en', { rx_total_oom_discards: 3, rx_total_netpoll_discards: 4 }).droppedByStack, 493)
+  assert.equal(counted('ena', { rx_drops: 90, queue_0_rx_xdp_drop: 10 }).droppedByStack, 400)
+  assert.equal(counted('ena', {}).droppedByStack, 0)
+})
+
+test('where nothing tells what the driver adds to rx_dropped, the part of the stack is not known', () => {
+  const known = (driver: string | undefined, statistics: Record<string, number> = {}, name?: string) => counted(driver, statistics, name).stackDropsKnown
+  assert.deepEqual([known('igb'), known('ena'), known(undefined, {}, 'lo'), known('veth', { rx_queue_0_drops: 0 })], [true, true, true, true])
+  assert.deepEqual([known('tun'), known(undefined), known('veth'), known('bnxt_en', { '[0]: rx_discards': 1 })], [false, false, false, false])
+})
+
+test('drivers whose counters are refreshed now and then have a period', () => {
+  for (const driver of ['tg3', 'bnx2', 'bnx2x', 'bnxt_en', 'sfc', 'qede', 'ena']) assert.equal(counted(driver, {}).refreshMs, 1000, driver)
+  assert.equal(counted('veth', {}).refreshMs, undefined)
 })
 
 test('a full backlog is in what was received, but not of lo and of a veth without NAPI', () => {
@@ -153,12 +78,32 @@ test('differences: of names that both readings have; a queue that was made anew 
     ['new', 9],
   ])
   assert.deepEqual(
-    [...statisticsDifference(before, after)],
+    [...statisticsDifference('veth', before, after)],
     [
       ['a', 2],
       ['b', 3],
     ],
   )
-  assert.equal(countersDifference(LINK, { ...LINK, rxPackets: 1_000_009 }).rxPackets, 9)
-  assert.equal(countersDifference(LINK, LINK).rxMissedErrors, 0)
+  assert.equal(countersDifference('veth', LINK, { ...LINK, rxPackets: 1_000_009 }).rxPackets, 9)
+  assert.equal(countersDifference('veth', LINK, LINK).rxMissedErrors, 0)
+})
+
+test('a counter of 32 bits begins again at 2^32, and only that', () => {
+  const before = new Map([
+    ['rx_out_of_buffer', 2 ** 32 - 5],
+    ['rx_discards_phy', 2 ** 32 - 5],
+  ])
+  const after = new Map([
+    ['rx_out_of_buffer', 7],
+    ['rx_discards_phy', 7],
+  ])
+  assert.deepEqual(Object.fromEntries(statisticsDifference('mlx5_core', before, after)), { rx_out_of_buffer: 12, rx_discards_phy: 7 })
+  assert.equal(statisticsDifference('veth', before, after).get('rx_out_of_buffer'), 7)
+  // Set back, with the device: nothing wrapped.
+  assert.equal(statisticsDifference('mlx5_core', new Map([['rx_out_of_buffer', 1000]]), after).get('rx_out_of_buffer'), 7)
+  const link = countersDifference('mlx5_core', { ...LINK, rxMissedErrors: 2 ** 32 - 1, rxPackets: 5 }, { ...LINK, rxMissedErrors: 9, rxPackets: 3 })
+  assert.deepEqual([link.rxMissedErrors, link.rxPackets], [10, 0])
+  // A sum with such a counter in it, as rx_dropped of i40e.
+  const sum = countersDifference('i40e', { ...LINK, rxDropped: 2 ** 32 - 1 + 100 }, { ...LINK, rxDropped: 3 + 101 })
+  assert.equal(sum.rxDropped, 5)
 })
