@@ -141,9 +141,9 @@ describe('where a file comes from', () => {
     ftruncateSync(hole, 2 ** 40)
     closeSync(hole)
     const end = new AbortController()
-    setTimeout(() => end.abort(), 20)
     // A record of 16 zero bytes is an empty packet.
     await using file = await openCaptureFile(endless, { blocking: true, signal: end.signal })
+    setTimeout(() => end.abort(), 20)
     let found = 0
     for await (const batch of file.batches()) while (batch.next()) found++
     assert.ok(found > 0 && found < 2 ** 36, `${found} packets`)
