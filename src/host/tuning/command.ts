@@ -1,5 +1,6 @@
 /** The command that a person would type for a setting. */
 import { cpuListText, cpuMaskText } from '../../kernel/cpus.js'
+import { coalescingCalls } from '../../kernel/ethtool-queues.js'
 import { namespacePath } from '../../kernel/namespace.js'
 import type { InterfaceFacts, InterruptFacts } from '../facts.js'
 import { interruptRole, type Setting, slotsByQueue } from './setting.js'
@@ -27,7 +28,9 @@ export function commandFor(setting: Setting, facts: InterfaceFacts): string {
     case 'feature':
       return ethtool('-K', `${SHORT_FEATURE[setting.name] ?? setting.name} ${setting.value ? 'on' : 'off'}`)
     case 'coalescing':
-      return ethtool('-C', Object.entries(setting.value).map(coalescingWords).join(' '))
+      return coalescingCalls(facts.coalescing ?? {}, setting.value)
+        .map((call) => ethtool('-C', Object.entries(call).map(coalescingWords).join(' ')))
+        .join(' && ')
     case 'interrupt':
       return `echo ${cpuListText(setting.value)} > /proc/irq/${irqOf(setting.name, facts.interrupts) ?? '?'}/smp_affinity_list`
     case 'receive-queue-cpus':

@@ -11,7 +11,7 @@ import { cpuFacts, hostFacts, nicFacts, queueInterrupts, vethFacts } from '../..
 import { range } from '../../support/live.js'
 import { type Random, seededRandom } from '../../support/random.js'
 import { RECORDED_HOSTS, recordedHost } from '../../support/recorded-host.js'
-import { kernelError, memoryJournal, TunableMachine } from '../../support/tunable-machine.js'
+import { type DriverWays, kernelError, memoryJournal, TunableMachine } from '../../support/tunable-machine.js'
 
 const HOST = hostFacts({ cpus: cpuFacts(4, { governor: 'schedutil' }) })
 /** Eight queues on four cores, and a table that somebody has set. */
@@ -86,10 +86,15 @@ test('with nothing to do there is neither a write nor a journal', () => {
   assert.deepEqual([outcome.applied, outcome.journal, journal.text, machine.writes.length], [[], undefined, undefined, writes])
 })
 
-const MACHINES: readonly (readonly [name: string, host: HostFacts, facts: InterfaceFacts])[] = [
+const ADAPTIVE = { use_adaptive_rx_coalesce: 1, rx_coalesce_usecs: 8 }
+// MERGING = { ...'rx-gro-hw': feature(true) }
+
+const MACHINES: readonly (readonly [name: string, host: HostFacts, facts: InterfaceFacts, ways?: DriverWays])[] = [
   ['a NIC', HOST, CROWDED],
   ['a veth', HOST, vethFacts()],
   ['a NIC of two queues', HOST, nicFacts({ rxQueues: 2 })],
+  ['a NIC that resets the wait with the moderation', HOST, nicFacts({ coalescing: ADAPTIVE }), { adaptiveResetsWait: true }],
+  ['a NIC that refuses a wait beside adaptive moderation', HOST, nicFacts({ coalescing: ADAPTIVE }), { adaptiveForbidsWait: true }],
   ...RECORDED_HOSTS.map((name) => {
     const host = recordedHost(name)
     return [name, host.hostFacts(), host.interfaceFacts(Object.keys(host.devices)[0] as string)] as const
@@ -99,13 +104,23 @@ const MACHINES: readonly (readonly [name: string, host: HostFacts, facts: Interf
 /** Some of the recorded interfaces carry a default route. */
 const ANYHOW = { yesIMayLoseThisLink: true }
 
-for (const [name, host, facts] of MACHINES) {
+for (const [name, host, facts, ways] of MACHINES) {
+  test(`${name}: tuned as planned, and put back`, () => {
+    const machine = new TunableMachine(host, facts, ways)
+    const before = settings(machine)
+    const journal = memoryJournal()
+    const { plan, refused } = applyTuning(machine, journal, ANYHOW)
+    assert.deepEqual([plan.steps, refused], [[], []])
+    revertTuning(machine, journal)
+    assert.deepEqual(settings(machine), before)
+  })
+
   test(`whichever step of ${name} fails, everything is as it was before, and no journal is left`, () => {
-    const whole = new TunableMachine(host, facts)
+    const whole = new TunableMachine(host, facts, ways)
     applyTuning(whole, memoryJournal(), ANYHOW)
     assert.ok(whole.writes.length > 2)
     for (const n of range(whole.writes.length, 1)) {
-      const machine = new TunableMachine(host, facts)
+      const machine = new TunableMachine(host, facts, ways)
       const before = settings(machine)
       const journal = memoryJournal()
       machine.before = (setting, count) => {
@@ -118,10 +133,10 @@ for (const [name, host, facts] of MACHINES) {
   })
 
   test(`killed before any write to ${name}, a revert puts everything back`, () => {
-    const whole = new TunableMachine(host, facts)
+    const whole = new TunableMachine(host, facts, ways)
     applyTuning(whole, memoryJournal(), ANYHOW)
     for (const n of range(whole.writes.length, 1)) {
-      const machine = new TunableMachine(host, facts)
+      const machine = new TunableMachine(host, facts, ways)
       const before = settings(machine)
       const journal = memoryJournal()
       let isDead = false

@@ -25,6 +25,14 @@ test('every setting has the command that a person would type', () => {
   for (const [setting, command] of commands) assert.equal(commandFor(setting, nicFacts()), command)
 })
 
+test('a change of the moderation is a command of its own', () => {
+  const adaptive = nicFacts({ coalescing: { use_adaptive_rx_coalesce: 1, rx_coalesce_usecs: 8 } })
+  const fixed = nicFacts({ coalescing: { use_adaptive_rx_coalesce: 0, rx_coalesce_usecs: 50 } })
+  const change = (adaptive: number, usecs: number): Setting => ({ kind: 'coalescing', value: { use_adaptive_rx_coalesce: adaptive, rx_coalesce_usecs: usecs } })
+  assert.equal(commandFor(change(0, 26), adaptive), 'ethtool -C eth0 adaptive-rx off && ethtool -C eth0 rx-usecs 26')
+  assert.equal(commandFor(change(1, 8), fixed), 'ethtool -C eth0 rx-usecs 8 && ethtool -C eth0 adaptive-rx on')
+})
+
 test('in a namespace it goes there, with a sysfs of its own', () => {
   const write: Setting = { kind: 'receive-queue-cpus', queue: 0, value: [0] }
   const rings: Setting = { kind: 'rings', value: { rx: 4096, tx: 512 } }
