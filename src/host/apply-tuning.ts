@@ -52,6 +52,9 @@ export function applyTuning(access: TuningAccess, store: JournalStore, options: 
   return { applied: run.applied, refused: run.refused, plan: run.plan, journal: store.path }
 }
 
+/** Of one setting in one run. */
+const MOST_VALUES = 3
+
 /** One carrying-out: plans, does the first group of the plan, reads all afresh, plans again, until nothing is left to do. */
 class TuningRun {
   readonly #access: TuningAccess
@@ -93,9 +96,18 @@ class TuningRun {
       if (group.includes(step) && !isInForce(step.change, host, facts)) throw tookNoEffect(step, this.facts)
     }
     this.plan = this.#planAfresh()
-    // Otherwise two steps that undo each other would go on for ever.
-    const again = this.plan.steps.find(({ id }) => this.applied.some((step) => step.id === id))
-    if (again !== undefined) throw tookNoEffect(again, this.facts)
+    for (const step of this.plan.steps) this.#assertNew(step)
+  }
+
+  /** Another value than before is due when a limit has moved. The same once more, and two steps that undo each other would go on for ever. */
+  #assertNew(step: TuningStep): void {
+    const earlier = this.applied.filter(({ id }) => id === step.id)
+    if (earlier.some(({ to }) => to === step.to)) throw tookNoEffect(step, this.facts)
+    if (earlier.length < MOST_VALUES) return
+    const values = [...earlier, step].map(({ to }) => to).join(', then ')
+    throw new CaptureError('TUNING_FAILED', `${step.subject}: ${step.what} does not come to rest: ${values}`, {
+      hint: 'another step, or something else, moves its limit',
+    })
   }
 
   #carryOut(step: TuningStep): void {
@@ -154,7 +166,7 @@ function tookNoEffect(step: TuningStep, { host, interface: facts }: TuningFacts)
   const current = currentSetting(step.change, host, facts)
   const now = current === undefined ? 'is not to be read' : `is ${valueText(current)}`
   return new CaptureError('TUNING_FAILED', `${step.subject}: ${step.what} was set to ${valueText(step.change)} and ${now}`, {
-    hint: 'the driver takes it without doing it, or something else sets it again: irqbalance, NetworkManager, tuned',
+    hint: 'the driver takes it without doing it, another step takes it back, or something else sets it again: irqbalance, NetworkManager, tuned',
   })
 }
 

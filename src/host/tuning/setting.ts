@@ -31,13 +31,16 @@ export type Setting =
 
 export type SettingKind = Setting['kind']
 
-/** In the order in which they are written: what comes first disturbs what comes after it, never the other way round. */
+/**
+ * In the order in which they are written: what comes first disturbs what comes after it, never the other way round. How long a ring may be depends on
+ * whether the NIC merges segments (bnxt_get_ringparam).
+ */
 export const SETTING_ORDER: readonly SettingKind[] = [
   'channels',
+  'feature',
   'rings',
   'rss-indirection',
   'rss-key',
-  'feature',
   'coalescing',
   'interrupt',
   'receive-queue-cpus',

@@ -7,7 +7,7 @@ import { revertTuning } from '#src/host/revert-tuning.js'
 import { settingKey, settingsOf } from '#src/host/tuning/setting.js'
 import { CaptureError } from '#src/index.js'
 import { EBUSY, EINVAL, EIO, EOPNOTSUPP, EROFS } from '#src/kernel/errno.js'
-import { cpuFacts, hostFacts, nicFacts, queueInterrupts, vethFacts } from '../../support/host-facts.js'
+import { adjustable, cpuFacts, feature, hostFacts, nicFacts, queueInterrupts, SOME_FEATURES, vethFacts } from '../../support/host-facts.js'
 import { range } from '../../support/live.js'
 import { type Random, seededRandom } from '../../support/random.js'
 import { RECORDED_HOSTS, recordedHost } from '../../support/recorded-host.js'
@@ -86,8 +86,8 @@ test('with nothing to do there is neither a write nor a journal', () => {
   assert.deepEqual([outcome.applied, outcome.journal, journal.text, machine.writes.length], [[], undefined, undefined, writes])
 })
 
+const MERGING = { rings: { rx: adjustable(511, 2047), tx: adjustable(511, 2047) }, features: { ...SOME_FEATURES, 'rx-gro-hw': feature(true) } }
 const ADAPTIVE = { use_adaptive_rx_coalesce: 1, rx_coalesce_usecs: 8 }
-// MERGING = { ...'rx-gro-hw': feature(true) }
 
 const MACHINES: readonly (readonly [name: string, host: HostFacts, facts: InterfaceFacts, ways?: DriverWays])[] = [
   ['a NIC', HOST, CROWDED],
@@ -95,6 +95,7 @@ const MACHINES: readonly (readonly [name: string, host: HostFacts, facts: Interf
   ['a NIC of two queues', HOST, nicFacts({ rxQueues: 2 })],
   ['a NIC that resets the wait with the moderation', HOST, nicFacts({ coalescing: ADAPTIVE }), { adaptiveResetsWait: true }],
   ['a NIC that refuses a wait beside adaptive moderation', HOST, nicFacts({ coalescing: ADAPTIVE }), { adaptiveForbidsWait: true }],
+  ['a NIC whose ring may be longer without merging', HOST, nicFacts(MERGING), { ringMaximum: [2047, 8191] }],
   ...RECORDED_HOSTS.map((name) => {
     const host = recordedHost(name)
     return [name, host.hostFacts(), host.interfaceFacts(Object.keys(host.devices)[0] as string)] as const
@@ -213,6 +214,57 @@ test('a driver that takes a setting without doing it is found out', () => {
     captureError('TUNING_FAILED', /receive ring was set to rx 4096 tx 512 and is rx 512 tx 512; everything/),
   )
   assert.deepEqual(settings(machine), before)
+})
+
+test('a limit that another step has moved is made use of, and two settings that push each other do not go on for ever', () => {
+  const machine = new TunableMachine(HOST, nicFacts())
+  const rings = (maximum: number) => machine.interface.rings && { ...machine.interface.rings, rx: { ...machine.interface.rings.rx, maximum } }
+  machine.before = (setting) => {
+    if (setting.kind === 'interrupt') machine.interface = { ...machine.interface, rings: rings(8192) }
+  }
+  const { applied } = applyTuning(machine, memoryJournal())
+  assert.deepEqual(
+    applied.filter(({ id }) => id === 'rings').map(({ to }) => to),
+    ['rx 4096 tx 512', 'rx 8192 tx 512'],
+  )
+  const endless = new TunableMachine(HOST, nicFacts())
+  const before = settings(endless)
+  const write = endless.write.bind(endless)
+  let isUndoing = false
+  endless.write = (setting) => {
+    write(setting)
+    isUndoing ||= setting.kind === 'rings' && setting.value.rx === 512
+    const { rings } = endless.interface
+    if (setting.kind === 'rings' && !isUndoing && rings !== undefined) {
+      endless.interface = { ...endless.interface, rings: { ...rings, rx: { ...rings.rx, maximum: setting.value.rx * 2 } } }
+    }
+  }
+  assert.throws(
+    () => applyTuning(endless, memoryJournal()),
+    captureError('TUNING_FAILED', /receive ring does not come to rest: rx 4096 tx 512, then rx 8192 .*; everything is as it was before/),
+  )
+  assert.deepEqual(settings(endless), before)
+})
+
+test('interrupts of no queue are told apart where they share a name, and let be where they have none', () => {
+  const other = (irq: number, name: string) => ({ irq, name, queue: undefined, affinity: [irq % 4], effective: [irq % 4], counts: {} })
+  const interrupts = [...queueInterrupts('eth0', 8, range(8)), other(90, 'CEQ'), other(91, 'CEQ'), other(92, ''), other(93, 'CEQ'), other(94, 'AEQ')]
+  const machine = new TunableMachine(HOST, nicFacts({ rxQueues: 8, interrupts }))
+  const affinities = () => machine.interface.interrupts.map(({ name, affinity }) => [name, affinity])
+  const journal = memoryJournal()
+  applyTuning(machine, journal)
+  assert.ok(!affinities().some(([name, affinity]) => name === 'CEQ' && affinity?.length === 1))
+  revertTuning(machine, journal)
+  assert.deepEqual(
+    affinities().filter(([name]) => !String(name).startsWith('eth0')),
+    [
+      ['CEQ', [2]],
+      ['CEQ', [3]],
+      ['', range(8)],
+      ['CEQ', [1]],
+      ['AEQ', [2]],
+    ],
+  )
 })
 
 test('a driver that rounds the wait is content with, and put back exactly', () => {

@@ -65,7 +65,7 @@ test('queues are one a CPU, as far as the driver has them', () => {
 test('a table that leads to a queue that goes is put aside first', () => {
   const ids = (rxQueues: number) => plan({ cpus: cpuFacts(4) }, { rxQueues }).steps.map(({ id }) => id)
   assert.deepEqual(ids(8).slice(0, 2), ['rss-default', 'channels'])
-  assert.deepEqual(ids(2).slice(0, 2), ['channels', 'rings'])
+  assert.deepEqual(ids(2).slice(0, 2), ['channels', 'feature rx-gro'])
 })
 
 test('when the channels change the rest is foreseen, and the plan says so', () => {
