@@ -26,7 +26,7 @@ function planInterrupt({ host, facts, cpus }: TuningContext, interrupt: Interrup
   if (affinity.length === 1 && affinity[0] === cpu) return remark('in-place', subject, 'affinity', `CPU ${cpu}`)
   const shared = facts.rxQueues > cpus.length ? '; there are more queues than CPUs for them' : ''
   const why = `queue ${queue} always to the same core: its caches stay warm, and no core gets two queues while another has none${shared}`
-  return step({ kind: 'interrupt', name: interruptRole(interrupt, facts.interrupts), value: [cpu] }, 'affinity', why, host, facts, subject)
+  return step({ kind: 'interrupt', name: interruptRole(interrupt, facts.interrupts) as string, value: [cpu] }, 'affinity', why, host, facts, subject)
 }
 
 function irqbalance({ host }: TuningContext): TuningRemark[] {

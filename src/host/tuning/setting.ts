@@ -66,12 +66,15 @@ export function settingKey(setting: Setting): string {
   }
 }
 
-/** What an interrupt is for, whatever its number and name are: `of queue 3`, of several for one queue also which; its name where that is all. */
-export function interruptRole(interrupt: InterruptFacts, all: readonly InterruptFacts[]): string {
+/**
+ * What an interrupt is for, whatever its number and name are: `of queue 3`, its name where that is all; of several the same also which. Undefined
+ * without a name: an interrupt that the driver has not requested.
+ */
+export function interruptRole(interrupt: InterruptFacts, all: readonly InterruptFacts[]): string | undefined {
   const { queue, irq, name } = interrupt
-  if (queue === undefined) return name
-  const before = all.filter((it) => it.queue === queue && it.irq < irq).length
-  return `of queue ${queue}${before === 0 ? '' : ` (${before + 1})`}`
+  if (queue === undefined && name === '') return undefined
+  const before = all.filter((it) => it.irq < irq && it.queue === queue && (queue !== undefined || it.name === name)).length
+  return `${queue === undefined ? name : `of queue ${queue}`}${before === 0 ? '' : ` (${before + 1})`}`
 }
 
 export function isOfQueue({ name }: { name: string }): boolean {
@@ -181,7 +184,10 @@ const READERS: Readonly<Record<SettingKind, (host: HostFacts, facts: InterfaceFa
       .map(([name, { requested }]) => ({ kind: 'feature', name, value: requested })),
   coalescing: (_, { coalescing }) => (coalescing === undefined ? [] : [{ kind: 'coalescing', value: { ...coalescing } }]),
   interrupt: (_, { interrupts }) =>
-    interrupts.flatMap((it) => (it.affinity === undefined ? [] : [{ kind: 'interrupt', name: interruptRole(it, interrupts), value: [...it.affinity] }])),
+    interrupts.flatMap((it) => {
+      const name = interruptRole(it, interrupts)
+      return it.affinity === undefined || name === undefined ? [] : [{ kind: 'interrupt', name, value: [...it.affinity] }]
+    }),
   'receive-queue-cpus': (_, { receiveQueues }) => receiveQueues.map(({ queue, rpsCpus }) => ({ kind: 'receive-queue-cpus', queue, value: [...rpsCpus] })),
   'transmit-queue-cpus': (_, { transmitQueues }) =>
     transmitQueues.flatMap(({ queue, xpsCpus }) => (xpsCpus === undefined ? [] : [{ kind: 'transmit-queue-cpus', queue, value: [...xpsCpus] }])),
