@@ -1,5 +1,5 @@
 /** Journals below /run, which a reboot empties, as it does the settings. */
-import { closeSync, constants, fsyncSync, lstatSync, mkdirSync, openSync, readdirSync, readFileSync, renameSync, rmSync, writeSync } from 'node:fs'
+import { closeSync, constants, fsyncSync, lstatSync, mkdirSync, openSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { CaptureError } from '../../errors.js'
 import { errnoName } from '../../kernel/errno.js'
@@ -80,12 +80,16 @@ function writeDurably(directory: string, path: string, text: string): void {
     rmSync(temporary, { force: true })
     const fd = openSync(temporary, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW, 0o600)
     try {
-      writeSync(fd, text)
+      // NB: writes on after a short write, which writeSync does not.
+      writeFileSync(fd, text)
       fsyncSync(fd)
+      renameSync(temporary, path)
+    } catch (error) {
+      rmSync(temporary, { force: true })
+      throw error
     } finally {
       closeSync(fd)
     }
-    renameSync(temporary, path)
   })
   syncDirectory(directory)
 }

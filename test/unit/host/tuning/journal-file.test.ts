@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -48,6 +49,23 @@ test('nobody else may read or write it, and nothing lies about beside it', (t) =
   writeFileSync(`${store.path}.new`, 'half a jour')
   writeJournal(store, JOURNAL)
   assert.deepEqual(readdirSync(directory), ['tune-4026531840-2.json'])
+})
+
+test('a journal that does not fit on the disk is an error, leaves the one before and nothing beside it', (t) => {
+  const directory = join(folder(t), 'ringtap')
+  const store = journalFile(ETH0, directory)
+  store.write('before')
+  const module = new URL('host/tuning/journal-file.js', import.meta.resolve('#src/index.js')).href
+  const program = `
+    const { journalFile } = await import(${JSON.stringify(module)})
+    try { journalFile(${JSON.stringify(ETH0)}, ${JSON.stringify(directory)}).write('x'.repeat(1500)) }
+    catch (error) { console.log(error.code, error.errnoName) }`
+  // A file may have 1024 bytes: the first write writes so many and no error.
+  const argv = ['-c', 'ulimit -f 2; exec "$0" --input-type=module -e "$1"', process.execPath, program]
+  const { stdout, stderr } = spawnSync('sh', argv, { encoding: 'utf8' })
+  assert.equal(stdout, 'FILE_FAILED EFBIG\n', stderr)
+  assert.deepEqual(readdirSync(directory), ['tune-4026531840-2.json'])
+  assert.equal(store.read(), 'before')
 })
 
 test('a directory in which others may write is refused', (t) => {
