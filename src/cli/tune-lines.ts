@@ -115,6 +115,8 @@ const TUNED_FEATURES = ['rx-gro', 'rx-lro', 'rx-gro-hw', 'rx-vlan-hw-parse', 'rx
 /** Of all that is kept in a journal what tuning itself sets. */
 function isTuned(setting: Setting): boolean {
   if (setting.kind === 'feature') return TUNED_FEATURES.includes(setting.name)
+  if (setting.kind === 'receive-queue-flows') return setting.value > 0
+  if (setting.kind === 'transmit-queue-receivers') return setting.value.length > 0
   return setting.kind !== 'sysctl' || !/busy|jit|default|sock_flow|weight|unprivileged/.test(setting.name)
 }
 
@@ -137,8 +139,12 @@ function labelOf(setting: Setting): string {
       return `interrupt ${setting.name}`
     case 'receive-queue-cpus':
       return `RPS of queue ${setting.queue}`
+    case 'receive-queue-flows':
+      return `RFS of queue ${setting.queue}`
     case 'transmit-queue-cpus':
       return `XPS of queue ${setting.queue}`
+    case 'transmit-queue-receivers':
+      return `XPS of queue ${setting.queue} by receive queue`
     case 'governor':
       return `governor of CPU ${setting.cpu}`
   }

@@ -106,6 +106,8 @@ export interface TransmitQueueFacts {
   queue: number
   /** xps_cpus as a list of CPUs; undefined where the driver has a single queue or no XPS. */
   xpsCpus: number[] | undefined
+  /** xps_rxqs, since Linux 4.18: receive queues whose flows leave by it; undefined where there is no such file. */
+  xpsReceivers?: number[] | undefined
 }
 
 export interface AttachedProgramFacts {

@@ -136,7 +136,11 @@ function receiveQueues(files: HostFiles, name: string, unread: UnreadFact[]): Qu
 function transmitQueues(files: HostFiles, name: string): TransmitQueueFacts[] {
   return queueNumbers(files, name, 'tx').map((queue) => {
     // ENOENT where there is a single queue, or no XPS.
-    const mask = readLine(files, `/sys/class/net/${name}/queues/tx-${queue}/xps_cpus`)
-    return { queue, xpsCpus: mask === undefined ? undefined : parseCpuMask(mask) }
+    const mask = (file: string) => {
+      const text = readLine(files, `/sys/class/net/${name}/queues/tx-${queue}/${file}`)
+      return text === undefined ? undefined : parseCpuMask(text)
+    }
+    const xpsReceivers = mask('xps_rxqs')
+    return { queue, xpsCpus: mask('xps_cpus'), ...(xpsReceivers && { xpsReceivers }) }
   })
 }

@@ -4,7 +4,7 @@
  */
 import type { HostFacts, InterfaceFacts, QueueFacts } from '#src/host/facts.js'
 import type { JournalStore, TuningAccess } from '#src/host/tuning/access.js'
-import { afterChannels, mustResetTable } from '#src/host/tuning/channels.js'
+import { afterChannels, mustResetTable, noXps } from '#src/host/tuning/channels.js'
 import { irqOf } from '#src/host/tuning/command.js'
 import { type Setting, valueText } from '#src/host/tuning/setting.js'
 import { CaptureError } from '#src/index.js'
@@ -99,6 +99,15 @@ export class TunableMachine implements TuningAccess {
         this.#setReceiveQueue(setting.queue, { rpsCpus })
         break
       }
+      case 'receive-queue-flows':
+        this.#setReceiveQueue(setting.queue, { rpsFlowCount: setting.value })
+        break
+      case 'transmit-queue-receivers':
+        this.interface = {
+          ...facts,
+          transmitQueues: facts.transmitQueues.map((it) => (it.queue === setting.queue ? { ...it, xpsReceivers: setting.value } : it)),
+        }
+        break
       case 'transmit-queue-cpus':
         this.interface = { ...facts, transmitQueues: facts.transmitQueues.map((it) => (it.queue === setting.queue ? { ...it, xpsCpus: setting.value } : it)) }
         break
@@ -141,7 +150,7 @@ export class TunableMachine implements TuningAccess {
     this.interface = {
       ...after,
       rss: after.rss && { ...after.rss, indirection: this.#isTableSet && table !== undefined ? table : after.rss.indirection },
-      transmitQueues: after.transmitQueues.map((it) => ({ ...it, xpsCpus: it.xpsCpus && [] })),
+      transmitQueues: after.transmitQueues.map((it) => noXps(it.queue, it)),
       interrupts: interrupts.some(({ queue }) => queue !== undefined) ? [...others, ...ofQueues] : others,
     }
   }

@@ -35,8 +35,12 @@ export function commandFor(setting: Setting, facts: InterfaceFacts): string {
       return `echo ${cpuListText(setting.value)} > /proc/irq/${irqOf(setting.name, facts.interrupts) ?? '?'}/smp_affinity_list`
     case 'receive-queue-cpus':
       return writeInNamespace(netns, cpuMaskText(setting.value), `/sys/class/net/${name}/queues/rx-${setting.queue}/rps_cpus`)
+    case 'receive-queue-flows':
+      return writeInNamespace(netns, `${setting.value}`, `/sys/class/net/${name}/queues/rx-${setting.queue}/rps_flow_cnt`)
     case 'transmit-queue-cpus':
       return writeInNamespace(netns, cpuMaskText(setting.value), `/sys/class/net/${name}/queues/tx-${setting.queue}/xps_cpus`)
+    case 'transmit-queue-receivers':
+      return writeInNamespace(netns, cpuMaskText(setting.value), `/sys/class/net/${name}/queues/tx-${setting.queue}/xps_rxqs`)
   }
 }
 

@@ -108,6 +108,9 @@ function isSetting(value: unknown): value is Setting {
       return typeof setting.name === 'string' && isCounts(setting.value)
     case 'receive-queue-cpus':
     case 'transmit-queue-cpus':
+    case 'transmit-queue-receivers':
       return isCount(setting.queue) && isCounts(setting.value)
+    case 'receive-queue-flows':
+      return isCount(setting.queue) && isCount(setting.value)
   }
 }

@@ -93,7 +93,9 @@ const WRITERS: { readonly [K in SettingKind]: (door: Door, setting: Extract<Sett
   coalescing: ({ kernel, ethtool, name }, { value }) => setCoalescing(kernel, ethtool, name, value),
   interrupt: (door, { name, value }) => door.files.write(`/proc/irq/${requireIrq(door, name)}/smp_affinity_list`, cpuListText(value)),
   'receive-queue-cpus': ({ files, name }, { queue, value }) => files.write(`/sys/class/net/${name}/queues/rx-${queue}/rps_cpus`, cpuMaskText(value)),
+  'receive-queue-flows': ({ files, name }, { queue, value }) => files.write(`/sys/class/net/${name}/queues/rx-${queue}/rps_flow_cnt`, `${value}`),
   'transmit-queue-cpus': ({ files, name }, { queue, value }) => files.write(`/sys/class/net/${name}/queues/tx-${queue}/xps_cpus`, cpuMaskText(value)),
+  'transmit-queue-receivers': ({ files, name }, { queue, value }) => files.write(`/sys/class/net/${name}/queues/tx-${queue}/xps_rxqs`, cpuMaskText(value)),
   sysctl: ({ files }, { name, value }) => files.write(`/proc/sys/${name.replaceAll('.', '/')}`, value),
   governor: ({ files }, { cpu, value }) => files.write(`/sys/devices/system/cpu/cpu${cpu}/cpufreq/scaling_governor`, value),
 }

@@ -27,7 +27,11 @@ export type Setting =
   /** By `interruptRole`: a driver numbers its interrupts anew when the channels change, and names them after the interface. */
   | { kind: 'interrupt'; name: string; value: number[] }
   | { kind: 'receive-queue-cpus'; queue: number; value: number[] }
+  /** rps_flow_cnt; the kernel rounds up to a power of two. */
+  | { kind: 'receive-queue-flows'; queue: number; value: number }
   | { kind: 'transmit-queue-cpus'; queue: number; value: number[] }
+  /** xps_rxqs, which tuning never sets and which is lost with its queue. */
+  | { kind: 'transmit-queue-receivers'; queue: number; value: number[] }
 
 export type SettingKind = Setting['kind']
 
@@ -44,7 +48,9 @@ export const SETTING_ORDER: readonly SettingKind[] = [
   'coalescing',
   'interrupt',
   'receive-queue-cpus',
+  'receive-queue-flows',
   'transmit-queue-cpus',
+  'transmit-queue-receivers',
   'sysctl',
   'governor',
 ]
@@ -59,7 +65,9 @@ export function settingKey(setting: Setting): string {
     case 'governor':
       return `${setting.kind} ${setting.cpu}`
     case 'receive-queue-cpus':
+    case 'receive-queue-flows':
     case 'transmit-queue-cpus':
+    case 'transmit-queue-receivers':
       return `${setting.kind} ${setting.queue}`
     default:
       return setting.kind
@@ -104,6 +112,10 @@ export function valueText(setting: Setting): string {
     case 'receive-queue-cpus':
     case 'transmit-queue-cpus':
       return setting.value.length === 0 ? 'none' : `CPU ${cpuListText(setting.value)}`
+    case 'receive-queue-flows':
+      return setting.value === 0 ? 'off' : `${setting.value} flows`
+    case 'transmit-queue-receivers':
+      return setting.value.length === 0 ? 'none' : `receive queue ${cpuListText(setting.value)}`
   }
 }
 
@@ -189,8 +201,12 @@ const READERS: Readonly<Record<SettingKind, (host: HostFacts, facts: InterfaceFa
       return it.affinity === undefined || name === undefined ? [] : [{ kind: 'interrupt', name, value: [...it.affinity] }]
     }),
   'receive-queue-cpus': (_, { receiveQueues }) => receiveQueues.map(({ queue, rpsCpus }) => ({ kind: 'receive-queue-cpus', queue, value: [...rpsCpus] })),
+  'receive-queue-flows': (_, { receiveQueues }) =>
+    receiveQueues.map(({ queue, rpsFlowCount }) => ({ kind: 'receive-queue-flows', queue, value: rpsFlowCount })),
   'transmit-queue-cpus': (_, { transmitQueues }) =>
     transmitQueues.flatMap(({ queue, xpsCpus }) => (xpsCpus === undefined ? [] : [{ kind: 'transmit-queue-cpus', queue, value: [...xpsCpus] }])),
+  'transmit-queue-receivers': (_, { transmitQueues }) =>
+    transmitQueues.flatMap(({ queue, xpsReceivers: value }) => (value === undefined ? [] : [{ kind: 'transmit-queue-receivers', queue, value: [...value] }])),
   sysctl: ({ sysctls }) => Object.entries(sysctls).flatMap(([name, value]) => (value === undefined ? [] : [{ kind: 'sysctl', name, value }])),
   governor: ({ cpus }) => cpus.flatMap(({ cpu, governor }) => (governor === undefined ? [] : [{ kind: 'governor', cpu, value: governor }])),
 }

@@ -12,7 +12,17 @@ export function wantsRps({ queues, cpus }: TuningContext): boolean {
 }
 
 export function planReceiveSteering(context: TuningContext): TuningPart {
-  return part(...context.facts.receiveQueues.map((queue) => planRps(context, queue)))
+  const { receiveQueues } = context.facts
+  return part(...receiveQueues.map((queue) => planRps(context, queue)), ...receiveQueues.flatMap((queue) => planFlows(context, queue) ?? []))
+}
+
+/** A table of flows steers without any CPU in the mask, too (get_rps_cpu). */
+function planFlows(context: TuningContext, { queue, rpsFlowCount }: QueueFacts): TuningStep | undefined {
+  const { host, facts } = context
+  if (rpsFlowCount === 0 || wantsRps(context) || facts.rss === undefined) return undefined
+  const subject = `${facts.name} queue ${queue}`
+  const why = 'the NIC spreads already: RFS would send the packets of each flow on to the core whose program last read it'
+  return step({ kind: 'receive-queue-flows', queue, value: 0 }, 'RFS', why, host, facts, subject)
 }
 
 function planRps(context: TuningContext, { queue, rpsCpus }: QueueFacts): TuningStep | TuningRemark {

@@ -15,7 +15,7 @@ import { type DriverWays, kernelError, memoryJournal, TunableMachine } from '../
 
 const HOST = hostFacts({ cpus: cpuFacts(4, { governor: 'schedutil' }) })
 /** Eight queues on four cores, and a table that somebody has set. */
-const CROWDED = nicFacts({ rxQueues: 8, transmitQueues: range(8).map((queue) => ({ queue, xpsCpus: [7 - queue] })) })
+const CROWDED = nicFacts({ rxQueues: 8, transmitQueues: range(8).map((queue) => ({ queue, xpsCpus: [7 - queue], xpsReceivers: [queue] })) })
 
 function settings(machine: TunableMachine) {
   return Object.fromEntries(settingsOf(machine.host, machine.interface).map((setting) => [settingKey(setting), setting.value]))
@@ -244,6 +244,21 @@ test('a limit that another step has moved is made use of, and two settings that 
     captureError('TUNING_FAILED', /receive ring does not come to rest: rx 4096 tx 512, then rx 8192 .*; everything is as it was before/),
   )
   assert.deepEqual(settings(endless), before)
+})
+
+test('tables of flows are lost with their queues, and come back; where RSS spreads they are switched off', () => {
+  const receiveQueues = range(8).map((queue) => ({ queue, rpsCpus: [], rpsFlowCount: 64 * queue }))
+  const machine = new TunableMachine(HOST, nicFacts({ rxQueues: 8, receiveQueues }))
+  const journal = memoryJournal()
+  const { applied } = applyTuning(machine, journal)
+  const flows = applied.filter(({ id }) => id.startsWith('receive-queue-flows'))
+  assert.deepEqual(
+    flows.map(({ subject, from, to }) => [subject, from, to]),
+    [1, 2, 3].map((queue) => [`eth0 queue ${queue}`, `${64 * queue} flows`, 'off']),
+  )
+  assert.equal(flows[0]?.command, 'echo 0 > /sys/class/net/eth0/queues/rx-1/rps_flow_cnt')
+  revertTuning(machine, journal)
+  assert.deepEqual(machine.interface.receiveQueues, receiveQueues)
 })
 
 test('interrupts of no queue are told apart where they share a name, and let be where they have none', () => {

@@ -19,6 +19,8 @@ test('every setting has the command that a person would type', () => {
     [{ kind: 'interrupt', name: 'of queue 2', value: [4] }, 'echo 4 > /proc/irq/59/smp_affinity_list'],
     [{ kind: 'receive-queue-cpus', queue: 0, value: [0, 1, 33] }, 'echo 2,00000003 > /sys/class/net/eth0/queues/rx-0/rps_cpus'],
     [{ kind: 'transmit-queue-cpus', queue: 3, value: [] }, 'echo 0 > /sys/class/net/eth0/queues/tx-3/xps_cpus'],
+    [{ kind: 'receive-queue-flows', queue: 1, value: 64 }, 'echo 64 > /sys/class/net/eth0/queues/rx-1/rps_flow_cnt'],
+    [{ kind: 'transmit-queue-receivers', queue: 1, value: [0, 2] }, 'echo 5 > /sys/class/net/eth0/queues/tx-1/xps_rxqs'],
     [{ kind: 'sysctl', name: 'net.core.netdev_budget', value: '600' }, 'sysctl -w net.core.netdev_budget=600'],
     [{ kind: 'governor', cpu: 2, value: 'performance' }, 'echo performance > /sys/devices/system/cpu/cpu2/cpufreq/scaling_governor'],
   ]

@@ -12,7 +12,10 @@ import { CaptureError } from '#src/index.js'
 import { cpuFacts, hostFacts, nicFacts } from '../../../support/host-facts.js'
 
 const ETH0: TunedInterface = { netnsInode: 4026531840, index: 2, name: 'eth0', mac: '02:00:00:00:00:02' }
-const BEFORE = settingsOf(hostFacts({ cpus: cpuFacts(2, { governor: 'powersave' }) }), nicFacts())
+const BEFORE = settingsOf(
+  hostFacts({ cpus: cpuFacts(2, { governor: 'powersave' }) }),
+  nicFacts({ transmitQueues: [{ queue: 0, xpsCpus: [0], xpsReceivers: [1] }] }),
+)
 const JOURNAL: TuningJournal = { interface: ETH0, since: '2026-11-20T18:00:00.000Z', before: BEFORE }
 
 function folder(t: TestContext): string {
