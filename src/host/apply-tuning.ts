@@ -1,6 +1,6 @@
 /** Carries a tuning plan out: journal first, then step by step, each read back; all or nothing. */
 import { CaptureError } from '../errors.js'
-import { EINVAL, EIO, ENOTSUPP, EOPNOTSUPP, EROFS } from '../kernel/errno.js'
+import { EINVAL, EIO, ENOSPC, ENOTSUPP, EOPNOTSUPP, EPERM, EROFS } from '../kernel/errno.js'
 import { planTuning } from './plan-tuning.js'
 import { notRestoredText } from './revert-tuning.js'
 import type { JournalStore, TuningAccess, TuningFacts } from './tuning/access.js'
@@ -8,7 +8,7 @@ import { TABLE_ASIDE } from './tuning/channels.js'
 import { readJournal, type TuningJournal, tunedInterface, withSettings, writeJournal } from './tuning/journal.js'
 import type { TuningOptions, TuningPlan, TuningStep } from './tuning/plan.js'
 import { restoreSettings } from './tuning/restore.js'
-import { currentSetting, isInForce, type Setting, settingsOf, valueText } from './tuning/setting.js'
+import { currentSetting, isInForce, type Setting, sameValue, settingsOf, valueText } from './tuning/setting.js'
 
 export interface ApplyTuningOptions extends TuningOptions {
   /** The interface carries the default route, and may be tuned nevertheless. Default false. */
@@ -95,8 +95,17 @@ class TuningRun {
     for (const step of this.applied) {
       if (group.includes(step) && !isInForce(step.change, host, facts)) throw tookNoEffect(step, this.facts)
     }
+    for (const step of group) this.#acceptNarrowed(step)
     this.plan = this.#planAfresh()
     for (const step of this.plan.steps) this.#assertNew(step)
+  }
+
+  /** What the kernel has let in force in part is not planned again. */
+  #acceptNarrowed(step: TuningStep): void {
+    const { host, interface: facts } = this.facts
+    const current = currentSetting(step.change, host, facts)
+    if (step.change.kind !== 'receive-queue-cpus' || current === undefined || sameValue(current, step.change) || this.#refused.has(step.id)) return
+    this.#refused.set(step.id, `${valueText(current)} is as far as the kernel lets it: the others are isolated (isolcpus, nohz_full)`)
   }
 
   /** Another value than before is due when a limit has moved. The same once more, and two steps that undo each other would go on for ever. */
@@ -129,16 +138,26 @@ function firstGroup(steps: readonly TuningStep[]): TuningStep[] {
   return steps.filter((step) => groupOf(step) === groupOf(steps[0] as TuningStep))
 }
 
+const READ_ONLY = 'it is read-only here: in a container, its host has to do it'
+
 /** Why a setting is not for this driver or this place; undefined for what is a failure. */
 function refusal(error: unknown, { change }: TuningStep): string | undefined {
   if (!(error instanceof CaptureError)) return undefined
   if (error.errno === EOPNOTSUPP || error.errno === ENOTSUPP) return `the driver does not support it: ${error.message}`
-  // A managed interrupt: the kernel spreads it itself and lets nobody else (irq_can_set_affinity_usr).
-  if (error.errno === EIO && change.kind === 'interrupt') return 'the kernel keeps the affinity of this interrupt to itself'
+  if (change.kind === 'interrupt') return interruptRefusal(error)
+  if (error.errno === EINVAL && change.kind === 'governor') return 'the CPU does not have this governor'
+  if (error.errno === EINVAL && change.kind === 'receive-queue-cpus') return 'RPS does not reach isolated CPUs (isolcpus, nohz_full)'
   // ixgbe has more queues than its table can lead to (ixgbe_set_rxfh).
   if (error.errno === EINVAL && change.kind === 'rss-indirection') return 'the driver cannot spread over so many queues: the rest get nothing'
-  if (error.errno === EROFS) return 'it is read-only here: in a container, its host has to do it'
-  return undefined
+  return error.errno === EROFS ? READ_ONLY : undefined
+}
+
+function interruptRefusal({ errno }: CaptureError): string | undefined {
+  // A managed interrupt is spread by the kernel alone (irq_can_set_affinity_usr): EIO, and EPERM of newer kernels. Who may not write gets EACCES.
+  if (errno === EIO || errno === EPERM) return 'the kernel keeps the affinity of this interrupt to itself'
+  if (errno === EINVAL) return 'the interrupt controller cannot steer this interrupt'
+  if (errno === ENOSPC) return 'the CPU has no vector left for another interrupt'
+  return errno === EROFS ? READ_ONLY : undefined
 }
 
 function interfaceSettings({ host, interface: facts }: TuningFacts): Setting[] {

@@ -21,6 +21,8 @@ export interface CpuFacts {
   numaNode: number
   /** `performance`, `schedutil`; undefined without frequency scaling. */
   governor: string | undefined
+  /** Those that it may have; undefined where the machine does not tell. */
+  availableGovernors?: readonly string[] | undefined
 }
 
 /** One line of /proc/interrupts that belongs to the interface. */
@@ -178,6 +180,8 @@ export interface HostFacts {
   cpus: CpuFacts[]
   /** CPUs that this process may use (sched_getaffinity, which cgroups narrow). */
   allowedCpus: number[]
+  /** CPUs that isolcpus or nohz_full keep the kernel's own work from, RPS with it; undefined where /sys does not tell. */
+  isolatedCpus?: readonly number[] | undefined
   /** Undefined where /proc does not show other processes. */
   irqbalance: IrqBalance | undefined
   /** `net.core.netdev_max_backlog` and the others that matter to a capture; undefined where not to be read. */

@@ -157,7 +157,13 @@ export function isInForce(setting: Setting, host: HostFacts, facts: InterfaceFac
   if (current?.kind === 'coalescing' && setting.kind === 'coalescing') {
     return Object.entries(setting.value).every(([name, wanted]) => isAboutWanted(name, current.value[name], wanted))
   }
+  if (current?.kind === 'receive-queue-cpus' && setting.kind === 'receive-queue-cpus') return isNarrowed(current.value, setting.value)
   return current !== undefined && sameValue(current, setting)
+}
+
+/** The kernel leaves isolated CPUs out of an RPS mask (rps_cpumask_housekeeping); which they are it does not always tell. */
+function isNarrowed(cpus: readonly number[], wanted: readonly number[]): boolean {
+  return wanted.length === 0 ? cpus.length === 0 : cpus.length > 0 && cpus.every((cpu) => wanted.includes(cpu))
 }
 
 function isAboutWanted(name: string, value: number | undefined, wanted: number): boolean {

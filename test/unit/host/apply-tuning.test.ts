@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { applyTuning } from '#src/host/apply-tuning.js'
-import type { HostFacts, InterfaceFacts } from '#src/host/facts.js'
+import type { HostFacts, InterfaceFacts, QueueFacts } from '#src/host/facts.js'
 import { planTuning } from '#src/host/plan-tuning.js'
 import { revertTuning } from '#src/host/revert-tuning.js'
 import { settingKey, settingsOf } from '#src/host/tuning/setting.js'
 import { CaptureError } from '#src/index.js'
-import { EBUSY, EINVAL, EIO, EOPNOTSUPP, EROFS } from '#src/kernel/errno.js'
+import { EBUSY, EINVAL, EIO, ENOSPC, EOPNOTSUPP, EPERM, EROFS } from '#src/kernel/errno.js'
 import { adjustable, cpuFacts, feature, hostFacts, nicFacts, queueInterrupts, SOME_FEATURES, vethFacts } from '../../support/host-facts.js'
 import { range } from '../../support/live.js'
 import { type Random, seededRandom } from '../../support/random.js'
@@ -166,7 +166,7 @@ test('a failure on top of an earlier apply leaves that apply and its journal', (
   applyTuning(machine, journal, { cpus: [0, 1] })
   const [between, text] = [settings(machine), journal.text]
   machine.before = (setting) => {
-    if (setting.kind === 'interrupt' && setting.value[0] === 5) throw kernelError(EINVAL, setting)
+    if (setting.kind === 'interrupt' && setting.value[0] === 5) throw kernelError(EBUSY, setting)
   }
   assert.throws(() => applyTuning(machine, journal, { cpus: [4, 5, 6] }), captureError('TUNING_FAILED', /everything is as it was before/))
   assert.deepEqual(settings(machine), between)
@@ -259,6 +259,42 @@ test('tables of flows are lost with their queues, and come back; where RSS sprea
   assert.equal(flows[0]?.command, 'echo 0 > /sys/class/net/eth0/queues/rx-1/rps_flow_cnt')
   revertTuning(machine, journal)
   assert.deepEqual(machine.interface.receiveQueues, receiveQueues)
+})
+
+test('an interrupt or a governor that cannot be had so is left as it is, and no more', () => {
+  const errnos = { interrupt: [EIO, EPERM, EINVAL, ENOSPC], governor: [EINVAL] }
+  for (const kind of ['interrupt', 'governor'] as const) {
+    for (const errno of errnos[kind]) {
+      const machine = new TunableMachine(HOST, CROWDED)
+      machine.before = (setting) => {
+        if (setting.kind === kind) throw kernelError(errno, setting)
+      }
+      const { applied, refused, plan } = applyTuning(machine, memoryJournal())
+      assert.deepEqual([...new Set(refused.map(({ step }) => step.change.kind))], [kind])
+      assert.ok(applied.length > 10)
+      assert.deepEqual(plan.steps, [])
+    }
+  }
+})
+
+test('RPS that the kernel keeps from isolated CPUs is content with the others, and none is refused', () => {
+  const single = nicFacts({ rxQueues: 1, channels: undefined, rss: undefined })
+  const masks = (host: HostFacts, isolated: readonly number[]) => {
+    const machine = new TunableMachine(host, single, { isolated })
+    const before = settings(machine)
+    const journal = memoryJournal()
+    const { plan, refused } = applyTuning(machine, journal)
+    const { rpsCpus } = machine.interface.receiveQueues[0] as QueueFacts
+    assert.deepEqual(plan.steps, [])
+    revertTuning(machine, journal)
+    assert.deepEqual(settings(machine), before)
+    return [rpsCpus, refused.map(({ step }) => step.id), plan.remarks.find(({ what }) => what === 'RPS')?.status]
+  }
+  assert.deepEqual(masks({ ...HOST, isolatedCpus: [2, 3] }, [2, 3]), [[0, 1], [], 'in-place'])
+  assert.deepEqual(masks({ ...HOST, isolatedCpus: range(8) }, range(8)), [[], [], 'unsupported'])
+  // Where the machine does not tell which they are.
+  assert.deepEqual(masks(HOST, [2, 3]), [[1], [], 'unsupported'])
+  assert.deepEqual(masks(HOST, range(8)), [[], ['receive-queue-cpus 0'], 'unsupported'])
 })
 
 test('interrupts of no queue are told apart where they share a name, and let be where they have none', () => {

@@ -149,6 +149,16 @@ test('RPS is on for a single queue, without the CPU of its interrupt where there
   assert.equal(plan({}, { receiveQueues: on, rss: undefined }).remark('RPS')?.status, 'left')
 })
 
+test('a governor that the machine does not have is not planned', () => {
+  const cpus = cpuFacts(4, { governor: 'userspace' }).map((it) => ({ ...it, availableGovernors: it.cpu === 2 ? ['userspace', 'performance'] : ['userspace'] }))
+  const { steps, remark } = plan({ cpus }, {})
+  assert.deepEqual(
+    steps.flatMap(({ change }) => (change.kind === 'governor' ? [change.cpu] : [])),
+    [2],
+  )
+  assert.equal(remark('frequency governor')?.why, 'this machine has userspace, and no performance')
+})
+
 test('the backlog is raised only where RPS fills it, and no limit is lowered', () => {
   const single = { rxQueues: 1, channels: undefined }
   assert.equal(plan({}, single).step('sysctl net.core.netdev_max_backlog')?.command, 'sysctl -w net.core.netdev_max_backlog=16384')
