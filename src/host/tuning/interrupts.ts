@@ -6,7 +6,8 @@ import { isHardware, step } from './step.js'
 
 export function planInterrupts(context: TuningContext): TuningPart {
   const { facts } = context
-  const ofQueues = facts.interrupts.filter((it): it is InterruptFacts & { queue: number } => it.queue !== undefined)
+  // NB: mlx5 has vectors for all CPUs, those of queues that are not in use among them.
+  const ofQueues = facts.interrupts.filter((it): it is InterruptFacts & { queue: number } => it.queue !== undefined && it.queue < facts.rxQueues)
   if (ofQueues.length === 0) return part(remark('unsupported', facts.name, 'interrupts', whyNone(context)))
   const pinned = ofQueues.toSorted((a, b) => a.queue - b.queue).map((interrupt) => planInterrupt(context, interrupt))
   return part(...pinned, ...irqbalance(context))

@@ -95,6 +95,12 @@ const MACHINES: readonly (readonly [name: string, host: HostFacts, facts: Interf
   ['a NIC of two queues', HOST, nicFacts({ rxQueues: 2 })],
   ['a NIC that resets the wait with the moderation', HOST, nicFacts({ coalescing: ADAPTIVE }), { adaptiveResetsWait: true }],
   ['a NIC that refuses a wait beside adaptive moderation', HOST, nicFacts({ coalescing: ADAPTIVE }), { adaptiveForbidsWait: true }],
+  [
+    'a NIC with vectors for queues that are not in use',
+    HOST,
+    nicFacts({ rxQueues: 6, interrupts: queueInterrupts('eth0', 8, range(8)) }),
+    { keepsVectors: true },
+  ],
   ['a NIC whose ring may be longer without merging', HOST, nicFacts(MERGING), { ringMaximum: [2047, 8191] }],
   ...RECORDED_HOSTS.map((name) => {
     const host = recordedHost(name)
@@ -295,6 +301,16 @@ test('RPS that the kernel keeps from isolated CPUs is content with the others, a
   // Where the machine does not tell which they are.
   assert.deepEqual(masks(HOST, [2, 3]), [[1], [], 'unsupported'])
   assert.deepEqual(masks(HOST, range(8)), [[], ['receive-queue-cpus 0'], 'unsupported'])
+})
+
+test('vectors of queues that are not in use are let be', () => {
+  const interrupts = queueInterrupts('eth0', 8, range(8))
+  const machine = new TunableMachine(HOST, nicFacts({ rxQueues: 6, interrupts }), { keepsVectors: true })
+  applyTuning(machine, memoryJournal())
+  assert.deepEqual(
+    machine.interface.interrupts.map(({ affinity }) => affinity),
+    [[0], [1], [2], [3], ...range(4).map(() => range(8))],
+  )
 })
 
 test('interrupts of no queue are told apart where they share a name, and let be where they have none', () => {
