@@ -126,6 +126,8 @@ export interface InterfaceFacts {
   up: boolean
   operState: string
   mac: string | undefined
+  /** That the hardware came with, which a bond leaves alone; undefined where there is none, and before Linux 5.6. */
+  permanentMac?: string | undefined
   mtu: number
   /** ARPHRD_*. */
   linkType: number

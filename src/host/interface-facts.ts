@@ -27,6 +27,7 @@ export function interfaceFacts(answers: DeviceAnswers, files: HostFiles, netns?:
     up: (link.flags & IFF_UP) !== 0,
     operState: link.operState,
     mac: link.mac,
+    ...(link.permanentMac !== undefined && { permanentMac: link.permanentMac }),
     mtu: link.mtu,
     linkType: link.type,
     kind: link.kind,

@@ -14,8 +14,8 @@ export interface TuningJournal {
   before: Setting[]
 }
 
-export function tunedInterface({ interface: { index, name, mac } }: TuningFacts, netnsInode: number): TunedInterface {
-  return { netnsInode, index, name, mac }
+export function tunedInterface({ interface: { index, name, mac, permanentMac, bus, driver } }: TuningFacts, netnsInode: number): TunedInterface {
+  return { netnsInode, index, name, mac, permanentMac, bus, driver }
 }
 
 /**
@@ -54,9 +54,12 @@ export function parseJournal(text: string, path: string): TuningJournal {
   const { interface: of, since, before } = value
   if (!isObject(of) || typeof of.name !== 'string' || !isCount(of.index) || !isCount(of.netnsInode)) throw damaged(path, 'no interface')
   if (of.mac !== null && typeof of.mac !== 'string') throw damaged(path, 'no MAC address')
+  const { permanentMac, bus, driver } = of
+  if (!isOptionalText(permanentMac) || !isOptionalText(bus) || !isOptionalText(driver)) throw damaged(path, 'no interface')
   if (typeof since !== 'string' || !Array.isArray(before)) throw damaged(path, 'no settings')
   for (const setting of before) if (!isSetting(setting)) throw damaged(path, `not a setting: ${JSON.stringify(setting)}`)
-  return { interface: { netnsInode: of.netnsInode, index: of.index, name: of.name, mac: of.mac ?? undefined }, since, before: before as Setting[] }
+  const { netnsInode, index, name } = of
+  return { interface: { netnsInode, index, name, mac: of.mac ?? undefined, permanentMac, bus, driver }, since, before: before as Setting[] }
 }
 
 function damaged(path: string, why: string, cause?: unknown): CaptureError {
@@ -66,11 +69,25 @@ function damaged(path: string, why: string, cause?: unknown): CaptureError {
 
 function assertSame(journal: TuningJournal, now: TunedInterface, path: string): void {
   const then = journal.interface
-  if (then.netnsInode === now.netnsInode && then.index === now.index && then.mac === now.mac) return
+  const isSamePlace = then.netnsInode === now.netnsInode && then.index === now.index
+  if (isSamePlace && isSameDevice(then, now)) return
   const shown = ({ name, index, mac }: TunedInterface) => `${name} (index ${index}, ${mac ?? 'no MAC address'})`
   throw new CaptureError('TUNING_FAILED', `${now.name}: the journal is of another interface: ${shown(then)}, this is ${shown(now)}`, {
-    hint: `what was tuned is gone, and its settings with it: rm ${path}`,
+    hint: isSamePlace
+      ? `if it is the same one with another MAC address: ip link set ${now.name} address ${then.mac}, and again; if another one has its place: rm ${path}`
+      : `what was tuned is gone, and its settings with it: rm ${path}`,
   })
+}
+
+/** NB: a bond gives its own MAC address to its parts, and anybody may set one. What has neither hardware nor a first address has only that. */
+function isSameDevice(then: TunedInterface, now: TunedInterface): boolean {
+  if (then.permanentMac !== undefined && now.permanentMac !== undefined) return then.permanentMac === now.permanentMac
+  if (then.bus !== undefined && now.bus !== undefined) return then.bus === now.bus && then.driver === now.driver
+  return then.mac === now.mac
+}
+
+function isOptionalText(value: unknown): value is string | undefined {
+  return value === undefined || typeof value === 'string'
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

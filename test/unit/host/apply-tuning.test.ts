@@ -384,17 +384,38 @@ test('the interface of the default route is left alone unless that was allowed',
   assert.ok(applyTuning(machine, journal, { yesIMayLoseThisLink: true }).applied.length > 0)
 })
 
-test('a journal of another interface is refused, by index and by MAC address', () => {
-  for (const change of [{ index: 9 }, { mac: '02:00:00:00:00:99' }]) {
-    const machine = new TunableMachine(HOST, CROWDED)
+test('a journal of another interface is refused, by index and by what is least likely to change', () => {
+  const otherMac = { mac: '02:00:00:00:00:99' }
+  const permanent = { ...CROWDED, permanentMac: '02:00:00:00:00:02' }
+  const others: readonly (readonly [InterfaceFacts, Partial<InterfaceFacts>, hint: RegExp])[] = [
+    [CROWDED, { index: 9 }, /what was tuned is gone/],
+    [CROWDED, { bus: '0000:3b:00.1' }, /if it is the same one/],
+    [permanent, { permanentMac: '02:00:00:00:00:99' }, /if it is the same one/],
+    [{ ...CROWDED, bus: undefined }, otherMac, /ip link set eth0 address 02:00:00:00:00:02.*rm \/run/],
+  ]
+  for (const [facts, change, hint] of others) {
+    const machine = new TunableMachine(HOST, facts)
     const journal = memoryJournal()
     applyTuning(machine, journal)
     machine.interface = { ...machine.interface, ...change }
     const [writes, { text }] = [machine.writes.length, journal]
-    const isRefused = captureError('TUNING_FAILED', /the journal is of another interface: eth0 \(index 2, 02:00:00:00:00:02\)/)
+    const isRefused = (error: unknown) =>
+      captureError('TUNING_FAILED', /the journal is of another interface: eth0 \(index 2, 02:00:00:00:00:02\)/)(error) &&
+      hint.test((error as CaptureError).hint ?? '')
     assert.throws(() => revertTuning(machine, journal), isRefused)
     assert.throws(() => applyTuning(machine, journal), isRefused)
     assert.deepEqual([machine.writes.length, journal.text], [writes, text])
+  }
+})
+
+test('a NIC that has got the MAC address of a bond is the same one', () => {
+  for (const change of [{}, { permanentMac: '02:00:00:00:00:02', bus: undefined }]) {
+    const machine = new TunableMachine(HOST, { ...CROWDED, ...change })
+    const journal = memoryJournal()
+    applyTuning(machine, journal)
+    machine.interface = { ...machine.interface, mac: '02:aa:aa:aa:aa:aa' }
+    revertTuning(machine, journal)
+    assert.equal(machine.interface.rxQueues, 8)
   }
 })
 

@@ -11,7 +11,8 @@ import { SETTING_ORDER, type Setting, settingsOf } from '#src/host/tuning/settin
 import { CaptureError } from '#src/index.js'
 import { cpuFacts, hostFacts, nicFacts } from '../../../support/host-facts.js'
 
-const ETH0: TunedInterface = { netnsInode: 4026531840, index: 2, name: 'eth0', mac: '02:00:00:00:00:02' }
+const MAC = '02:00:00:00:00:02'
+const ETH0: TunedInterface = { netnsInode: 4026531840, index: 2, name: 'eth0', mac: MAC, permanentMac: MAC, bus: '0000:3b:00.0', driver: 'ixgbe' }
 const BEFORE = settingsOf(
   hostFacts({ cpus: cpuFacts(2, { governor: 'powersave' }) }),
   nicFacts({ transmitQueues: [{ queue: 0, xpsCpus: [0], xpsReceivers: [1] }] }),
