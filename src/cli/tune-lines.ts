@@ -74,8 +74,22 @@ function unreadLines(unread: readonly UnreadFact[]): string[] {
 
 /** Before anything is done. */
 export function flapWarning({ interface: name, steps }: TuningPlan): string | undefined {
-  const flapping = [...new Set(steps.filter(({ mayFlap }) => mayFlap).map(({ what }) => what))]
-  return flapping.length === 0 ? undefined : `ringtap: ${name}: the link may go down for a moment: ${flapping.join(', ')}`
+  return linkWarning(
+    name,
+    steps.filter(({ mayFlap }) => mayFlap).map(({ what }) => what),
+  )
+}
+
+/** The same before a revert. */
+export function revertWarning(name: string, pending: TuningState['pending']): string | undefined {
+  return linkWarning(
+    name,
+    pending.filter(({ mayFlap }) => mayFlap).map(({ setting }) => labelOf(setting)),
+  )
+}
+
+function linkWarning(name: string, reasons: readonly string[]): string | undefined {
+  return reasons.length === 0 ? undefined : `ringtap: ${name}: the link may go down for a moment: ${[...new Set(reasons)].join(', ')}`
 }
 
 export function appliedLines({ applied, refused, plan, journal }: AppliedTuning): string[] {

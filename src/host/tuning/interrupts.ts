@@ -16,6 +16,7 @@ export function planInterrupts(context: TuningContext): TuningPart {
 function whyNone({ facts }: TuningContext): string {
   const unread = facts.unread.find(({ what }) => what.includes('interrupt'))
   if (unread !== undefined) return `not readable: ${unread.source}: ${unread.reason}`
+  if (isHardware(facts) && !facts.up) return `the interface is down, and a driver has them only while it is up: ip link set ${facts.name} up first`
   return isHardware(facts) ? 'none of them names a receive queue' : 'it has none: the CPU that sends into it receives for it'
 }
 

@@ -5,6 +5,7 @@ import { CaptureError } from '../../errors.js'
 import { errnoName } from '../../kernel/errno.js'
 import type { JournalStore, TunedInterface } from './access.js'
 import { parseJournal, readJournal } from './journal.js'
+import type { Setting } from './setting.js'
 
 export const JOURNAL_DIRECTORY = '/run/ringtap'
 
@@ -34,17 +35,17 @@ export interface FoundJournal {
   problem: string | undefined
 }
 
-/** What is to be said of an interface's journal without touching anything; undefined without one. */
-export function findJournal(of: TunedInterface, directory = JOURNAL_DIRECTORY): FoundJournal | undefined {
+/** What is to be said of an interface's journal without touching anything, and the settings in it; undefined without one. */
+export function findJournal(of: TunedInterface, directory = JOURNAL_DIRECTORY): (FoundJournal & { before: Setting[] }) | undefined {
   const own = join(directory, `tune-${of.netnsInode}-${of.index}.json`)
   let path = own
   try {
     const store = journalFile(of, directory)
     path = store.path
     const journal = readJournal(store, of)
-    return journal && { path, since: journal.since, problem: undefined }
+    return journal && { path, since: journal.since, problem: undefined, before: journal.before }
   } catch (error) {
-    return { path, since: undefined, problem: (error as Error).message }
+    return { path, since: undefined, problem: (error as Error).message, before: [] }
   }
 }
 

@@ -23,8 +23,13 @@ export function step(change: Setting, what: string, why: string, host: HostFacts
     command: commandFor(change, facts),
     change,
     hostWide: HOST_WIDE.has(change.kind),
-    mayFlap: isHardware(facts) && (FLAPS.has(change.kind) || (change.kind === 'feature' && FLAPPING_FEATURES.has(change.name))),
+    mayFlap: mayFlap(change, facts),
   }
+}
+
+/** The driver may take the link down for it. */
+export function mayFlap(change: Setting, facts: InterfaceFacts): boolean {
+  return isHardware(facts) && (FLAPS.has(change.kind) || (change.kind === 'feature' && FLAPPING_FEATURES.has(change.name)))
 }
 
 /** What software makes has no link to lose. */

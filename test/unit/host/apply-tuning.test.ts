@@ -118,7 +118,7 @@ for (const [name, host, facts, ways] of MACHINES) {
     const journal = memoryJournal()
     const { plan, refused } = applyTuning(machine, journal, ANYHOW)
     assert.deepEqual([plan.steps, refused], [[], []])
-    revertTuning(machine, journal)
+    revertTuning(machine, journal, ANYHOW)
     assert.deepEqual(settings(machine), before)
   })
 
@@ -160,7 +160,7 @@ for (const [name, host, facts, ways] of MACHINES) {
       machine.before = () => {}
       assert.ok(text !== undefined)
       journal.text = text
-      revertTuning(machine, journal)
+      revertTuning(machine, journal, ANYHOW)
       assert.deepEqual(settings(machine), before, `write ${n}`)
     }
   })
@@ -382,6 +382,42 @@ test('the interface of the default route is left alone unless that was allowed',
   )
   assert.deepEqual([machine.writes, journal.text], [[], undefined])
   assert.ok(applyTuning(machine, journal, { yesIMayLoseThisLink: true }).applied.length > 0)
+  const writes = machine.writes.length
+  const isRefused = captureError('INTERFACE_IN_USE', /^eth0 carries this host's default via 192\.0\.2\.1, and the link may go down .*rings/)
+  assert.throws(() => revertTuning(machine, journal), isRefused)
+  assert.equal(machine.writes.length, writes)
+  assert.ok(revertTuning(machine, journal, { yesIMayLoseThisLink: true }).restored.length > 0)
+})
+
+test('what resets no link is reverted on the interface of the default route, too', () => {
+  const machine = new TunableMachine(HOST, vethFacts({ rxQueues: 1, defaultRoute: 'route default via 192.0.2.1' }))
+  const journal = memoryJournal()
+  applyTuning(machine, journal, { yesIMayLoseThisLink: true })
+  assert.ok(revertTuning(machine, journal).restored.length > 0)
+})
+
+test('an interface that is down has no interrupts: a plan says so, and so does a revert', () => {
+  const machine = new TunableMachine(HOST, CROWDED)
+  const before = settings(machine)
+  const journal = memoryJournal()
+  applyTuning(machine, journal)
+  const { interrupts } = machine.interface
+  machine.interface = { ...machine.interface, up: false, interrupts: [] }
+  const { remarks } = planTuning(HOST, machine.interface)
+  assert.match(remarks.find(({ what }) => what === 'interrupts')?.why ?? '', /^the interface is down, .*ip link set eth0 up first$/)
+  const write = machine.write.bind(machine)
+  machine.write = (setting) => {
+    write(setting)
+    machine.interface = { ...machine.interface, interrupts: [] }
+  }
+  assert.throws(
+    () => revertTuning(machine, journal),
+    (error) => error instanceof CaptureError && /ip link set eth0 up, then ringtap tune revert -i eth0 may be run again/.test(error.hint ?? ''),
+  )
+  machine.write = write
+  machine.interface = { ...machine.interface, up: true, interrupts: [...interrupts, ...queueInterrupts('eth0', 8, range(4), 300).slice(interrupts.length)] }
+  revertTuning(machine, journal)
+  assert.deepEqual(settings(machine), before)
 })
 
 test('a journal of another interface is refused, by index and by what is least likely to change', () => {

@@ -103,7 +103,7 @@ test('whoever only looks is told since when, or what is wrong', (t) => {
   assert.equal(findJournal(ETH0, directory), undefined)
   const store = journalFile(ETH0, directory)
   writeJournal(store, JOURNAL)
-  assert.deepEqual(findJournal(ETH0, directory), { path: store.path, since: JOURNAL.since, problem: undefined })
+  assert.deepEqual(findJournal(ETH0, directory), { path: store.path, since: JOURNAL.since, problem: undefined, before: BEFORE })
   writeFileSync(store.path, '{')
   assert.match(findJournal(ETH0, directory)?.problem ?? '', /is no journal of tuning/)
   assert.ok(existsSync(store.path))
