@@ -119,6 +119,19 @@ class TuningRun {
     })
   }
 
+  /** A feature that is refused may have been noted nevertheless (ETHTOOL_F_WISH), and would come into force whenever it can. */
+  #takeBackWish({ change }: TuningStep): void {
+    const { host, interface: facts } = this.facts
+    const earlier = change.kind === 'feature' ? currentSetting(change, host, facts) : undefined
+    if (earlier === undefined) return
+    try {
+      this.#access.write(earlier)
+    } catch (error) {
+      // What was asked for before may not be in force either; the journal has it, and a revert compares.
+      if (!(error instanceof CaptureError && error.errno === EOPNOTSUPP)) throw error
+    }
+  }
+
   #carryOut(step: TuningStep): void {
     try {
       this.#access.write(step.change)
@@ -126,6 +139,7 @@ class TuningRun {
     } catch (error) {
       const reason = refusal(error, step)
       if (reason === undefined) throw stepFailed(step, error)
+      this.#takeBackWish(step)
       this.#refused.set(step.id, reason)
       this.refused.push({ step, reason })
     }

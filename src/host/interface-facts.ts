@@ -89,7 +89,8 @@ function rssFacts(rss: DeviceAnswers['rss']['value'], files: HostFiles): RssFact
   // A driver that has neither answers nevertheless: virtio_net on a device without RSS.
   if (rss === undefined || (rss.indirection.length === 0 && rss.key === '')) return undefined
   const { indirection, key, hashFunction, inputTransform } = rss
-  const repeats = key !== '' && /^([0-9a-f]{4})\1*$/.test(key)
+  // A key of zeros sends every flow to one queue.
+  const repeats = /^([0-9a-f]{4})\1*$/.test(key) && !/^0+$/.test(key)
   return {
     indirection,
     key: key === '' ? undefined : key,

@@ -8,7 +8,7 @@ import { afterChannels, mustResetTable, noXps } from '#src/host/tuning/channels.
 import { irqOf } from '#src/host/tuning/command.js'
 import { type Setting, valueText } from '#src/host/tuning/setting.js'
 import { CaptureError } from '#src/index.js'
-import { EINVAL, errnoName } from '#src/kernel/errno.js'
+import { EINVAL, EOPNOTSUPP, errnoName } from '#src/kernel/errno.js'
 import { coalescingCalls } from '#src/kernel/ethtool-queues.js'
 import { range } from './live.js'
 
@@ -22,6 +22,8 @@ export interface DriverWays {
   ringMaximum?: readonly [merging: number, plain: number]
   /** mlx5 has vectors for all CPUs from the start: those of queues that are not in use stay. */
   keepsVectors?: boolean
+  /** Features that the driver keeps as they are: what is wanted is noted, and EOPNOTSUPP (ETHTOOL_F_WISH). */
+  stubborn?: readonly string[]
   /** CPUs that RPS does not reach: isolcpus and nohz_full (rps_cpumask_housekeeping). */
   isolated?: readonly number[]
 }
@@ -81,6 +83,11 @@ export class TunableMachine implements TuningAccess {
         break
       case 'feature': {
         const { value, name } = setting
+        if (this.#ways.stubborn?.includes(name)) {
+          this.interface = { ...facts, features: { ...facts.features, [name]: { on: facts.features[name]?.on === true, fixed: false, requested: value } } }
+          if (facts.features[name]?.on !== value) throw kernelError(EOPNOTSUPP, setting)
+          break
+        }
         this.interface = { ...facts, features: { ...facts.features, [name]: { on: value, fixed: false, requested: value } } }
         this.#limitRings()
         break

@@ -40,7 +40,7 @@ const LIMITS: readonly Limit[] = [
   {
     name: 'net.core.optmem_max',
     least: 131_072,
-    why: 'a classic filter of thousands of instructions is charged to it, else ENOMEM; the default since Linux 6.7',
+    why: 'a classic filter of thousands of instructions is charged to it, else ENOMEM; the default since Linux 6.8',
   },
 ]
 

@@ -208,6 +208,16 @@ test('what the driver does not support is told and left out; all else is done', 
   assert.ok(plan.remarks.some(({ status, what, why }) => status === 'unsupported' && what === 'RSS key' && why.includes('EOPNOTSUPP')))
 })
 
+test('a feature that was only noted is as it was asked for before', () => {
+  const machine = new TunableMachine(HOST, nicFacts(), { stubborn: ['rx-lro'] })
+  const { refused } = applyTuning(machine, memoryJournal())
+  assert.deepEqual(
+    refused.map(({ step }) => step.id),
+    ['feature rx-lro'],
+  )
+  assert.deepEqual(machine.interface.features['rx-lro'], feature(true))
+})
+
 test('a driver that takes a setting without doing it is found out', () => {
   const machine = new TunableMachine(HOST, CROWDED)
   const before = settings(machine)
