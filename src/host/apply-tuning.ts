@@ -8,7 +8,7 @@ import { TABLE_ASIDE } from './tuning/channels.js'
 import { readJournal, type TuningJournal, tunedInterface, withSettings, writeJournal } from './tuning/journal.js'
 import type { TuningOptions, TuningPlan, TuningStep } from './tuning/plan.js'
 import { restoreSettings } from './tuning/restore.js'
-import { currentSetting, isInForce, type Setting, sameValue, settingsOf, valueText } from './tuning/setting.js'
+import { currentSetting, isHostWide, isInForce, type Setting, sameValue, settingsOf, valueText } from './tuning/setting.js'
 
 export interface ApplyTuningOptions extends TuningOptions {
   /** The interface carries the default route, and may be tuned nevertheless. Default false. */
@@ -175,7 +175,7 @@ function interruptRefusal({ errno }: CaptureError): string | undefined {
 }
 
 function interfaceSettings({ host, interface: facts }: TuningFacts): Setting[] {
-  return settingsOf(host, facts, (kind) => kind !== 'sysctl' && kind !== 'governor')
+  return settingsOf(host, facts).filter((setting) => !isHostWide(setting))
 }
 
 /** @throws CaptureError INTERFACE_IN_USE */
@@ -217,7 +217,7 @@ function undone(error: unknown, { access, store, facts, earlier, journal }: Undo
   if (journal === undefined) return error
   const failure = error instanceof CaptureError ? error : new CaptureError('TUNING_FAILED', (error as Error).message, { cause: error })
   const extend = (text: string, hint = failure.hint) => new CaptureError(failure.code, `${failure.message}; ${text}`, { ...plain(failure), hint })
-  const hostWide = journal.before.filter(({ kind }) => kind === 'sysctl' || kind === 'governor')
+  const hostWide = journal.before.filter(isHostWide)
   const then = hostWide.flatMap((setting) => currentSetting(setting, facts.host, facts.interface) ?? [])
   try {
     const left = restoreSettings(access, [...interfaceSettings(facts), ...then])

@@ -2,9 +2,9 @@
 import { CaptureError } from '../errors.js'
 import type { InterfaceFacts } from './facts.js'
 import type { JournalStore, TuningAccess, TuningFacts } from './tuning/access.js'
-import { readJournal, tunedInterface } from './tuning/journal.js'
+import { type Heir, heirOf, inherited, readJournal, type TuningJournal, tunedInterface, writeJournal } from './tuning/journal.js'
 import { type NotRestored, restoreSettings } from './tuning/restore.js'
-import { currentSetting, type Setting, sameValue, settingKey, valueText } from './tuning/setting.js'
+import { currentSetting, isHostWide, type Setting, sameValue, settingKey, valueText } from './tuning/setting.js'
 import { mayFlap } from './tuning/step.js'
 
 export interface RevertedTuning {
@@ -12,6 +12,8 @@ export interface RevertedTuning {
   since: string | undefined
   /** Settings that were something else, as they are now. */
   restored: Setting[]
+  /** What is the machine's, and stays for another interface that is tuned still: its revert puts these back. */
+  left: { settings: Setting[]; journal: string } | undefined
 }
 
 export interface RevertTuningOptions {
@@ -45,17 +47,28 @@ export function pendingSettings({ host, interface: facts }: TuningFacts, before:
 export function revertTuning(access: TuningAccess, store: JournalStore, options: RevertTuningOptions = {}): RevertedTuning {
   const facts = access.facts()
   const journal = readJournal(store, tunedInterface(facts, access.netnsInode))
-  if (journal === undefined) return { since: undefined, restored: [] }
-  const pending = pendingSettings(facts, journal.before)
+  if (journal === undefined) return { since: undefined, restored: [], left: undefined }
+  const heir = heirOf(store, journal)
+  const own = heir === undefined ? journal.before : journal.before.filter((setting) => !isHostWide(setting))
+  const pending = pendingSettings(facts, own)
   assertMayLose(facts, pending, options)
-  const left = restoreSettings(access, journal.before)
-  if (left.length > 0) {
-    throw new CaptureError('TUNING_FAILED', `${facts.interface.name}: not everything is as it was before: ${notRestoredText(left)}`, {
-      hint: `the journal stays: ${store.path}; ${againText(facts.interface, left)}`,
+  const left = heir && leaveTo(heir, journal)
+  const failed = restoreSettings(access, own)
+  if (failed.length > 0) {
+    throw new CaptureError('TUNING_FAILED', `${facts.interface.name}: not everything is as it was before: ${notRestoredText(failed)}`, {
+      hint: `the journal stays: ${store.path}; ${againText(facts.interface, failed)}`,
     })
   }
   store.remove()
-  return { since: journal.since, restored: pending.map(({ setting }) => setting) }
+  return { since: journal.since, restored: pending.map(({ setting }) => setting), left }
+}
+
+/** Written before this journal goes: cut off between the two, both know what was before. */
+function leaveTo(heir: Heir, journal: TuningJournal): RevertedTuning['left'] {
+  const settings = journal.before.filter(isHostWide)
+  if (settings.length === 0) return undefined
+  writeJournal(heir.store, inherited(heir.journal, journal, settings))
+  return { settings, journal: heir.store.path }
 }
 
 /** @throws CaptureError INTERFACE_IN_USE */

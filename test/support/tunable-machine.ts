@@ -183,5 +183,6 @@ export function memoryJournal(): JournalStore & { text: string | undefined; writ
     remove() {
       this.text = undefined
     },
+    others: () => [],
   }
 }

@@ -35,4 +35,6 @@ export interface JournalStore {
   /** All or nothing, and on the disk when it returns. */
   write(text: string): void
   remove(): void
+  /** Journals of all other interfaces, of this namespace and others. */
+  others(): JournalStore[]
 }

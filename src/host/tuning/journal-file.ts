@@ -16,8 +16,13 @@ export const JOURNAL_DIRECTORY = '/run/ringtap'
 export function journalFile({ netnsInode, index, name }: TunedInterface, directory = JOURNAL_DIRECTORY): JournalStore {
   const own = join(directory, `tune-${netnsInode}-${index}.json`)
   const path = readText(own) === undefined ? (ofName(directory, netnsInode, name) ?? own) : own
+  return storeAt(directory, path)
+}
+
+function storeAt(directory: string, path: string): JournalStore {
   return {
     path,
+    others: () => journalPaths(directory).flatMap((other) => (other === path ? [] : [storeAt(directory, other)])),
     read: () => readText(path),
     write: (text) => writeDurably(directory, path, text),
     remove() {
@@ -49,15 +54,18 @@ export function findJournal(of: TunedInterface, directory = JOURNAL_DIRECTORY): 
   }
 }
 
-function ofName(directory: string, netnsInode: number, name: string): string | undefined {
-  let files: string[]
+/** None where there is no such directory. */
+function journalPaths(directory: string, prefix = 'tune-'): string[] {
   try {
-    files = readdirSync(directory)
+    const files = readdirSync(directory).filter((file) => file.startsWith(prefix) && file.endsWith('.json'))
+    return files.map((file) => join(directory, file))
   } catch {
-    return undefined
+    return []
   }
-  const inNamespace = files.filter((file) => file.startsWith(`tune-${netnsInode}-`) && file.endsWith('.json')).map((file) => join(directory, file))
-  return inNamespace.find((path) => {
+}
+
+function ofName(directory: string, netnsInode: number, name: string): string | undefined {
+  return journalPaths(directory, `tune-${netnsInode}-`).find((path) => {
     const text = readText(path)
     return text !== undefined && parseJournal(text, path).interface.name === name
   })

@@ -35,6 +35,40 @@ export function writeJournal(store: JournalStore, journal: TuningJournal): void 
   store.write(`${JSON.stringify({ schema: SCHEMA, ...journal, interface: { ...rest, mac } }, undefined, 1)}\n`)
 }
 
+export interface Heir {
+  store: JournalStore
+  journal: TuningJournal
+}
+
+/**
+ * The journal of another interface of this namespace, which counts on what is the machine's: whoever reverts first leaves that to it.
+ * A damaged one is nobody's heir.
+ */
+export function heirOf(store: JournalStore, { interface: of }: TuningJournal): Heir | undefined {
+  for (const other of store.others()) {
+    const journal = journalOrNone(other)
+    if (journal !== undefined && journal.interface.netnsInode === of.netnsInode) return { store: other, journal }
+  }
+  return undefined
+}
+
+function journalOrNone(store: JournalStore): TuningJournal | undefined {
+  try {
+    const text = store.read()
+    return text === undefined ? undefined : parseJournal(text, store.path)
+  } catch (error) {
+    if (error instanceof CaptureError) return undefined
+    throw error
+  }
+}
+
+/** The heir's journal with the settings that are left to it. Of two that know a setting the elder knows what it was. */
+export function inherited(heir: TuningJournal, { since }: TuningJournal, settings: readonly Setting[]): TuningJournal {
+  if (heir.since < since) return withSettings(heir, settings)
+  const keys = new Set(settings.map(settingKey))
+  return { ...heir, before: [...heir.before.filter((it) => !keys.has(settingKey(it))), ...settings] }
+}
+
 /** The journal with what it does not know yet; itself when it knows all. */
 export function withSettings(journal: TuningJournal, settings: readonly Setting[]): TuningJournal {
   const known = new Set(journal.before.map(settingKey))

@@ -55,6 +55,11 @@ export const SETTING_ORDER: readonly SettingKind[] = [
   'governor',
 ]
 
+/** Of the whole machine, which has only one of them. */
+export function isHostWide({ kind }: Setting): boolean {
+  return kind === 'sysctl' || kind === 'governor'
+}
+
 /** Names a setting: two of one key are the same thing with other values. */
 export function settingKey(setting: Setting): string {
   switch (setting.kind) {

@@ -52,7 +52,7 @@ test('a revert puts everything back, removes the journal, and a second one has n
   assert.deepEqual(settings(machine), before)
   assert.equal(journal.text, undefined)
   const writes = machine.writes.length
-  assert.deepEqual(revertTuning(machine, journal), { since: undefined, restored: [] })
+  assert.deepEqual(revertTuning(machine, journal), { since: undefined, restored: [], left: undefined })
   assert.equal(machine.writes.length, writes)
 })
 
@@ -165,6 +165,29 @@ for (const [name, host, facts, ways] of MACHINES) {
     }
   })
 }
+
+test('what is the machine’s goes back with the last interface that is tuned', () => {
+  const machine = new TunableMachine(HOST, CROWDED)
+  const [first, second] = [memoryJournal(), { ...memoryJournal(), path: '/run/ringtap/tune-4026531840-3.json' }]
+  first.others = () => [second]
+  second.others = () => [first]
+  const eth0 = machine.interface
+  const before = settings(machine)
+  applyTuning(machine, first)
+  const tuned = machine.interface
+  machine.interface = { ...eth0, index: 3, name: 'eth1', bus: '0000:3b:00.1' }
+  applyTuning(machine, second)
+  const eth1 = machine.interface
+  machine.interface = tuned
+  const { left } = revertTuning(machine, first)
+  assert.equal(left?.journal, second.path)
+  assert.ok(left?.settings.some((setting) => settingKey(setting) === 'sysctl net.core.netdev_budget'))
+  assert.equal(machine.host.sysctls['net.core.netdev_budget'], '600')
+  assert.equal(first.text, undefined)
+  machine.interface = eth1
+  assert.equal(revertTuning(machine, second).left, undefined)
+  assert.deepEqual(settings(machine), before)
+})
 
 test('a failure on top of an earlier apply leaves that apply and its journal', () => {
   const machine = new TunableMachine(HOST, CROWDED)
