@@ -108,12 +108,13 @@ export function appliedLines({ applied, refused, plan, journal }: AppliedTuning)
   ]
 }
 
-export function revertedLines(name: string, { since, restored, left }: RevertedTuning): string[] {
+export function revertedLines(name: string, { since, restored, gone, left }: RevertedTuning): string[] {
   if (since === undefined) return [`${name}: has not been tuned, there is nothing to revert`]
   const kept = left && `what is the whole machine's stays for another interface that is tuned still, with ${left.journal}`
   return [
     `${name}: everything is as it was before ${since}`,
     ...restored.map((setting) => `  ${labelOf(setting)}: ${valueText(setting)}`),
+    ...gone.map((setting) => `  ${labelOf(setting)}: not there any more, was ${valueText(setting)}`),
     ...(left === undefined ? [] : [`  ${kept}: ${left.settings.map(labelOf).join(', ')}`]),
   ]
 }

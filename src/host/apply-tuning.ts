@@ -49,7 +49,9 @@ export function applyTuning(access: TuningAccess, store: JournalStore, options: 
   } catch (error) {
     throw undone(error, { access, store, facts, earlier, journal })
   }
-  return { applied: run.applied, refused: run.refused, plan: run.plan, journal: store.path }
+  const isUntouched = run.applied.length === 0 && earlier === undefined
+  if (isUntouched) store.remove()
+  return { applied: run.applied, refused: run.refused, plan: run.plan, journal: isUntouched ? undefined : store.path }
 }
 
 /** Of one setting in one run. */
@@ -128,7 +130,7 @@ class TuningRun {
       this.#access.write(earlier)
     } catch (error) {
       // What was asked for before may not be in force either; the journal has it, and a revert compares.
-      if (!(error instanceof CaptureError && error.errno === EOPNOTSUPP)) throw error
+      if (!isUnsupported(error)) throw error
     }
   }
 
@@ -139,7 +141,7 @@ class TuningRun {
     } catch (error) {
       const reason = refusal(error, step)
       if (reason === undefined) throw stepFailed(step, error)
-      this.#takeBackWish(step)
+      if (isUnsupported(error)) this.#takeBackWish(step)
       this.#refused.set(step.id, reason)
       this.refused.push({ step, reason })
     }
@@ -152,17 +154,22 @@ function firstGroup(steps: readonly TuningStep[]): TuningStep[] {
   return steps.filter((step) => groupOf(step) === groupOf(steps[0] as TuningStep))
 }
 
+function isUnsupported(error: unknown): boolean {
+  return error instanceof CaptureError && (error.errno === EOPNOTSUPP || error.errno === ENOTSUPP)
+}
+
 const READ_ONLY = 'it is read-only here: in a container, its host has to do it'
 
 /** Why a setting is not for this driver or this place; undefined for what is a failure. */
 function refusal(error: unknown, { change }: TuningStep): string | undefined {
   if (!(error instanceof CaptureError)) return undefined
-  if (error.errno === EOPNOTSUPP || error.errno === ENOTSUPP) return `the driver does not support it: ${error.message}`
+  if (isUnsupported(error)) return `the driver does not support it: ${error.message}`
   if (change.kind === 'interrupt') return interruptRefusal(error)
   if (error.errno === EINVAL && change.kind === 'governor') return 'the CPU does not have this governor'
   if (error.errno === EINVAL && change.kind === 'receive-queue-cpus') return 'RPS does not reach isolated CPUs (isolcpus, nohz_full)'
   // ixgbe has more queues than its table can lead to (ixgbe_set_rxfh).
-  if (error.errno === EINVAL && change.kind === 'rss-indirection') return 'the driver cannot spread over so many queues: the rest get nothing'
+  if (error.errno === EINVAL && change.kind === 'rss-indirection' && change.value !== 'default')
+    return 'the driver cannot spread over so many queues: the rest get nothing'
   return error.errno === EROFS ? READ_ONLY : undefined
 }
 
@@ -188,11 +195,18 @@ function assertMayLose({ interface: name, defaultRoute, steps }: TuningPlan, opt
   })
 }
 
+/** What holds a queue that is to go is refused by the kernel (ethtool_set_channels). */
+const QUEUE_IN_USE = 'rules (ethtool -n lists them), other RSS contexts or AF_XDP sockets may hold a queue that is to go: take them away first'
+
+function isQueueInUse({ change }: TuningStep, errno: number | undefined): boolean {
+  return errno === EINVAL && change.kind === 'channels'
+}
+
 function stepFailed(step: TuningStep, cause: unknown): CaptureError {
   const { errno, errnoName, syscall, hint } = cause instanceof CaptureError ? cause : {}
   const code = cause instanceof CaptureError && cause.code === 'PERMISSION' ? 'PERMISSION' : 'TUNING_FAILED'
   const message = `${step.subject}: ${step.what} from ${step.from} to ${step.to}: ${(cause as Error).message}`
-  return new CaptureError(code, message, { cause, errno, errnoName, syscall, hint })
+  return new CaptureError(code, message, { cause, errno, errnoName, syscall, hint: isQueueInUse(step, errno) ? QUEUE_IN_USE : hint })
 }
 
 function tookNoEffect(step: TuningStep, { host, interface: facts }: TuningFacts): CaptureError {

@@ -3,7 +3,7 @@ import { CaptureError } from '../errors.js'
 import type { InterfaceFacts } from './facts.js'
 import type { JournalStore, TuningAccess, TuningFacts } from './tuning/access.js'
 import { type Heir, heirOf, inherited, readJournal, type TuningJournal, tunedInterface, writeJournal } from './tuning/journal.js'
-import { type NotRestored, restoreSettings } from './tuning/restore.js'
+import { isGone, type NotRestored, restoreSettings } from './tuning/restore.js'
 import { currentSetting, isHostWide, type Setting, sameValue, settingKey, valueText } from './tuning/setting.js'
 import { mayFlap } from './tuning/step.js'
 
@@ -12,6 +12,8 @@ export interface RevertedTuning {
   since: string | undefined
   /** Settings that were something else, as they are now. */
   restored: Setting[]
+  /** What is not there any more: governors of CPUs that are offline, interrupts of another name. */
+  gone: Setting[]
   /** What is the machine's, and stays for another interface that is tuned still: its revert puts these back. */
   left: { settings: Setting[]; journal: string } | undefined
 }
@@ -47,7 +49,7 @@ export function pendingSettings({ host, interface: facts }: TuningFacts, before:
 export function revertTuning(access: TuningAccess, store: JournalStore, options: RevertTuningOptions = {}): RevertedTuning {
   const facts = access.facts()
   const journal = readJournal(store, tunedInterface(facts, access.netnsInode))
-  if (journal === undefined) return { since: undefined, restored: [], left: undefined }
+  if (journal === undefined) return { since: undefined, restored: [], gone: [], left: undefined }
   const heir = heirOf(store, journal)
   const own = heir === undefined ? journal.before : journal.before.filter((setting) => !isHostWide(setting))
   const pending = pendingSettings(facts, own)
@@ -60,7 +62,9 @@ export function revertTuning(access: TuningAccess, store: JournalStore, options:
     })
   }
   store.remove()
-  return { since: journal.since, restored: pending.map(({ setting }) => setting), left }
+  const now = access.facts()
+  const gone = own.filter((setting) => isGone(setting, now))
+  return { since: journal.since, restored: pending.flatMap(({ setting }) => (gone.includes(setting) ? [] : [setting])), gone, left }
 }
 
 /** Written before this journal goes: cut off between the two, both know what was before. */

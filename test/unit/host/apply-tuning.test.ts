@@ -52,7 +52,7 @@ test('a revert puts everything back, removes the journal, and a second one has n
   assert.deepEqual(settings(machine), before)
   assert.equal(journal.text, undefined)
   const writes = machine.writes.length
-  assert.deepEqual(revertTuning(machine, journal), { since: undefined, restored: [], left: undefined })
+  assert.deepEqual(revertTuning(machine, journal), { since: undefined, restored: [], gone: [], left: undefined })
   assert.equal(machine.writes.length, writes)
 })
 
@@ -187,6 +187,48 @@ test('what is the machine’s goes back with the last interface that is tuned', 
   machine.interface = eth1
   assert.equal(revertTuning(machine, second).left, undefined)
   assert.deepEqual(settings(machine), before)
+})
+
+test('what holds a queue that is to go is hinted at, and a table that cannot be put aside is no lack of the driver', () => {
+  for (const [kind, hint] of [
+    ['channels', /ethtool -n .*AF_XDP/],
+    ['rss-indirection', /^$/],
+  ] as const) {
+    const machine = new TunableMachine(HOST, CROWDED)
+    machine.before = (setting) => {
+      if (setting.kind === kind) throw kernelError(EINVAL, setting)
+    }
+    assert.throws(
+      () => applyTuning(machine, memoryJournal()),
+      (error) => error instanceof CaptureError && error.errno === EINVAL && hint.test(error.hint ?? ''),
+    )
+  }
+})
+
+test('when every step is refused there is nothing to revert, and no journal', () => {
+  const machine = new TunableMachine(HOST, CROWDED)
+  machine.before = (setting) => {
+    throw kernelError(EROFS, setting)
+  }
+  const journal = memoryJournal()
+  const { applied, refused, journal: path } = applyTuning(machine, journal)
+  assert.deepEqual([applied, path, journal.text], [[], undefined, undefined])
+  assert.ok(refused.length > 5)
+})
+
+test('a CPU that is offline now, or has no such governor, does not keep a revert from its end', () => {
+  const machine = new TunableMachine(HOST, CROWDED)
+  const journal = memoryJournal()
+  applyTuning(machine, journal)
+  const cpus = machine.host.cpus.filter(({ cpu }) => cpu !== 1).map((it) => (it.cpu === 2 ? { ...it, availableGovernors: ['performance'] } : it))
+  machine.host = { ...machine.host, cpus }
+  machine.before = (setting) => {
+    if (setting.kind === 'governor' && setting.cpu === 2) throw kernelError(EINVAL, setting)
+  }
+  const { gone, restored } = revertTuning(machine, journal)
+  assert.deepEqual(gone.map(settingKey), ['governor 1', 'governor 2'])
+  assert.ok(restored.some((setting) => settingKey(setting) === 'governor 0') && !restored.some((setting) => settingKey(setting) === 'governor 2'))
+  assert.equal(journal.text, undefined)
 })
 
 test('a failure on top of an earlier apply leaves that apply and its journal', () => {

@@ -98,6 +98,19 @@ test('it is found under another name of the interface, and under the name that a
     assert.equal(readJournal(journalFile(other, directory), other), undefined)
 })
 
+test('the journals of other interfaces are found, and what lies beside them is not', (t) => {
+  const directory = folder(t)
+  const store = journalFile(ETH0, directory)
+  assert.deepEqual(store.others(), [])
+  const other = journalFile({ ...ETH0, index: 3, name: 'eth1' }, directory)
+  for (const it of [store, other]) writeJournal(it, JOURNAL)
+  writeFileSync(join(directory, 'tune-4026531840-4.json.new'), '{')
+  assert.deepEqual(
+    store.others().map(({ path, read }) => [path, read()]),
+    [[other.path, other.read()]],
+  )
+})
+
 test('whoever only looks is told since when, or what is wrong', (t) => {
   const directory = folder(t)
   assert.equal(findJournal(ETH0, directory), undefined)
