@@ -86,6 +86,7 @@ test('with nothing to do there is neither a write nor a journal', () => {
   assert.deepEqual([outcome.applied, outcome.journal, journal.text, machine.writes.length], [[], undefined, undefined, writes])
 })
 
+const SAME_NAME = range(3).map((it) => ({ irq: 90 + it, name: 'CEQ', queue: undefined, affinity: [it], effective: [it], counts: {} }))
 const MERGING = { rings: { rx: adjustable(511, 2047), tx: adjustable(511, 2047) }, features: { ...SOME_FEATURES, 'rx-gro-hw': feature(true) } }
 const ADAPTIVE = { use_adaptive_rx_coalesce: 1, rx_coalesce_usecs: 8 }
 
@@ -101,6 +102,14 @@ const MACHINES: readonly (readonly [name: string, host: HostFacts, facts: Interf
     nicFacts({ rxQueues: 6, interrupts: queueInterrupts('eth0', 8, range(8)) }),
     { keepsVectors: true },
   ],
+  [
+    'a NIC of one queue beside isolated CPUs',
+    { ...HOST, isolatedCpus: [2, 3] },
+    nicFacts({ rxQueues: 1, channels: undefined, rss: undefined }),
+    { isolated: [2, 3] },
+  ],
+  ['a NIC with interrupts of one name', HOST, nicFacts({ rxQueues: 8, interrupts: [...queueInterrupts('eth0', 8, range(8)), ...SAME_NAME] })],
+  ['a NIC with tables of flows', HOST, nicFacts({ rxQueues: 8, receiveQueues: range(8).map((queue) => ({ queue, rpsCpus: [], rpsFlowCount: 64 })) })],
   ['a NIC whose ring may be longer without merging', HOST, nicFacts(MERGING), { ringMaximum: [2047, 8191] }],
   ...RECORDED_HOSTS.map((name) => {
     const host = recordedHost(name)
