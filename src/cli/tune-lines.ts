@@ -74,8 +74,22 @@ function unreadLines(unread: readonly UnreadFact[]): string[] {
 
 /** Before anything is done. */
 export function flapWarning({ interface: name, steps }: TuningPlan): string | undefined {
-  const flapping = [...new Set(steps.filter(({ mayFlap }) => mayFlap).map(({ what }) => what))]
-  return flapping.length === 0 ? undefined : `ringtap: ${name}: the link may go down for a moment: ${flapping.join(', ')}`
+  return linkWarning(
+    name,
+    steps.filter(({ mayFlap }) => mayFlap).map(({ what }) => what),
+  )
+}
+
+/** The same before a revert. */
+export function revertWarning(name: string, pending: TuningState['pending']): string | undefined {
+  return linkWarning(
+    name,
+    pending.filter(({ mayFlap }) => mayFlap).map(({ setting }) => labelOf(setting)),
+  )
+}
+
+function linkWarning(name: string, reasons: readonly string[]): string | undefined {
+  return reasons.length === 0 ? undefined : `ringtap: ${name}: the link may go down for a moment: ${[...new Set(reasons)].join(', ')}`
 }
 
 export function appliedLines({ applied, refused, plan, journal }: AppliedTuning): string[] {
@@ -94,9 +108,15 @@ export function appliedLines({ applied, refused, plan, journal }: AppliedTuning)
   ]
 }
 
-export function revertedLines(name: string, { since, restored }: RevertedTuning): string[] {
+export function revertedLines(name: string, { since, restored, gone, left }: RevertedTuning): string[] {
   if (since === undefined) return [`${name}: has not been tuned, there is nothing to revert`]
-  return [`${name}: everything is as it was before ${since}`, ...restored.map((setting) => `  ${labelOf(setting)}: ${valueText(setting)}`)]
+  const kept = left && `what is the whole machine's stays for another interface that is tuned still, with ${left.journal}`
+  return [
+    `${name}: everything is as it was before ${since}`,
+    ...restored.map((setting) => `  ${labelOf(setting)}: ${valueText(setting)}`),
+    ...gone.map((setting) => `  ${labelOf(setting)}: not there any more, was ${valueText(setting)}`),
+    ...(left === undefined ? [] : [`  ${kept}: ${left.settings.map(labelOf).join(', ')}`]),
+  ]
 }
 
 export function stateLines({ host, interface: facts, journal }: TuningState): string[] {
@@ -115,6 +135,8 @@ const TUNED_FEATURES = ['rx-gro', 'rx-lro', 'rx-gro-hw', 'rx-vlan-hw-parse', 'rx
 /** Of all that is kept in a journal what tuning itself sets. */
 function isTuned(setting: Setting): boolean {
   if (setting.kind === 'feature') return TUNED_FEATURES.includes(setting.name)
+  if (setting.kind === 'receive-queue-flows') return setting.value > 0
+  if (setting.kind === 'transmit-queue-receivers') return setting.value.length > 0
   return setting.kind !== 'sysctl' || !/busy|jit|default|sock_flow|weight|unprivileged/.test(setting.name)
 }
 
@@ -137,8 +159,12 @@ function labelOf(setting: Setting): string {
       return `interrupt ${setting.name}`
     case 'receive-queue-cpus':
       return `RPS of queue ${setting.queue}`
+    case 'receive-queue-flows':
+      return `RFS of queue ${setting.queue}`
     case 'transmit-queue-cpus':
       return `XPS of queue ${setting.queue}`
+    case 'transmit-queue-receivers':
+      return `XPS of queue ${setting.queue} by receive queue`
     case 'governor':
       return `governor of CPU ${setting.cpu}`
   }

@@ -4,7 +4,7 @@ import { EXIT } from './exit-status.js'
 import type { Io } from './io.js'
 import type { ValuesOf } from './table.js'
 import { toJson } from './to-json.js'
-import { appliedLines, flapWarning, planLines, revertedLines, stateLines } from './tune-lines.js'
+import { appliedLines, flapWarning, planLines, revertedLines, revertWarning, stateLines } from './tune-lines.js'
 import { UsageError } from './usage-error.js'
 
 export async function runTune(values: ValuesOf<'tune'>, io: Io): Promise<number> {
@@ -37,7 +37,9 @@ export async function runTune(values: ValuesOf<'tune'>, io: Io): Promise<number>
       return EXIT.done
     }
     case 'revert': {
-      const reverted = revertTuning(name, scope)
+      const warning = revertWarning(name, readTuning(name, scope).pending)
+      if (warning !== undefined) io.err(warning)
+      const reverted = revertTuning(name, { yesIMayLoseThisLink: values.yesIMayLoseThisLink, ...scope })
       print({ type: 'tuning-reverted', interface: name, netns, ...reverted }, revertedLines(name, reverted))
       return EXIT.done
     }

@@ -1,6 +1,6 @@
 /** Carries a tuning plan out: journal first, then step by step, each read back; all or nothing. */
 import { CaptureError } from '../errors.js'
-import { EINVAL, EIO, ENOTSUPP, EOPNOTSUPP, EROFS } from '../kernel/errno.js'
+import { EINVAL, EIO, ENOSPC, ENOTSUPP, EOPNOTSUPP, EPERM, EROFS } from '../kernel/errno.js'
 import { planTuning } from './plan-tuning.js'
 import { notRestoredText } from './revert-tuning.js'
 import type { JournalStore, TuningAccess, TuningFacts } from './tuning/access.js'
@@ -8,7 +8,7 @@ import { TABLE_ASIDE } from './tuning/channels.js'
 import { readJournal, type TuningJournal, tunedInterface, withSettings, writeJournal } from './tuning/journal.js'
 import type { TuningOptions, TuningPlan, TuningStep } from './tuning/plan.js'
 import { restoreSettings } from './tuning/restore.js'
-import { currentSetting, isInForce, type Setting, settingsOf, valueText } from './tuning/setting.js'
+import { currentSetting, isHostWide, isInForce, type Setting, sameValue, settingsOf, valueText } from './tuning/setting.js'
 
 export interface ApplyTuningOptions extends TuningOptions {
   /** The interface carries the default route, and may be tuned nevertheless. Default false. */
@@ -49,8 +49,13 @@ export function applyTuning(access: TuningAccess, store: JournalStore, options: 
   } catch (error) {
     throw undone(error, { access, store, facts, earlier, journal })
   }
-  return { applied: run.applied, refused: run.refused, plan: run.plan, journal: store.path }
+  const isUntouched = run.applied.length === 0 && earlier === undefined
+  if (isUntouched) store.remove()
+  return { applied: run.applied, refused: run.refused, plan: run.plan, journal: isUntouched ? undefined : store.path }
 }
+
+/** Of one setting in one run. */
+const MOST_VALUES = 3
 
 /** One carrying-out: plans, does the first group of the plan, reads all afresh, plans again, until nothing is left to do. */
 class TuningRun {
@@ -92,10 +97,41 @@ class TuningRun {
     for (const step of this.applied) {
       if (group.includes(step) && !isInForce(step.change, host, facts)) throw tookNoEffect(step, this.facts)
     }
+    for (const step of group) this.#acceptNarrowed(step)
     this.plan = this.#planAfresh()
-    // Otherwise two steps that undo each other would go on for ever.
-    const again = this.plan.steps.find(({ id }) => this.applied.some((step) => step.id === id))
-    if (again !== undefined) throw tookNoEffect(again, this.facts)
+    for (const step of this.plan.steps) this.#assertNew(step)
+  }
+
+  /** What the kernel has let in force in part is not planned again. */
+  #acceptNarrowed(step: TuningStep): void {
+    const { host, interface: facts } = this.facts
+    const current = currentSetting(step.change, host, facts)
+    if (step.change.kind !== 'receive-queue-cpus' || current === undefined || sameValue(current, step.change) || this.#refused.has(step.id)) return
+    this.#refused.set(step.id, `${valueText(current)} is as far as the kernel lets it: the others are isolated (isolcpus, nohz_full)`)
+  }
+
+  /** Another value than before is due when a limit has moved. The same once more, and two steps that undo each other would go on for ever. */
+  #assertNew(step: TuningStep): void {
+    const earlier = this.applied.filter(({ id }) => id === step.id)
+    if (earlier.some(({ to }) => to === step.to)) throw tookNoEffect(step, this.facts)
+    if (earlier.length < MOST_VALUES) return
+    const values = [...earlier, step].map(({ to }) => to).join(', then ')
+    throw new CaptureError('TUNING_FAILED', `${step.subject}: ${step.what} does not come to rest: ${values}`, {
+      hint: 'another step, or something else, moves its limit',
+    })
+  }
+
+  /** A feature that is refused may have been noted nevertheless (ETHTOOL_F_WISH), and would come into force whenever it can. */
+  #takeBackWish({ change }: TuningStep): void {
+    const { host, interface: facts } = this.facts
+    const earlier = change.kind === 'feature' ? currentSetting(change, host, facts) : undefined
+    if (earlier === undefined) return
+    try {
+      this.#access.write(earlier)
+    } catch (error) {
+      // What was asked for before may not be in force either; the journal has it, and a revert compares.
+      if (!isUnsupported(error)) throw error
+    }
   }
 
   #carryOut(step: TuningStep): void {
@@ -105,6 +141,7 @@ class TuningRun {
     } catch (error) {
       const reason = refusal(error, step)
       if (reason === undefined) throw stepFailed(step, error)
+      if (isUnsupported(error)) this.#takeBackWish(step)
       this.#refused.set(step.id, reason)
       this.refused.push({ step, reason })
     }
@@ -117,20 +154,35 @@ function firstGroup(steps: readonly TuningStep[]): TuningStep[] {
   return steps.filter((step) => groupOf(step) === groupOf(steps[0] as TuningStep))
 }
 
+function isUnsupported(error: unknown): boolean {
+  return error instanceof CaptureError && (error.errno === EOPNOTSUPP || error.errno === ENOTSUPP)
+}
+
+const READ_ONLY = 'it is read-only here: in a container, its host has to do it'
+
 /** Why a setting is not for this driver or this place; undefined for what is a failure. */
 function refusal(error: unknown, { change }: TuningStep): string | undefined {
   if (!(error instanceof CaptureError)) return undefined
-  if (error.errno === EOPNOTSUPP || error.errno === ENOTSUPP) return `the driver does not support it: ${error.message}`
-  // A managed interrupt: the kernel spreads it itself and lets nobody else (irq_can_set_affinity_usr).
-  if (error.errno === EIO && change.kind === 'interrupt') return 'the kernel keeps the affinity of this interrupt to itself'
+  if (isUnsupported(error)) return `the driver does not support it: ${error.message}`
+  if (change.kind === 'interrupt') return interruptRefusal(error)
+  if (error.errno === EINVAL && change.kind === 'governor') return 'the CPU does not have this governor'
+  if (error.errno === EINVAL && change.kind === 'receive-queue-cpus') return 'RPS does not reach isolated CPUs (isolcpus, nohz_full)'
   // ixgbe has more queues than its table can lead to (ixgbe_set_rxfh).
-  if (error.errno === EINVAL && change.kind === 'rss-indirection') return 'the driver cannot spread over so many queues: the rest get nothing'
-  if (error.errno === EROFS) return 'it is read-only here: in a container, its host has to do it'
-  return undefined
+  if (error.errno === EINVAL && change.kind === 'rss-indirection' && change.value !== 'default')
+    return 'the driver cannot spread over so many queues: the rest get nothing'
+  return error.errno === EROFS ? READ_ONLY : undefined
+}
+
+function interruptRefusal({ errno }: CaptureError): string | undefined {
+  // A managed interrupt is spread by the kernel alone (irq_can_set_affinity_usr): EIO, and EPERM of newer kernels. Who may not write gets EACCES.
+  if (errno === EIO || errno === EPERM) return 'the kernel keeps the affinity of this interrupt to itself'
+  if (errno === EINVAL) return 'the interrupt controller cannot steer this interrupt'
+  if (errno === ENOSPC) return 'the CPU has no vector left for another interrupt'
+  return errno === EROFS ? READ_ONLY : undefined
 }
 
 function interfaceSettings({ host, interface: facts }: TuningFacts): Setting[] {
-  return settingsOf(host, facts, (kind) => kind !== 'sysctl' && kind !== 'governor')
+  return settingsOf(host, facts).filter((setting) => !isHostWide(setting))
 }
 
 /** @throws CaptureError INTERFACE_IN_USE */
@@ -143,18 +195,25 @@ function assertMayLose({ interface: name, defaultRoute, steps }: TuningPlan, opt
   })
 }
 
+/** What holds a queue that is to go is refused by the kernel (ethtool_set_channels). */
+const QUEUE_IN_USE = 'rules (ethtool -n lists them), other RSS contexts or AF_XDP sockets may hold a queue that is to go: take them away first'
+
+function isQueueInUse({ change }: TuningStep, errno: number | undefined): boolean {
+  return errno === EINVAL && change.kind === 'channels'
+}
+
 function stepFailed(step: TuningStep, cause: unknown): CaptureError {
   const { errno, errnoName, syscall, hint } = cause instanceof CaptureError ? cause : {}
   const code = cause instanceof CaptureError && cause.code === 'PERMISSION' ? 'PERMISSION' : 'TUNING_FAILED'
   const message = `${step.subject}: ${step.what} from ${step.from} to ${step.to}: ${(cause as Error).message}`
-  return new CaptureError(code, message, { cause, errno, errnoName, syscall, hint })
+  return new CaptureError(code, message, { cause, errno, errnoName, syscall, hint: isQueueInUse(step, errno) ? QUEUE_IN_USE : hint })
 }
 
 function tookNoEffect(step: TuningStep, { host, interface: facts }: TuningFacts): CaptureError {
   const current = currentSetting(step.change, host, facts)
   const now = current === undefined ? 'is not to be read' : `is ${valueText(current)}`
   return new CaptureError('TUNING_FAILED', `${step.subject}: ${step.what} was set to ${valueText(step.change)} and ${now}`, {
-    hint: 'the driver takes it without doing it, or something else sets it again: irqbalance, NetworkManager, tuned',
+    hint: 'the driver takes it without doing it, another step takes it back, or something else sets it again: irqbalance, NetworkManager, tuned',
   })
 }
 
@@ -172,7 +231,7 @@ function undone(error: unknown, { access, store, facts, earlier, journal }: Undo
   if (journal === undefined) return error
   const failure = error instanceof CaptureError ? error : new CaptureError('TUNING_FAILED', (error as Error).message, { cause: error })
   const extend = (text: string, hint = failure.hint) => new CaptureError(failure.code, `${failure.message}; ${text}`, { ...plain(failure), hint })
-  const hostWide = journal.before.filter(({ kind }) => kind === 'sysctl' || kind === 'governor')
+  const hostWide = journal.before.filter(isHostWide)
   const then = hostWide.flatMap((setting) => currentSetting(setting, facts.host, facts.interface) ?? [])
   try {
     const left = restoreSettings(access, [...interfaceSettings(facts), ...then])

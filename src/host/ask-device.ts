@@ -74,6 +74,7 @@ function linkAnswer(link: Link, all: readonly Link[]): LinkAnswer {
     flags: link.flags,
     mtu: link.mtu,
     mac: macText(link.address),
+    permanentMac: macText(link.permanentAddress),
     operState: IF_OPER[link.operState] ?? 'unknown',
     kind: link.kind,
     rxQueues: link.rxQueues,

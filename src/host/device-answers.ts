@@ -25,6 +25,7 @@ export interface LinkAnswer {
   flags: number
   mtu: number
   mac?: string | undefined
+  permanentMac?: string | undefined
   operState: string
   kind?: string | undefined
   rxQueues: number

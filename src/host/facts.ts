@@ -21,6 +21,8 @@ export interface CpuFacts {
   numaNode: number
   /** `performance`, `schedutil`; undefined without frequency scaling. */
   governor: string | undefined
+  /** Those that it may have; undefined where the machine does not tell. */
+  availableGovernors?: readonly string[] | undefined
 }
 
 /** One line of /proc/interrupts that belongs to the interface. */
@@ -106,6 +108,8 @@ export interface TransmitQueueFacts {
   queue: number
   /** xps_cpus as a list of CPUs; undefined where the driver has a single queue or no XPS. */
   xpsCpus: number[] | undefined
+  /** xps_rxqs, since Linux 4.18: receive queues whose flows leave by it; undefined where there is no such file. */
+  xpsReceivers?: number[] | undefined
 }
 
 export interface AttachedProgramFacts {
@@ -122,6 +126,8 @@ export interface InterfaceFacts {
   up: boolean
   operState: string
   mac: string | undefined
+  /** That the hardware came with, which a bond leaves alone; undefined where there is none, and before Linux 5.6. */
+  permanentMac?: string | undefined
   mtu: number
   /** ARPHRD_*. */
   linkType: number
@@ -176,6 +182,8 @@ export interface HostFacts {
   cpus: CpuFacts[]
   /** CPUs that this process may use (sched_getaffinity, which cgroups narrow). */
   allowedCpus: number[]
+  /** CPUs that isolcpus or nohz_full keep the kernel's own work from, RPS with it; undefined where /sys does not tell. */
+  isolatedCpus?: readonly number[] | undefined
   /** Undefined where /proc does not show other processes. */
   irqbalance: IrqBalance | undefined
   /** `net.core.netdev_max_backlog` and the others that matter to a capture; undefined where not to be read. */

@@ -40,6 +40,7 @@ export function hostFacts(files: HostFiles, { architecture, pageSizeBytes, allow
     memoryBytes: readMemoryBytes(files),
     cpus: cpus.length > 0 ? cpus : allowedCpus.map((cpu) => ({ cpu, core: cpu, numaNode: 0, governor: undefined })),
     allowedCpus: [...allowedCpus],
+    ...readIsolatedCpus(files),
     irqbalance: readIrqBalance(files, unread),
     sysctls: Object.fromEntries(SYSCTLS.map((name) => [name, readSysctl(files, name, unread)])),
     unread,
@@ -57,14 +58,23 @@ export function readCpus(files: HostFiles, unread: UnreadFact[]): CpuFacts[] {
   return parseCpuList(online).map((cpu) => {
     const folder = `${CPU_FOLDER}/cpu${cpu}`
     const siblings = readLine(files, `${folder}/topology/thread_siblings_list`)
+    const governors = readLine(files, `${folder}/cpufreq/scaling_available_governors`)
     return {
       cpu,
       // core_id is unique within a package only; the first of its threads is so everywhere.
       core: siblings === undefined ? cpu : Math.min(cpu, ...parseCpuList(siblings)),
       numaNode: nodes.get(cpu) ?? 0,
       governor: readLine(files, `${folder}/cpufreq/scaling_governor`),
+      ...(governors && { availableGovernors: governors.split(/\s+/) }),
     }
   })
+}
+
+/** An empty list is a blank line, or `(null)` (print_cpus_nohz_full). */
+function readIsolatedCpus(files: HostFiles): Pick<HostFacts, 'isolatedCpus'> {
+  const lists = ['isolated', 'nohz_full'].map((name) => readLine(files, `${CPU_FOLDER}/${name}`))
+  if (lists.every((list) => list === undefined)) return {}
+  return { isolatedCpus: [...new Set(lists.flatMap((list) => (list === undefined || !/^\d/.test(list) ? [] : parseCpuList(list))))] }
 }
 
 /** Node of each CPU; none on a kernel without NUMA. */

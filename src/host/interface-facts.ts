@@ -27,6 +27,7 @@ export function interfaceFacts(answers: DeviceAnswers, files: HostFiles, netns?:
     up: (link.flags & IFF_UP) !== 0,
     operState: link.operState,
     mac: link.mac,
+    ...(link.permanentMac !== undefined && { permanentMac: link.permanentMac }),
     mtu: link.mtu,
     linkType: link.type,
     kind: link.kind,
@@ -88,7 +89,8 @@ function rssFacts(rss: DeviceAnswers['rss']['value'], files: HostFiles): RssFact
   // A driver that has neither answers nevertheless: virtio_net on a device without RSS.
   if (rss === undefined || (rss.indirection.length === 0 && rss.key === '')) return undefined
   const { indirection, key, hashFunction, inputTransform } = rss
-  const repeats = key !== '' && /^([0-9a-f]{4})\1*$/.test(key)
+  // A key of zeros sends every flow to one queue.
+  const repeats = /^([0-9a-f]{4})\1*$/.test(key) && !/^0+$/.test(key)
   return {
     indirection,
     key: key === '' ? undefined : key,
@@ -136,7 +138,11 @@ function receiveQueues(files: HostFiles, name: string, unread: UnreadFact[]): Qu
 function transmitQueues(files: HostFiles, name: string): TransmitQueueFacts[] {
   return queueNumbers(files, name, 'tx').map((queue) => {
     // ENOENT where there is a single queue, or no XPS.
-    const mask = readLine(files, `/sys/class/net/${name}/queues/tx-${queue}/xps_cpus`)
-    return { queue, xpsCpus: mask === undefined ? undefined : parseCpuMask(mask) }
+    const mask = (file: string) => {
+      const text = readLine(files, `/sys/class/net/${name}/queues/tx-${queue}/${file}`)
+      return text === undefined ? undefined : parseCpuMask(text)
+    }
+    const xpsReceivers = mask('xps_rxqs')
+    return { queue, xpsCpus: mask('xps_cpus'), ...(xpsReceivers && { xpsReceivers }) }
   })
 }

@@ -15,9 +15,9 @@ import { planReceiveSteering, planTransmitSteering } from './tuning/steering.js'
 
 /** In the order in which the steps are carried out: what comes first disturbs what comes after it. */
 const PARTS: readonly ((context: TuningContext) => TuningPart)[] = [
+  planOffloads,
   planRings,
   planRss,
-  planOffloads,
   planCoalescing,
   planInterrupts,
   planReceiveSteering,

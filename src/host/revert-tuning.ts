@@ -1,39 +1,94 @@
 /** Back to what was before the first `apply`, exactly. */
 import { CaptureError } from '../errors.js'
-import type { JournalStore, TuningAccess } from './tuning/access.js'
-import { readJournal, tunedInterface } from './tuning/journal.js'
-import { type NotRestored, restoreSettings } from './tuning/restore.js'
-import { currentSetting, type Setting, sameValue, settingKey, valueText } from './tuning/setting.js'
+import type { InterfaceFacts } from './facts.js'
+import type { JournalStore, TuningAccess, TuningFacts } from './tuning/access.js'
+import { type Heir, heirOf, inherited, readJournal, type TuningJournal, tunedInterface, writeJournal } from './tuning/journal.js'
+import { isGone, type NotRestored, restoreSettings } from './tuning/restore.js'
+import { currentSetting, isHostWide, type Setting, sameValue, settingKey, valueText } from './tuning/setting.js'
+import { mayFlap } from './tuning/step.js'
 
 export interface RevertedTuning {
   /** When the tuning that has been taken back began; undefined when there was none. */
   since: string | undefined
   /** Settings that were something else, as they are now. */
   restored: Setting[]
+  /** What is not there any more: governors of CPUs that are offline, interrupts of another name. */
+  gone: Setting[]
+  /** What is the machine's, and stays for another interface that is tuned still: its revert puts these back. */
+  left: { settings: Setting[]; journal: string } | undefined
+}
+
+export interface RevertTuningOptions {
+  /** The interface carries the default route, its link may go down for a moment, and it may be reverted nevertheless. Default false. */
+  yesIMayLoseThisLink?: boolean | undefined
+}
+
+/** What a revert is about to put back. */
+export interface PendingSetting {
+  /** As it was before. */
+  setting: Setting
+  /** The driver may take the link down for a moment, up to seconds. */
+  mayFlap: boolean
+}
+
+/** Those of a journal's settings that are something else now. Pure. */
+export function pendingSettings({ host, interface: facts }: TuningFacts, before: readonly Setting[]): PendingSetting[] {
+  const differing = before.filter((setting) => {
+    const current = currentSetting(setting, host, facts)
+    return current !== undefined && !sameValue(current, setting)
+  })
+  return differing.map((setting) => ({ setting, mayFlap: mayFlap(setting, facts) }))
 }
 
 /**
  * Puts back every setting that the journal of an interface holds, reads all again, and removes the journal. Without a journal there is nothing to
  * do. Can be run again after any failure, and after a kill -9 of `apply` or of itself.
  * @throws CaptureError TUNING_FAILED when something could not be put back (the journal stays then) or the journal is of another interface;
- * PERMISSION, INVALID_FILE.
+ * INTERFACE_IN_USE, PERMISSION, INVALID_FILE.
  */
-export function revertTuning(access: TuningAccess, store: JournalStore): RevertedTuning {
+export function revertTuning(access: TuningAccess, store: JournalStore, options: RevertTuningOptions = {}): RevertedTuning {
   const facts = access.facts()
   const journal = readJournal(store, tunedInterface(facts, access.netnsInode))
-  if (journal === undefined) return { since: undefined, restored: [] }
-  const restored = journal.before.filter((setting) => {
-    const current = currentSetting(setting, facts.host, facts.interface)
-    return current !== undefined && !sameValue(current, setting)
-  })
-  const left = restoreSettings(access, journal.before)
-  if (left.length > 0) {
-    throw new CaptureError('TUNING_FAILED', `${facts.interface.name}: not everything is as it was before: ${notRestoredText(left)}`, {
-      hint: `the journal stays: ${store.path}; ringtap tune revert -i ${facts.interface.name} may be run again`,
+  if (journal === undefined) return { since: undefined, restored: [], gone: [], left: undefined }
+  const heir = heirOf(store, journal)
+  const own = heir === undefined ? journal.before : journal.before.filter((setting) => !isHostWide(setting))
+  const pending = pendingSettings(facts, own)
+  assertMayLose(facts, pending, options)
+  const left = heir && leaveTo(heir, journal)
+  const failed = restoreSettings(access, own)
+  if (failed.length > 0) {
+    throw new CaptureError('TUNING_FAILED', `${facts.interface.name}: not everything is as it was before: ${notRestoredText(failed)}`, {
+      hint: `the journal stays: ${store.path}; ${againText(facts.interface, failed)}`,
     })
   }
   store.remove()
-  return { since: journal.since, restored }
+  const now = access.facts()
+  const gone = own.filter((setting) => isGone(setting, now))
+  return { since: journal.since, restored: pending.flatMap(({ setting }) => (gone.includes(setting) ? [] : [setting])), gone, left }
+}
+
+/** Written before this journal goes: cut off between the two, both know what was before. */
+function leaveTo(heir: Heir, journal: TuningJournal): RevertedTuning['left'] {
+  const settings = journal.before.filter(isHostWide)
+  if (settings.length === 0) return undefined
+  writeJournal(heir.store, inherited(heir.journal, journal, settings))
+  return { settings, journal: heir.store.path }
+}
+
+/** @throws CaptureError INTERFACE_IN_USE */
+function assertMayLose({ interface: { name, defaultRoute } }: TuningFacts, pending: readonly PendingSetting[], options: RevertTuningOptions): void {
+  const flaps = pending.filter((it) => it.mayFlap).map(({ setting }) => settingKey(setting))
+  if (defaultRoute === undefined || flaps.length === 0 || options.yesIMayLoseThisLink === true) return
+  const route = defaultRoute.replace(/^route /, '')
+  throw new CaptureError('INTERFACE_IN_USE', `${name} carries this host's ${route}, and the link may go down for a moment (${flaps.join(', ')})`, {
+    hint: 'whoever is connected over it may be cut off; set yesIMayLoseThisLink to revert it nevertheless',
+  })
+}
+
+function againText({ name, up }: InterfaceFacts, left: readonly NotRestored[]): string {
+  const again = `ringtap tune revert -i ${name} may be run again`
+  if (up || !left.some(({ setting }) => setting.kind === 'interrupt')) return again
+  return `a driver has its interrupts only while the interface is up: ip link set ${name} up, then ${again}`
 }
 
 export function notRestoredText(left: readonly NotRestored[]): string {

@@ -15,7 +15,11 @@ export interface TuningState {
   interface: InterfaceFacts
   /** Undefined when it has not been tuned, or has been reverted. */
   journal: FoundJournal | undefined
+  /** What a revert would put back. */
+  pending: revert.PendingSetting[]
 }
+
+export interface RevertOptions extends revert.RevertTuningOptions, InterfaceScope {}
 
 /**
  * How an interface and its machine stand, and whether it has been tuned. Needs no privilege: what could not be read stands in `unread`.
@@ -24,7 +28,10 @@ export interface TuningState {
 export function readTuning(interfaceName: string, scope: InterfaceScope = {}): TuningState {
   using access = openTuningAccess(openKernel(), interfaceName, scope)
   const facts = access.facts()
-  return { ...facts, journal: findJournal(tunedInterface(facts, access.netnsInode)) }
+  const found = findJournal(tunedInterface(facts, access.netnsInode))
+  if (found === undefined) return { ...facts, journal: undefined, pending: [] }
+  const { before, ...journal } = found
+  return { ...facts, journal, pending: revert.pendingSettings(facts, before) }
 }
 
 /**
@@ -41,12 +48,12 @@ export function applyTuning(interfaceName: string, options: TuneOptions = {}): a
 
 /**
  * Puts back what was before the first `applyTuning`, also after that was killed in the middle. Without a journal there is nothing to do.
- * @throws CaptureError TUNING_FAILED, NO_SUCH_INTERFACE, NO_SUCH_NAMESPACE, PERMISSION, INVALID_FILE
+ * @throws CaptureError TUNING_FAILED, INTERFACE_IN_USE for the interface of the default route without `yesIMayLoseThisLink` where the link may go down, NO_SUCH_INTERFACE, NO_SUCH_NAMESPACE, PERMISSION, INVALID_FILE
  */
-export function revertTuning(interfaceName: string, scope: InterfaceScope = {}): revert.RevertedTuning {
-  using access = openTuningAccess(openKernel(), interfaceName, scope)
+export function revertTuning(interfaceName: string, options: RevertOptions = {}): revert.RevertedTuning {
+  using access = openTuningAccess(openKernel(), interfaceName, options)
   access.lock()
-  return revert.revertTuning(access, journalOf(access))
+  return revert.revertTuning(access, journalOf(access), options)
 }
 
 function journalOf(access: MachineAccess) {

@@ -51,7 +51,7 @@ export function readFeatures(kernel: Kernel, control: Descriptor, name: string):
 /**
  * Turns features on or off by their kernel names; all others stay as they are.
  * @throws CaptureError PERMISSION, NO_SUCH_INTERFACE; INVALID_OPTION for a name that the kernel does not know; EOPNOTSUPP for one that cannot
- * be changed, or that another one keeps from coming into force.
+ * be changed, or that another one keeps from coming into force: that is noted, and shows as `requested`.
  */
 export function setFeatures(kernel: Kernel, control: Descriptor, name: string, values: Readonly<Record<string, boolean>>): void {
   const names = ethtoolStrings(kernel, control, name, ETH_SS_FEATURES)

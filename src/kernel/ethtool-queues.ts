@@ -114,14 +114,31 @@ export function readCoalescing(kernel: Kernel, control: Descriptor, name: string
   return Object.fromEntries(COALESCING_FIELDS.map((field) => [field, view.getUint32(ETHTOOL_COALESCE[field], true)])) as Coalescing
 }
 
-/** Changes the fields that are given, as `ethtool -C`. @throws CaptureError as `setChannels` does. */
+/** Changes the fields that are given, as one `ethtool -C` or several (`coalescingCalls`). @throws CaptureError as `setChannels` does. */
 export function setCoalescing(kernel: Kernel, control: Descriptor, name: string, values: Readonly<Partial<Coalescing>>): void {
-  change(kernel, control, name, {
-    get: [ETHTOOL_GCOALESCE, 'ETHTOOL_GCOALESCE'],
-    set: [ETHTOOL_SCOALESCE, 'ETHTOOL_SCOALESCE'],
-    layout: ETHTOOL_COALESCE,
-    values,
-  })
+  for (const call of coalescingCalls(readCoalescing(kernel, control, name) ?? {}, values)) {
+    change(kernel, control, name, {
+      get: [ETHTOOL_GCOALESCE, 'ETHTOOL_GCOALESCE'],
+      set: [ETHTOOL_SCOALESCE, 'ETHTOOL_SCOALESCE'],
+      layout: ETHTOOL_COALESCE,
+      values: call,
+    })
+  }
+}
+
+type CoalescingValues = Readonly<Partial<Record<string, number>>>
+
+const ADAPTIVE: readonly string[] = ['use_adaptive_rx_coalesce', 'use_adaptive_tx_coalesce'] satisfies CoalescingField[]
+
+/**
+ * The calls by which coalescing becomes as wanted: adaptive moderation goes off before anything else changes, and on after it. mlx5 throws the other
+ * fields of a call away that turns it on or off (mlx5e_ethtool_set_coalesce), ice and iavf refuse them while it is on (ice_set_rc_coalesce).
+ */
+export function coalescingCalls(present: CoalescingValues, wanted: CoalescingValues): Record<string, number>[] {
+  const fields = Object.entries(wanted).filter((entry): entry is [string, number] => entry[1] !== undefined)
+  const isFlip = ([field, value]: [string, number]) => ADAPTIVE.includes(field) && present[field] !== undefined && present[field] !== value
+  const calls = [fields.filter((it) => isFlip(it) && it[1] === 0), fields.filter((it) => !isFlip(it)), fields.filter((it) => isFlip(it) && it[1] !== 0)]
+  return calls.filter((call) => call.length > 0).map((call) => Object.fromEntries(call))
 }
 
 function ask(kernel: Kernel, control: Descriptor, name: string, command: EthtoolCommand, sizeof: number): DataView | undefined {

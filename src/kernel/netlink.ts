@@ -47,6 +47,7 @@ import {
   IFLA_NUM_RX_QUEUES,
   IFLA_NUM_TX_QUEUES,
   IFLA_OPERSTATE,
+  IFLA_PERM_ADDRESS,
   IFLA_PROMISCUITY,
   IFLA_STATS_LINK_64,
   IFLA_STATS_LINK_64_FILTER,
@@ -262,6 +263,8 @@ export interface Link {
   mtu: number
   /** Hardware address; empty where there is none. */
   address: Uint8Array
+  /** That the hardware came with; empty where there is none, and before Linux 5.6. */
+  permanentAddress: Uint8Array
   /** Index into IF_OPER. */
   operState: number
   /** `veth`, `vlan`, ...; undefined for hardware. */
@@ -340,6 +343,7 @@ function linkOf(message: NetlinkMessage): Link {
     flags: words.getUint32(IFINFOMSG.ifi_flags, true),
     mtu: numberOf(attributes.get(IFLA_MTU)),
     address: (attributes.get(IFLA_ADDRESS) ?? EMPTY).slice(),
+    permanentAddress: (attributes.get(IFLA_PERM_ADDRESS) ?? EMPTY).slice(),
     operState: attributes.get(IFLA_OPERSTATE)?.[0] ?? 0,
     kind: kind === undefined ? undefined : textOf(kind),
     master: numberOf(attributes.get(IFLA_MASTER)),

@@ -190,7 +190,7 @@ live('sysfs is that of the namespace, to read and to write, and nothing of it is
   assert.match(sysfsOf(net, 'eth0'), /^tx-2\/xps_cpus:0*1$/m)
   const { receiveQueues, transmitQueues } = net.facts()
   assert.deepEqual(receiveQueues[1], { queue: 1, rpsCpus: [0, 1], rpsFlowCount: 256 })
-  assert.deepEqual(transmitQueues[2], { queue: 2, xpsCpus: [0] })
+  assert.deepEqual(transmitQueues[2], { queue: 2, xpsCpus: [0], xpsReceivers: [] })
   {
     using files = openMachineFiles(net.kernel, net.netns)
     files.write('/sys/class/net/eth0/queues/rx-1/rps_cpus', '0')

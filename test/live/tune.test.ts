@@ -95,6 +95,18 @@ live('queues, features, RPS and XPS of a veth are set, seen by ethtool and sysfs
   assert.equal(existsSync(store.path), false)
 })
 
+live('what a queue had that went for a while comes back with it', (t) => {
+  const { end, access, store } = tuned(t)
+  inNamespace(end.netns, 'ethtool', '-L', end.interface, 'rx', '2')
+  const folder = `cd /sys/class/net/${end.interface}/queues`
+  inSysfs(end.netns, `${folder} && echo 64 > rx-1/rps_flow_cnt && echo 32 > rx-0/rps_flow_cnt && echo 3 > rx-1/rps_cpus && echo 1 > tx-1/xps_rxqs`)
+  const before = seen(end)
+  applyTuning(access, store, { cpus: [0] })
+  assert.equal(inSysfs(end.netns, `${folder} && ls -d rx-*`), 'rx-0\n')
+  revertTuning(access, store)
+  assert.equal(seen(end), before)
+})
+
 live('the only queue of a veth is spread by RPS, and then no more', (t) => {
   const testbed = createTestbed({ queues: 1 })
   t.after(() => testbed.close())

@@ -2,13 +2,31 @@
  * A machine of plain data that can be tuned: it does to its facts what drivers do, the awkward ones included: a change of channels gives
  * interrupts new numbers, spreads the table anew unless somebody set it, and lets the affinities go. Any write can be made to fail.
  */
-import type { HostFacts, InterfaceFacts } from '#src/host/facts.js'
+import type { HostFacts, InterfaceFacts, QueueFacts } from '#src/host/facts.js'
 import type { JournalStore, TuningAccess } from '#src/host/tuning/access.js'
-import { afterChannels, mustResetTable } from '#src/host/tuning/channels.js'
-import { interruptRole, type Setting, valueText } from '#src/host/tuning/setting.js'
+import { afterChannels, mustResetTable, noXps } from '#src/host/tuning/channels.js'
+import { irqOf } from '#src/host/tuning/command.js'
+import { type Setting, valueText } from '#src/host/tuning/setting.js'
 import { CaptureError } from '#src/index.js'
-import { EINVAL, errnoName } from '#src/kernel/errno.js'
+import { EINVAL, EOPNOTSUPP, errnoName } from '#src/kernel/errno.js'
+import { coalescingCalls } from '#src/kernel/ethtool-queues.js'
 import { range } from './live.js'
+
+/** What some drivers do, and most do not. */
+export interface DriverWays {
+  /** mlx5: whoever turns adaptive moderation on or off gets the wait of that mode, whatever else the call asks for (mlx5e_ethtool_set_coalesce). */
+  adaptiveResetsWait?: boolean
+  /** ice, iavf: EINVAL for another wait while adaptive moderation is on, or is being turned on (ice_set_rc_coalesce). */
+  adaptiveForbidsWait?: boolean
+  /** bnxt: the largest ring where the NIC merges segments, and where it does not (bnxt_get_ringparam). */
+  ringMaximum?: readonly [merging: number, plain: number]
+  /** mlx5 has vectors for all CPUs from the start: those of queues that are not in use stay. */
+  keepsVectors?: boolean
+  /** Features that the driver keeps as they are: what is wanted is noted, and EOPNOTSUPP (ETHTOOL_F_WISH). */
+  stubborn?: readonly string[]
+  /** CPUs that RPS does not reach: isolcpus and nohz_full (rps_cpumask_housekeeping). */
+  isolated?: readonly number[]
+}
 
 export class TunableMachine implements TuningAccess {
   readonly netnsInode = 4026531840
@@ -18,12 +36,15 @@ export class TunableMachine implements TuningAccess {
   readonly writes: Setting[] = []
   /** Called before a write; throws to let it fail. */
   before: (setting: Setting, count: number) => void = () => {}
+  readonly #ways: DriverWays
   #isTableSet = false
   #nextIrq = 200
 
-  constructor(host: HostFacts, facts: InterfaceFacts) {
+  constructor(host: HostFacts, facts: InterfaceFacts, ways: DriverWays = {}) {
     this.host = structuredClone(host)
     this.interface = structuredClone(facts)
+    this.#ways = ways
+    this.#limitRings()
   }
 
   facts(): { host: HostFacts; interface: InterfaceFacts } {
@@ -45,6 +66,7 @@ export class TunableMachine implements TuningAccess {
         this.#setChannels(setting.value)
         break
       case 'rings':
+        if (setting.value.rx > (facts.rings?.rx.maximum ?? 0)) throw kernelError(EINVAL, setting)
         this.interface = {
           ...facts,
           rings: facts.rings && { rx: { ...facts.rings.rx, current: setting.value.rx }, tx: { ...facts.rings.tx, current: setting.value.tx } },
@@ -61,27 +83,68 @@ export class TunableMachine implements TuningAccess {
         break
       case 'feature': {
         const { value, name } = setting
+        if (this.#ways.stubborn?.includes(name)) {
+          this.interface = { ...facts, features: { ...facts.features, [name]: { on: facts.features[name]?.on === true, fixed: false, requested: value } } }
+          if (facts.features[name]?.on !== value) throw kernelError(EOPNOTSUPP, setting)
+          break
+        }
         this.interface = { ...facts, features: { ...facts.features, [name]: { on: value, fixed: false, requested: value } } }
+        this.#limitRings()
         break
       }
       case 'coalescing':
-        this.interface = { ...facts, coalescing: { ...facts.coalescing, ...setting.value } }
+        for (const call of coalescingCalls(facts.coalescing ?? {}, setting.value)) this.#setCoalescing(call, setting)
         break
-      case 'interrupt':
+      case 'interrupt': {
+        const irq = irqOf(setting.name, facts.interrupts)
         this.interface = {
           ...facts,
-          interrupts: facts.interrupts.map((it) =>
-            interruptRole(it, facts.interrupts) === setting.name ? { ...it, affinity: setting.value, effective: setting.value.slice(0, 1) } : it,
-          ),
+          interrupts: facts.interrupts.map((it) => (it.irq === irq ? { ...it, affinity: setting.value, effective: setting.value.slice(0, 1) } : it)),
         }
         break
-      case 'receive-queue-cpus':
-        this.interface = { ...facts, receiveQueues: facts.receiveQueues.map((it) => (it.queue === setting.queue ? { ...it, rpsCpus: setting.value } : it)) }
+      }
+      case 'receive-queue-cpus': {
+        const rpsCpus = setting.value.filter((cpu) => this.#ways.isolated?.includes(cpu) !== true)
+        if (rpsCpus.length === 0 && setting.value.length > 0) throw kernelError(EINVAL, setting)
+        this.#setReceiveQueue(setting.queue, { rpsCpus })
+        break
+      }
+      case 'receive-queue-flows':
+        this.#setReceiveQueue(setting.queue, { rpsFlowCount: setting.value })
+        break
+      case 'transmit-queue-receivers':
+        this.interface = {
+          ...facts,
+          transmitQueues: facts.transmitQueues.map((it) => (it.queue === setting.queue ? { ...it, xpsReceivers: setting.value } : it)),
+        }
         break
       case 'transmit-queue-cpus':
         this.interface = { ...facts, transmitQueues: facts.transmitQueues.map((it) => (it.queue === setting.queue ? { ...it, xpsCpus: setting.value } : it)) }
         break
     }
+  }
+
+  #setReceiveQueue(queue: number, change: Partial<QueueFacts>): void {
+    const { receiveQueues } = this.interface
+    this.interface = { ...this.interface, receiveQueues: receiveQueues.map((it) => (it.queue === queue ? { ...it, ...change } : it)) }
+  }
+
+  #setCoalescing(call: Readonly<Record<string, number>>, setting: Setting): void {
+    const present = this.interface.coalescing ?? {}
+    const coalescing: Record<string, number> = { ...present, ...call }
+    const isAdaptive = coalescing.use_adaptive_rx_coalesce === 1
+    if (this.#ways.adaptiveForbidsWait && isAdaptive && coalescing.rx_coalesce_usecs !== present.rx_coalesce_usecs) throw kernelError(EINVAL, setting)
+    const isOther = coalescing.use_adaptive_rx_coalesce !== present.use_adaptive_rx_coalesce
+    if (this.#ways.adaptiveResetsWait && isOther) coalescing.rx_coalesce_usecs = isAdaptive ? 8 : 3
+    this.interface = { ...this.interface, coalescing }
+  }
+
+  #limitRings(): void {
+    const { rings, features } = this.interface
+    if (this.#ways.ringMaximum === undefined || rings === undefined) return
+    const [merging, plain] = this.#ways.ringMaximum
+    const maximum = features['rx-lro']?.on === true || features['rx-gro-hw']?.on === true ? merging : plain
+    this.interface = { ...this.interface, rings: { ...rings, rx: { maximum, current: Math.min(rings.rx.current, maximum) } } }
   }
 
   #setChannels(to: { combined: number; rx: number; tx: number }): void {
@@ -92,11 +155,12 @@ export class TunableMachine implements TuningAccess {
     const online = this.host.cpus.map(({ cpu }) => cpu)
     const anywhere = { affinity: online, effective: online, counts: {} }
     const others = interrupts.filter(({ queue }) => queue === undefined).map((it) => ({ ...it, ...anywhere, irq: this.#nextIrq++ }))
-    const ofQueues = range(after.rxQueues).map((queue) => ({ irq: this.#nextIrq++, name: `${name}-TxRx-${queue}`, queue, ...anywhere }))
+    const vectors = this.#ways.keepsVectors ? interrupts.filter(({ queue }) => queue !== undefined).length : after.rxQueues
+    const ofQueues = range(vectors).map((queue) => ({ irq: this.#nextIrq++, name: `${name}-TxRx-${queue}`, queue, ...anywhere }))
     this.interface = {
       ...after,
       rss: after.rss && { ...after.rss, indirection: this.#isTableSet && table !== undefined ? table : after.rss.indirection },
-      transmitQueues: after.transmitQueues.map((it) => ({ ...it, xpsCpus: it.xpsCpus && [] })),
+      transmitQueues: after.transmitQueues.map((it) => noXps(it.queue, it)),
       interrupts: interrupts.some(({ queue }) => queue !== undefined) ? [...others, ...ofQueues] : others,
     }
   }
@@ -122,5 +186,6 @@ export function memoryJournal(): JournalStore & { text: string | undefined; writ
     remove() {
       this.text = undefined
     },
+    others: () => [],
   }
 }

@@ -210,7 +210,13 @@ export const CAPTURE = {
       group: FILE,
       doc: 'of the file; pcapng also has names, the filter and the drops of interfaces',
     },
-    { name: 'order', kind: 'flag', api: 'write.order', group: FILE, doc: 'one file in order of time: packets of all workers are put in order, within 40M a worker' },
+    {
+      name: 'order',
+      kind: 'flag',
+      api: 'write.order',
+      group: FILE,
+      doc: 'one file in order of time: packets of all workers are put in order, within 40M a worker',
+    },
     { name: 'per-worker', kind: 'flag', api: 'write.perWorker', group: FILE, doc: 'a file for each worker, its number before the ending' },
     {
       name: 'packet-buffered',

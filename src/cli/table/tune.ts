@@ -47,7 +47,7 @@ export const TUNE = {
       kind: 'flag',
       api: 'yesIMayLoseThisLink',
       group: WHAT_TO_TUNE,
-      doc: 'apply to the interface that carries the default route: the link may go down for some seconds',
+      doc: 'apply to, or revert, the interface that carries the default route: the link may go down for some seconds',
     },
     { name: 'json', kind: 'flag', group: OUTPUT, doc: 'one JSON document instead of text' },
   ],

@@ -2,12 +2,16 @@
 import type { HostFacts, InterfaceFacts } from '../facts.js'
 import type { Setting } from './setting.js'
 
-/** What a journal is of. A name may be given again, an index and a MAC address are not. */
+/** What a journal is of. A name may be given again, an index is not, and a MAC address may be changed. */
 export interface TunedInterface {
   netnsInode: number
   index: number
   name: string
   mac: string | undefined
+  permanentMac?: string | undefined
+  /** With the driver: of hardware. */
+  bus?: string | undefined
+  driver?: string | undefined
 }
 
 export interface TuningFacts {
@@ -31,4 +35,6 @@ export interface JournalStore {
   /** All or nothing, and on the disk when it returns. */
   write(text: string): void
   remove(): void
+  /** Journals of all other interfaces, of this namespace and others. */
+  others(): JournalStore[]
 }

@@ -1,5 +1,5 @@
 /** Queues: one for each CPU that is to take packets, as far as the driver has them. */
-import type { ChannelFacts, HostFacts, InterfaceFacts, RssFacts } from '../facts.js'
+import type { ChannelFacts, HostFacts, InterfaceFacts, RssFacts, TransmitQueueFacts } from '../facts.js'
 import { part, remark, type TuningContext, type TuningPart } from './plan.js'
 import type { ChannelCounts, Setting } from './setting.js'
 import { step } from './step.js'
@@ -54,6 +54,11 @@ function usesCombined({ combined, rx }: ChannelFacts): boolean {
   return (combined.maximum ?? 0) > 0 && (combined.current > 0 || rx.current === 0)
 }
 
+/** XPS of a new queue: what there is of any. */
+export function noXps(queue: number, like: TransmitQueueFacts | undefined): TransmitQueueFacts {
+  return { queue, xpsCpus: like?.xpsCpus && [], ...(like?.xpsReceivers && { xpsReceivers: [] }) }
+}
+
 /**
  * Facts as they will be when the channels have changed, as far as can be foreseen: a driver spreads its table evenly then, new queues have no
  * RPS, and their interrupts are not there yet.
@@ -73,7 +78,7 @@ export function afterChannels(facts: InterfaceFacts, to: ChannelCounts): Interfa
     channels: { ...channels, combined: at('combined'), rx: at('rx'), tx: at('tx') },
     rss: rss && { ...rss, indirection: rss.indirection.map((_, slot) => slot % rxQueues) },
     receiveQueues: known(facts.receiveQueues, rxQueues, (queue) => ({ queue, rpsCpus: [], rpsFlowCount: 0 })),
-    transmitQueues: known(facts.transmitQueues, txQueues, (queue) => ({ queue, xpsCpus: facts.transmitQueues[0]?.xpsCpus && [] })),
+    transmitQueues: known(facts.transmitQueues, txQueues, (queue) => noXps(queue, facts.transmitQueues[0])),
     interrupts: facts.interrupts.filter(({ queue }) => queue === undefined || queue < rxQueues),
   }
 }

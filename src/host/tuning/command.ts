@@ -1,5 +1,6 @@
 /** The command that a person would type for a setting. */
 import { cpuListText, cpuMaskText } from '../../kernel/cpus.js'
+import { coalescingCalls } from '../../kernel/ethtool-queues.js'
 import { namespacePath } from '../../kernel/namespace.js'
 import type { InterfaceFacts, InterruptFacts } from '../facts.js'
 import { interruptRole, type Setting, slotsByQueue } from './setting.js'
@@ -27,13 +28,19 @@ export function commandFor(setting: Setting, facts: InterfaceFacts): string {
     case 'feature':
       return ethtool('-K', `${SHORT_FEATURE[setting.name] ?? setting.name} ${setting.value ? 'on' : 'off'}`)
     case 'coalescing':
-      return ethtool('-C', Object.entries(setting.value).map(coalescingWords).join(' '))
+      return coalescingCalls(facts.coalescing ?? {}, setting.value)
+        .map((call) => ethtool('-C', Object.entries(call).map(coalescingWords).join(' ')))
+        .join(' && ')
     case 'interrupt':
       return `echo ${cpuListText(setting.value)} > /proc/irq/${irqOf(setting.name, facts.interrupts) ?? '?'}/smp_affinity_list`
     case 'receive-queue-cpus':
       return writeInNamespace(netns, cpuMaskText(setting.value), `/sys/class/net/${name}/queues/rx-${setting.queue}/rps_cpus`)
+    case 'receive-queue-flows':
+      return writeInNamespace(netns, `${setting.value}`, `/sys/class/net/${name}/queues/rx-${setting.queue}/rps_flow_cnt`)
     case 'transmit-queue-cpus':
       return writeInNamespace(netns, cpuMaskText(setting.value), `/sys/class/net/${name}/queues/tx-${setting.queue}/xps_cpus`)
+    case 'transmit-queue-receivers':
+      return writeInNamespace(netns, cpuMaskText(setting.value), `/sys/class/net/${name}/queues/tx-${setting.queue}/xps_rxqs`)
   }
 }
 

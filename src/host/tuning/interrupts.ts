@@ -6,7 +6,8 @@ import { isHardware, step } from './step.js'
 
 export function planInterrupts(context: TuningContext): TuningPart {
   const { facts } = context
-  const ofQueues = facts.interrupts.filter((it): it is InterruptFacts & { queue: number } => it.queue !== undefined)
+  // NB: mlx5 has vectors for all CPUs, those of queues that are not in use among them.
+  const ofQueues = facts.interrupts.filter((it): it is InterruptFacts & { queue: number } => it.queue !== undefined && it.queue < facts.rxQueues)
   if (ofQueues.length === 0) return part(remark('unsupported', facts.name, 'interrupts', whyNone(context)))
   const pinned = ofQueues.toSorted((a, b) => a.queue - b.queue).map((interrupt) => planInterrupt(context, interrupt))
   return part(...pinned, ...irqbalance(context))
@@ -15,6 +16,7 @@ export function planInterrupts(context: TuningContext): TuningPart {
 function whyNone({ facts }: TuningContext): string {
   const unread = facts.unread.find(({ what }) => what.includes('interrupt'))
   if (unread !== undefined) return `not readable: ${unread.source}: ${unread.reason}`
+  if (isHardware(facts) && !facts.up) return `the interface is down, and a driver has them only while it is up: ip link set ${facts.name} up first`
   return isHardware(facts) ? 'none of them names a receive queue' : 'it has none: the CPU that sends into it receives for it'
 }
 
@@ -26,7 +28,7 @@ function planInterrupt({ host, facts, cpus }: TuningContext, interrupt: Interrup
   if (affinity.length === 1 && affinity[0] === cpu) return remark('in-place', subject, 'affinity', `CPU ${cpu}`)
   const shared = facts.rxQueues > cpus.length ? '; there are more queues than CPUs for them' : ''
   const why = `queue ${queue} always to the same core: its caches stay warm, and no core gets two queues while another has none${shared}`
-  return step({ kind: 'interrupt', name: interruptRole(interrupt, facts.interrupts), value: [cpu] }, 'affinity', why, host, facts, subject)
+  return step({ kind: 'interrupt', name: interruptRole(interrupt, facts.interrupts) as string, value: [cpu] }, 'affinity', why, host, facts, subject)
 }
 
 function irqbalance({ host }: TuningContext): TuningRemark[] {

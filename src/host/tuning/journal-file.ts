@@ -1,10 +1,11 @@
 /** Journals below /run, which a reboot empties, as it does the settings. */
-import { closeSync, constants, fsyncSync, lstatSync, mkdirSync, openSync, readdirSync, readFileSync, renameSync, rmSync, writeSync } from 'node:fs'
+import { closeSync, constants, fsyncSync, lstatSync, mkdirSync, openSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { CaptureError } from '../../errors.js'
 import { errnoName } from '../../kernel/errno.js'
 import type { JournalStore, TunedInterface } from './access.js'
 import { parseJournal, readJournal } from './journal.js'
+import type { Setting } from './setting.js'
 
 export const JOURNAL_DIRECTORY = '/run/ringtap'
 
@@ -15,8 +16,13 @@ export const JOURNAL_DIRECTORY = '/run/ringtap'
 export function journalFile({ netnsInode, index, name }: TunedInterface, directory = JOURNAL_DIRECTORY): JournalStore {
   const own = join(directory, `tune-${netnsInode}-${index}.json`)
   const path = readText(own) === undefined ? (ofName(directory, netnsInode, name) ?? own) : own
+  return storeAt(directory, path)
+}
+
+function storeAt(directory: string, path: string): JournalStore {
   return {
     path,
+    others: () => journalPaths(directory).flatMap((other) => (other === path ? [] : [storeAt(directory, other)])),
     read: () => readText(path),
     write: (text) => writeDurably(directory, path, text),
     remove() {
@@ -34,29 +40,32 @@ export interface FoundJournal {
   problem: string | undefined
 }
 
-/** What is to be said of an interface's journal without touching anything; undefined without one. */
-export function findJournal(of: TunedInterface, directory = JOURNAL_DIRECTORY): FoundJournal | undefined {
+/** What is to be said of an interface's journal without touching anything, and the settings in it; undefined without one. */
+export function findJournal(of: TunedInterface, directory = JOURNAL_DIRECTORY): (FoundJournal & { before: Setting[] }) | undefined {
   const own = join(directory, `tune-${of.netnsInode}-${of.index}.json`)
   let path = own
   try {
     const store = journalFile(of, directory)
     path = store.path
     const journal = readJournal(store, of)
-    return journal && { path, since: journal.since, problem: undefined }
+    return journal && { path, since: journal.since, problem: undefined, before: journal.before }
   } catch (error) {
-    return { path, since: undefined, problem: (error as Error).message }
+    return { path, since: undefined, problem: (error as Error).message, before: [] }
+  }
+}
+
+/** None where there is no such directory. */
+function journalPaths(directory: string, prefix = 'tune-'): string[] {
+  try {
+    const files = readdirSync(directory).filter((file) => file.startsWith(prefix) && file.endsWith('.json'))
+    return files.map((file) => join(directory, file))
+  } catch {
+    return []
   }
 }
 
 function ofName(directory: string, netnsInode: number, name: string): string | undefined {
-  let files: string[]
-  try {
-    files = readdirSync(directory)
-  } catch {
-    return undefined
-  }
-  const inNamespace = files.filter((file) => file.startsWith(`tune-${netnsInode}-`) && file.endsWith('.json')).map((file) => join(directory, file))
-  return inNamespace.find((path) => {
+  return journalPaths(directory, `tune-${netnsInode}-`).find((path) => {
     const text = readText(path)
     return text !== undefined && parseJournal(text, path).interface.name === name
   })
@@ -80,12 +89,16 @@ function writeDurably(directory: string, path: string, text: string): void {
     rmSync(temporary, { force: true })
     const fd = openSync(temporary, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW, 0o600)
     try {
-      writeSync(fd, text)
+      // NB: writes on after a short write, which writeSync does not.
+      writeFileSync(fd, text)
       fsyncSync(fd)
+      renameSync(temporary, path)
+    } catch (error) {
+      rmSync(temporary, { force: true })
+      throw error
     } finally {
       closeSync(fd)
     }
-    renameSync(temporary, path)
   })
   syncDirectory(directory)
 }

@@ -14,8 +14,8 @@ export interface TuningJournal {
   before: Setting[]
 }
 
-export function tunedInterface({ interface: { index, name, mac } }: TuningFacts, netnsInode: number): TunedInterface {
-  return { netnsInode, index, name, mac }
+export function tunedInterface({ interface: { index, name, mac, permanentMac, bus, driver } }: TuningFacts, netnsInode: number): TunedInterface {
+  return { netnsInode, index, name, mac, permanentMac, bus, driver }
 }
 
 /**
@@ -33,6 +33,40 @@ export function readJournal(store: JournalStore, of: TunedInterface): TuningJour
 export function writeJournal(store: JournalStore, journal: TuningJournal): void {
   const { mac = null, ...rest } = journal.interface
   store.write(`${JSON.stringify({ schema: SCHEMA, ...journal, interface: { ...rest, mac } }, undefined, 1)}\n`)
+}
+
+export interface Heir {
+  store: JournalStore
+  journal: TuningJournal
+}
+
+/**
+ * The journal of another interface of this namespace, which counts on what is the machine's: whoever reverts first leaves that to it.
+ * A damaged one is nobody's heir.
+ */
+export function heirOf(store: JournalStore, { interface: of }: TuningJournal): Heir | undefined {
+  for (const other of store.others()) {
+    const journal = journalOrNone(other)
+    if (journal !== undefined && journal.interface.netnsInode === of.netnsInode) return { store: other, journal }
+  }
+  return undefined
+}
+
+function journalOrNone(store: JournalStore): TuningJournal | undefined {
+  try {
+    const text = store.read()
+    return text === undefined ? undefined : parseJournal(text, store.path)
+  } catch (error) {
+    if (error instanceof CaptureError) return undefined
+    throw error
+  }
+}
+
+/** The heir's journal with the settings that are left to it. Of two that know a setting the elder knows what it was. */
+export function inherited(heir: TuningJournal, { since }: TuningJournal, settings: readonly Setting[]): TuningJournal {
+  if (heir.since < since) return withSettings(heir, settings)
+  const keys = new Set(settings.map(settingKey))
+  return { ...heir, before: [...heir.before.filter((it) => !keys.has(settingKey(it))), ...settings] }
 }
 
 /** The journal with what it does not know yet; itself when it knows all. */
@@ -54,9 +88,12 @@ export function parseJournal(text: string, path: string): TuningJournal {
   const { interface: of, since, before } = value
   if (!isObject(of) || typeof of.name !== 'string' || !isCount(of.index) || !isCount(of.netnsInode)) throw damaged(path, 'no interface')
   if (of.mac !== null && typeof of.mac !== 'string') throw damaged(path, 'no MAC address')
+  const { permanentMac, bus, driver } = of
+  if (!isOptionalText(permanentMac) || !isOptionalText(bus) || !isOptionalText(driver)) throw damaged(path, 'no interface')
   if (typeof since !== 'string' || !Array.isArray(before)) throw damaged(path, 'no settings')
   for (const setting of before) if (!isSetting(setting)) throw damaged(path, `not a setting: ${JSON.stringify(setting)}`)
-  return { interface: { netnsInode: of.netnsInode, index: of.index, name: of.name, mac: of.mac ?? undefined }, since, before: before as Setting[] }
+  const { netnsInode, index, name } = of
+  return { interface: { netnsInode, index, name, mac: of.mac ?? undefined, permanentMac, bus, driver }, since, before: before as Setting[] }
 }
 
 function damaged(path: string, why: string, cause?: unknown): CaptureError {
@@ -66,11 +103,25 @@ function damaged(path: string, why: string, cause?: unknown): CaptureError {
 
 function assertSame(journal: TuningJournal, now: TunedInterface, path: string): void {
   const then = journal.interface
-  if (then.netnsInode === now.netnsInode && then.index === now.index && then.mac === now.mac) return
+  const isSamePlace = then.netnsInode === now.netnsInode && then.index === now.index
+  if (isSamePlace && isSameDevice(then, now)) return
   const shown = ({ name, index, mac }: TunedInterface) => `${name} (index ${index}, ${mac ?? 'no MAC address'})`
   throw new CaptureError('TUNING_FAILED', `${now.name}: the journal is of another interface: ${shown(then)}, this is ${shown(now)}`, {
-    hint: `what was tuned is gone, and its settings with it: rm ${path}`,
+    hint: isSamePlace
+      ? `if it is the same one with another MAC address: ip link set ${now.name} address ${then.mac}, and again; if another one has its place: rm ${path}`
+      : `what was tuned is gone, and its settings with it: rm ${path}`,
   })
+}
+
+/** NB: a bond gives its own MAC address to its parts, and anybody may set one. What has neither hardware nor a first address has only that. */
+function isSameDevice(then: TunedInterface, now: TunedInterface): boolean {
+  if (then.permanentMac !== undefined && now.permanentMac !== undefined) return then.permanentMac === now.permanentMac
+  if (then.bus !== undefined && now.bus !== undefined) return then.bus === now.bus && then.driver === now.driver
+  return then.mac === now.mac
+}
+
+function isOptionalText(value: unknown): value is string | undefined {
+  return value === undefined || typeof value === 'string'
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {
@@ -108,6 +159,9 @@ function isSetting(value: unknown): value is Setting {
       return typeof setting.name === 'string' && isCounts(setting.value)
     case 'receive-queue-cpus':
     case 'transmit-queue-cpus':
+    case 'transmit-queue-receivers':
       return isCount(setting.queue) && isCounts(setting.value)
+    case 'receive-queue-flows':
+      return isCount(setting.queue) && isCount(setting.value)
   }
 }

@@ -42,7 +42,7 @@ const LIMITS: readonly Limit[] = [
   {
     name: 'net.core.optmem_max',
     least: 131_072,
-    why: 'a classic filter of thousands of instructions is charged to it, else ENOMEM; the default since Linux 6.7',
+    why: 'a classic filter of thousands of instructions is charged to it, else ENOMEM; the default since Linux 6.8',
   },
 ]
 
@@ -64,9 +64,12 @@ export function planGovernors({ host, facts, cpus }: TuningContext): TuningPart 
   const scaled = host.cpus.filter(({ cpu, governor }) => cpus.includes(cpu) && governor !== undefined)
   if (scaled.length === 0) return part(remark('unsupported', 'CPUs', 'frequency governor', 'no frequency scaling that this machine lets be set'))
   return part(
-    ...scaled.map(({ cpu, governor }) => {
+    ...scaled.map(({ cpu, governor, availableGovernors = ['performance'] }) => {
       const subject = `CPU ${cpu}`
       if (governor === 'performance') return remark('in-place', subject, 'frequency governor', governor)
+      if (!availableGovernors.includes('performance')) {
+        return remark('unsupported', subject, 'frequency governor', `this machine has ${availableGovernors.join(', ')}, and no performance`)
+      }
       const why = 'a core that slept in a lull must not climb to its frequency while the burst is already there'
       return step({ kind: 'governor', cpu, value: 'performance' }, 'frequency governor', why, host, facts, subject)
     }),

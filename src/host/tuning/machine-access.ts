@@ -23,7 +23,7 @@ import type { Setting, SettingKind } from './setting.js'
 
 export interface MachineAccess extends TuningAccess, Disposable {
   /**
-   * Lets nobody else tune the interface until this is closed or the process ends, however it does.
+   * Lets nobody else tune the interface, and what is the whole machine's, until this is closed or the process ends, however it does.
    * @throws CaptureError TUNING_FAILED when somebody else does.
    */
   lock(): void
@@ -69,7 +69,11 @@ export function openTuningAccess(kernel: Kernel, name: string, scope: InterfaceS
       netnsInode: inodeOf(scope.netns),
       facts,
       write: (setting) => writeSetting(door, setting),
-      lock: () => void keep(() => openLock(kernel, name, facts().interface.index)),
+      lock() {
+        keep(() => openLock(kernel, name, `-${facts().interface.index}`))
+        // What is the whole machine's is tuned from the process's own namespace alone.
+        if (scope.netns === undefined) keep(() => openLock(kernel, 'this machine', ''))
+      },
       close,
       [Symbol.dispose]: close,
     }
@@ -93,7 +97,9 @@ const WRITERS: { readonly [K in SettingKind]: (door: Door, setting: Extract<Sett
   coalescing: ({ kernel, ethtool, name }, { value }) => setCoalescing(kernel, ethtool, name, value),
   interrupt: (door, { name, value }) => door.files.write(`/proc/irq/${requireIrq(door, name)}/smp_affinity_list`, cpuListText(value)),
   'receive-queue-cpus': ({ files, name }, { queue, value }) => files.write(`/sys/class/net/${name}/queues/rx-${queue}/rps_cpus`, cpuMaskText(value)),
+  'receive-queue-flows': ({ files, name }, { queue, value }) => files.write(`/sys/class/net/${name}/queues/rx-${queue}/rps_flow_cnt`, `${value}`),
   'transmit-queue-cpus': ({ files, name }, { queue, value }) => files.write(`/sys/class/net/${name}/queues/tx-${queue}/xps_cpus`, cpuMaskText(value)),
+  'transmit-queue-receivers': ({ files, name }, { queue, value }) => files.write(`/sys/class/net/${name}/queues/tx-${queue}/xps_rxqs`, cpuMaskText(value)),
   sysctl: ({ files }, { name, value }) => files.write(`/proc/sys/${name.replaceAll('.', '/')}`, value),
   governor: ({ files }, { cpu, value }) => files.write(`/sys/devices/system/cpu/cpu${cpu}/cpufreq/scaling_governor`, value),
 }
@@ -111,11 +117,11 @@ function inodeOf(netns: string | undefined): number {
 }
 
 /** An address of AF_UNIX that is no file: one a network namespace, and gone with the process, also after kill -9. */
-function openLock(kernel: Kernel, name: string, index: number): Descriptor {
+function openLock(kernel: Kernel, name: string, suffix: string): Descriptor {
   const fd = kernel.socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)
   if (fd < 0) throw callFailed({ subject: name, call: 'socket(AF_UNIX)', errno: fd })
   const lock = new Descriptor(kernel, fd)
-  const address = new TextEncoder().encode(`..\0ringtap-tune-${index}`)
+  const address = new TextEncoder().encode(`..\0ringtap-tune${suffix}`)
   new DataView(address.buffer).setUint16(0, AF_UNIX, true)
   const bound = kernel.bind(lock.fd, address)
   if (bound === 0) return lock

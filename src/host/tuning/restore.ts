@@ -1,7 +1,7 @@
 /** Putting settings back. Works on what is and what shall be, not on what was done: so it does not matter where it was interrupted. */
 import type { TuningAccess, TuningFacts } from './access.js'
 import { mustResetTable } from './channels.js'
-import { isOfQueue, SETTING_ORDER, type Setting, sameValue, settingKey, settingsOf } from './setting.js'
+import { currentSetting, isOfQueue, SETTING_ORDER, type Setting, sameValue, settingKey, settingsOf } from './setting.js'
 
 export interface NotRestored {
   setting: Setting
@@ -39,7 +39,7 @@ export function restoreSettings(access: TuningAccess, settings: readonly Setting
     if (!ordered.some((setting) => now.differs(setting))) break
   }
   return ordered.flatMap((setting) => {
-    if (now.isAsGiven(setting) || now.isGone(setting)) return []
+    if (now.isAsGiven(setting) || isGone(setting, now.facts)) return []
     const reason = reasons.get(settingKey(setting)) ?? (now.has(setting) ? 'it was written, and is something else again' : 'there is no such thing any more')
     return [{ setting, reason }]
   })
@@ -68,12 +68,16 @@ class Present {
   differs(setting: Setting): boolean {
     return this.has(setting) && !this.isAsGiven(setting)
   }
+}
 
-  /**
-   * An interrupt of no queue, which tuning never sets, is known by its name alone, and drivers name it after the interface: after a rename there
-   * is another one in its place.
-   */
-  isGone(setting: Setting): boolean {
-    return setting.kind === 'interrupt' && !isOfQueue(setting) && !this.has(setting)
+/**
+ * What is not there to be put back: a CPU that is offline, or has no such governor any more. And an interrupt of no queue, which tuning never sets, is
+ * known by its name alone, and drivers name it after the interface: after a rename there is another one in its place.
+ */
+export function isGone(setting: Setting, { host, interface: facts }: TuningFacts): boolean {
+  if (setting.kind === 'governor') {
+    const cpu = host.cpus.find((it) => it.cpu === setting.cpu)
+    return cpu?.governor === undefined || cpu.availableGovernors?.includes(setting.value) === false
   }
+  return setting.kind === 'interrupt' && !isOfQueue(setting) && currentSetting(setting, host, facts) === undefined
 }

@@ -27,24 +27,38 @@ export type Setting =
   /** By `interruptRole`: a driver numbers its interrupts anew when the channels change, and names them after the interface. */
   | { kind: 'interrupt'; name: string; value: number[] }
   | { kind: 'receive-queue-cpus'; queue: number; value: number[] }
+  /** rps_flow_cnt; the kernel rounds up to a power of two. */
+  | { kind: 'receive-queue-flows'; queue: number; value: number }
   | { kind: 'transmit-queue-cpus'; queue: number; value: number[] }
+  /** xps_rxqs, which tuning never sets and which is lost with its queue. */
+  | { kind: 'transmit-queue-receivers'; queue: number; value: number[] }
 
 export type SettingKind = Setting['kind']
 
-/** In the order in which they are written: what comes first disturbs what comes after it, never the other way round. */
+/**
+ * In the order in which they are written: what comes first disturbs what comes after it, never the other way round. How long a ring may be depends on
+ * whether the NIC merges segments (bnxt_get_ringparam).
+ */
 export const SETTING_ORDER: readonly SettingKind[] = [
   'channels',
+  'feature',
   'rings',
   'rss-indirection',
   'rss-key',
-  'feature',
   'coalescing',
   'interrupt',
   'receive-queue-cpus',
+  'receive-queue-flows',
   'transmit-queue-cpus',
+  'transmit-queue-receivers',
   'sysctl',
   'governor',
 ]
+
+/** Of the whole machine, which has only one of them. */
+export function isHostWide({ kind }: Setting): boolean {
+  return kind === 'sysctl' || kind === 'governor'
+}
 
 /** Names a setting: two of one key are the same thing with other values. */
 export function settingKey(setting: Setting): string {
@@ -56,19 +70,24 @@ export function settingKey(setting: Setting): string {
     case 'governor':
       return `${setting.kind} ${setting.cpu}`
     case 'receive-queue-cpus':
+    case 'receive-queue-flows':
     case 'transmit-queue-cpus':
+    case 'transmit-queue-receivers':
       return `${setting.kind} ${setting.queue}`
     default:
       return setting.kind
   }
 }
 
-/** What an interrupt is for, whatever its number and name are: `of queue 3`, of several for one queue also which; its name where that is all. */
-export function interruptRole(interrupt: InterruptFacts, all: readonly InterruptFacts[]): string {
+/**
+ * What an interrupt is for, whatever its number and name are: `of queue 3`, its name where that is all; of several the same also which. Undefined
+ * without a name: an interrupt that the driver has not requested.
+ */
+export function interruptRole(interrupt: InterruptFacts, all: readonly InterruptFacts[]): string | undefined {
   const { queue, irq, name } = interrupt
-  if (queue === undefined) return name
-  const before = all.filter((it) => it.queue === queue && it.irq < irq).length
-  return `of queue ${queue}${before === 0 ? '' : ` (${before + 1})`}`
+  if (queue === undefined && name === '') return undefined
+  const before = all.filter((it) => it.irq < irq && it.queue === queue && (queue !== undefined || it.name === name)).length
+  return `${queue === undefined ? name : `of queue ${queue}`}${before === 0 ? '' : ` (${before + 1})`}`
 }
 
 export function isOfQueue({ name }: { name: string }): boolean {
@@ -98,6 +117,10 @@ export function valueText(setting: Setting): string {
     case 'receive-queue-cpus':
     case 'transmit-queue-cpus':
       return setting.value.length === 0 ? 'none' : `CPU ${cpuListText(setting.value)}`
+    case 'receive-queue-flows':
+      return setting.value === 0 ? 'off' : `${setting.value} flows`
+    case 'transmit-queue-receivers':
+      return setting.value.length === 0 ? 'none' : `receive queue ${cpuListText(setting.value)}`
   }
 }
 
@@ -139,7 +162,13 @@ export function isInForce(setting: Setting, host: HostFacts, facts: InterfaceFac
   if (current?.kind === 'coalescing' && setting.kind === 'coalescing') {
     return Object.entries(setting.value).every(([name, wanted]) => isAboutWanted(name, current.value[name], wanted))
   }
+  if (current?.kind === 'receive-queue-cpus' && setting.kind === 'receive-queue-cpus') return isNarrowed(current.value, setting.value)
   return current !== undefined && sameValue(current, setting)
+}
+
+/** The kernel leaves isolated CPUs out of an RPS mask (rps_cpumask_housekeeping); which they are it does not always tell. */
+function isNarrowed(cpus: readonly number[], wanted: readonly number[]): boolean {
+  return wanted.length === 0 ? cpus.length === 0 : cpus.length > 0 && cpus.every((cpu) => wanted.includes(cpu))
 }
 
 function isAboutWanted(name: string, value: number | undefined, wanted: number): boolean {
@@ -178,10 +207,17 @@ const READERS: Readonly<Record<SettingKind, (host: HostFacts, facts: InterfaceFa
       .map(([name, { requested }]) => ({ kind: 'feature', name, value: requested })),
   coalescing: (_, { coalescing }) => (coalescing === undefined ? [] : [{ kind: 'coalescing', value: { ...coalescing } }]),
   interrupt: (_, { interrupts }) =>
-    interrupts.flatMap((it) => (it.affinity === undefined ? [] : [{ kind: 'interrupt', name: interruptRole(it, interrupts), value: [...it.affinity] }])),
+    interrupts.flatMap((it) => {
+      const name = interruptRole(it, interrupts)
+      return it.affinity === undefined || name === undefined ? [] : [{ kind: 'interrupt', name, value: [...it.affinity] }]
+    }),
   'receive-queue-cpus': (_, { receiveQueues }) => receiveQueues.map(({ queue, rpsCpus }) => ({ kind: 'receive-queue-cpus', queue, value: [...rpsCpus] })),
+  'receive-queue-flows': (_, { receiveQueues }) =>
+    receiveQueues.map(({ queue, rpsFlowCount }) => ({ kind: 'receive-queue-flows', queue, value: rpsFlowCount })),
   'transmit-queue-cpus': (_, { transmitQueues }) =>
     transmitQueues.flatMap(({ queue, xpsCpus }) => (xpsCpus === undefined ? [] : [{ kind: 'transmit-queue-cpus', queue, value: [...xpsCpus] }])),
+  'transmit-queue-receivers': (_, { transmitQueues }) =>
+    transmitQueues.flatMap(({ queue, xpsReceivers: value }) => (value === undefined ? [] : [{ kind: 'transmit-queue-receivers', queue, value: [...value] }])),
   sysctl: ({ sysctls }) => Object.entries(sysctls).flatMap(([name, value]) => (value === undefined ? [] : [{ kind: 'sysctl', name, value }])),
   governor: ({ cpus }) => cpus.flatMap(({ cpu, governor }) => (governor === undefined ? [] : [{ kind: 'governor', cpu, value: governor }])),
 }

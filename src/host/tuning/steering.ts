@@ -12,7 +12,17 @@ export function wantsRps({ queues, cpus }: TuningContext): boolean {
 }
 
 export function planReceiveSteering(context: TuningContext): TuningPart {
-  return part(...context.facts.receiveQueues.map((queue) => planRps(context, queue)))
+  const { receiveQueues } = context.facts
+  return part(...receiveQueues.map((queue) => planRps(context, queue)), ...receiveQueues.flatMap((queue) => planFlows(context, queue) ?? []))
+}
+
+/** A table of flows steers without any CPU in the mask, too (get_rps_cpu). */
+function planFlows(context: TuningContext, { queue, rpsFlowCount }: QueueFacts): TuningStep | undefined {
+  const { host, facts } = context
+  if (rpsFlowCount === 0 || wantsRps(context) || facts.rss === undefined) return undefined
+  const subject = `${facts.name} queue ${queue}`
+  const why = 'the NIC spreads already: RFS would send the packets of each flow on to the core whose program last read it'
+  return step({ kind: 'receive-queue-flows', queue, value: 0 }, 'RFS', why, host, facts, subject)
 }
 
 function planRps(context: TuningContext, { queue, rpsCpus }: QueueFacts): TuningStep | TuningRemark {
@@ -25,15 +35,20 @@ function planRps(context: TuningContext, { queue, rpsCpus }: QueueFacts): Tuning
     return step({ kind: 'receive-queue-cpus', queue, value: [] }, 'RPS', why, host, facts, subject)
   }
   const value = rpsTargets(context)
+  if (value.length === 0)
+    return remark('unsupported', subject, 'RPS', 'the CPUs that take packets are isolated (isolcpus, nohz_full), and RPS does not reach those')
   if (sameCpus(rpsCpus, value)) return remark('in-place', subject, 'RPS', 'on, over the CPUs that take packets')
   const why = `the only receive queue: one core takes all packets off the NIC, and hands them by flow to ${value.length} for all that comes after`
-  return step({ kind: 'receive-queue-cpus', queue, value }, 'RPS', `${why}${value.length < cpus.length ? `, itself left out` : ''}`, host, facts, subject)
+  const isOut = !value.includes(cpus[0] as number)
+  return step({ kind: 'receive-queue-cpus', queue, value }, 'RPS', `${why}${isOut ? ', itself left out' : ''}`, host, facts, subject)
 }
 
-function rpsTargets({ facts, cpus }: TuningContext): number[] {
+function rpsTargets({ host, facts, cpus }: TuningContext): number[] {
   const first = facts.interrupts.find(({ queue }) => queue === 0) === undefined ? undefined : cpus[0]
-  const others = cpus.filter((cpu) => cpu !== first)
-  return (others.length >= ENOUGH_WITHOUT_FIRST ? others : [...cpus]).toSorted((a, b) => a - b)
+  // The kernel takes the others out of what is written (rps_cpumask_housekeeping).
+  const reached = cpus.filter((cpu) => host.isolatedCpus?.includes(cpu) !== true)
+  const others = reached.filter((cpu) => cpu !== first)
+  return (others.length >= ENOUGH_WITHOUT_FIRST ? others : reached).toSorted((a, b) => a - b)
 }
 
 /** A capture sends nothing; a replay or a reply that leaves by the queue of its own core meets no lock of another's. */

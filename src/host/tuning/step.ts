@@ -2,10 +2,8 @@
 import type { HostFacts, InterfaceFacts } from '../facts.js'
 import { commandFor } from './command.js'
 import type { TuningStep } from './plan.js'
-import { currentSetting, type Setting, settingKey, valueText } from './setting.js'
+import { currentSetting, isHostWide, type Setting, settingKey, valueText } from './setting.js'
 
-/** Settings of a machine that has only one of them. */
-const HOST_WIDE: ReadonlySet<Setting['kind']> = new Set(['sysctl', 'governor'])
 /** Those for which drivers commonly close and open the interface: new rings are allocated. */
 const FLAPS: ReadonlySet<Setting['kind']> = new Set(['channels', 'rings'])
 /** Features that take another ring layout or receive path, for which drivers reset the interface. */
@@ -22,9 +20,14 @@ export function step(change: Setting, what: string, why: string, host: HostFacts
     why,
     command: commandFor(change, facts),
     change,
-    hostWide: HOST_WIDE.has(change.kind),
-    mayFlap: isHardware(facts) && (FLAPS.has(change.kind) || (change.kind === 'feature' && FLAPPING_FEATURES.has(change.name))),
+    hostWide: isHostWide(change),
+    mayFlap: mayFlap(change, facts),
   }
+}
+
+/** The driver may take the link down for it. */
+export function mayFlap(change: Setting, facts: InterfaceFacts): boolean {
+  return isHardware(facts) && (FLAPS.has(change.kind) || (change.kind === 'feature' && FLAPPING_FEATURES.has(change.name)))
 }
 
 /** What software makes has no link to lose. */

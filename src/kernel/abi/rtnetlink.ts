@@ -29,6 +29,8 @@ export const IFLA_NUM_RX_QUEUES = 32
 export const IFLA_LINK_NETNSID = 37
 
 export const IFLA_XDP = 43
+/** Since Linux 5.6. */
+export const IFLA_PERM_ADDRESS = 54
 
 /** For IFLA_EXT_MASK: leave the counters out of the answer. */
 export const RTEXT_FILTER_SKIP_STATS = 1 << 3

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { toJson } from '#src/cli/to-json.js'
-import { appliedLines, flapWarning, planLines, revertedLines, stateLines } from '#src/cli/tune-lines.js'
+import { appliedLines, flapWarning, planLines, revertedLines, revertWarning, stateLines } from '#src/cli/tune-lines.js'
 import { applyTuning } from '#src/host/apply-tuning.js'
 import { planTuning } from '#src/host/plan-tuning.js'
-import { revertTuning } from '#src/host/revert-tuning.js'
+import { pendingSettings, revertTuning } from '#src/host/revert-tuning.js'
+import { settingsOf } from '#src/host/tuning/setting.js'
 import { EOPNOTSUPP } from '#src/kernel/errno.js'
 import { cpuFacts, hostFacts, nicFacts, queueInterrupts } from '../../support/host-facts.js'
 import { kernelError, memoryJournal, TunableMachine } from '../../support/tunable-machine.js'
@@ -14,9 +15,9 @@ const NIC = nicFacts({ rxQueues: 2, interrupts: queueInterrupts('eth0', 2, [0, 1
 
 test('a step has its number, old and new value, reason and command', () => {
   const lines = planLines(planTuning(HOST, NIC))
-  const at = lines.findIndex((line) => line.startsWith('  1. '))
+  const at = lines.findIndex((line) => line.startsWith('  4. '))
   assert.deepEqual(lines.slice(at, at + 3), [
-    '  1. eth0: receive ring: rx 512 tx 512 -> rx 4096 tx 512 (the link may go down for a moment)',
+    '  4. eth0: receive ring: rx 512 tx 512 -> rx 4096 tx 512 (the link may go down for a moment)',
     '     what arrives while a CPU is held up elsewhere waits here and nowhere else; full, it shows as rx_missed: 275 µs of minimum-size frames at 10000 Mbit/s, if all come to one queue',
     '     ethtool -G eth0 rx 4096',
   ])
@@ -34,8 +35,16 @@ test('what could not be read stands at the end of a plan', () => {
 })
 
 test('the steps that may take the link down are named before', () => {
-  assert.equal(flapWarning(planTuning(HOST, NIC)), 'ringtap: eth0: the link may go down for a moment: receive ring, LRO, VLAN stripping')
+  assert.equal(flapWarning(planTuning(HOST, NIC)), 'ringtap: eth0: the link may go down for a moment: LRO, VLAN stripping, receive ring')
   assert.equal(flapWarning(planTuning(HOST, { ...NIC, bus: undefined })), undefined)
+})
+
+test('a revert warns of the link by the settings that are something else', () => {
+  const before = settingsOf(HOST, NIC)
+  const rings = NIC.rings && { ...NIC.rings, rx: { current: 4096, maximum: 4096 } }
+  const pending = (facts: typeof NIC) => pendingSettings({ host: HOST, interface: facts }, before)
+  assert.equal(revertWarning('eth0', pending({ ...NIC, rings, mtu: 9000 })), 'ringtap: eth0: the link may go down for a moment: rings')
+  assert.equal(revertWarning('eth0', pending({ ...NIC, coalescing: { ...NIC.coalescing, rx_coalesce_usecs: 9 } })), undefined)
 })
 
 test('what was applied, what was refused, and how to go back; then what was put back', () => {
@@ -57,7 +66,7 @@ test('what was applied, what was refused, and how to go back; then what was put 
 
 test('the state: each setting that tuning may make, its limit, and the journal', () => {
   const show = (journal: Parameters<typeof stateLines>[0]['journal']) =>
-    stateLines({ host: HOST, interface: NIC, journal }).map((line) => line.replace(/ {2,}/, ': '))
+    stateLines({ host: HOST, interface: NIC, journal, pending: [] }).map((line) => line.replace(/ {2,}/, ': '))
   const lines = show(undefined)
   assert.ok(lines.includes('queues: combined 2 (at most combined 63)'))
   assert.ok(lines.includes('rings: rx 512 tx 512 (at most rx 4096 tx 4096)'))

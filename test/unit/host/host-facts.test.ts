@@ -24,6 +24,20 @@ test('CPUs that are offline are left out', () => {
   )
 })
 
+test('CPUs that are isolated, and governors that there are', () => {
+  const host = recordedHost('ixgbe')
+  host.tree.set('/sys/devices/system/cpu/cpu1/cpufreq/scaling_available_governors', 'performance powersave \n')
+  const isolated = (...lists: readonly string[]) => {
+    for (const [index, list] of lists.entries()) host.tree.set(`/sys/devices/system/cpu/${['isolated', 'nohz_full'][index]}`, list)
+    return host.hostFacts().isolatedCpus
+  }
+  assert.deepEqual(host.hostFacts().cpus[1]?.availableGovernors, ['performance', 'powersave'])
+  assert.equal(isolated(), undefined)
+  assert.deepEqual(isolated('\n'), [])
+  assert.deepEqual(isolated('\n', '  (null)\n'), [])
+  assert.deepEqual(isolated('2-3\n', '3-4\n'), [2, 3, 4])
+})
+
 test('irqbalance: running, not running, and not to be seen', () => {
   const host = recordedHost('ixgbe')
   assert.deepEqual(host.hostFacts().irqbalance, { running: true, pid: 1032 })

@@ -38,6 +38,14 @@ test('queues in use are those of the driver, else those of the link', () => {
   assert.deepEqual([bare.rxQueues, bare.txQueues, bare.channels], [64, 64, undefined])
 })
 
+test('a key of zeros is not symmetric: it sends all to one queue', () => {
+  const host = recordedHost('ixgbe')
+  const [name] = Object.keys(host.devices) as [string]
+  const answers = host.devices[name] as DeviceAnswers
+  host.devices[name] = { ...answers, rss: { value: { indirection: [0, 1], key: '0000'.repeat(20), inputTransform: 0, hashFunction: 'toeplitz' } } }
+  assert.equal(host.interfaceFacts(name).rss?.symmetric, false)
+})
+
 test('a key that repeats every two bytes is symmetric, and so is a transformation', () => {
   const rss = (key: string, inputTransform = 0, hashFunction = 'toeplitz') =>
     ixgbe({ rss: { value: { indirection: [0, 1], key, inputTransform, hashFunction } } }).interfaceFacts('eth0').rss?.symmetric

@@ -65,7 +65,7 @@ test('queues are one a CPU, as far as the driver has them', () => {
 test('a table that leads to a queue that goes is put aside first', () => {
   const ids = (rxQueues: number) => plan({ cpus: cpuFacts(4) }, { rxQueues }).steps.map(({ id }) => id)
   assert.deepEqual(ids(8).slice(0, 2), ['rss-default', 'channels'])
-  assert.deepEqual(ids(2).slice(0, 2), ['channels', 'rings'])
+  assert.deepEqual(ids(2).slice(0, 2), ['channels', 'feature rx-gro'])
 })
 
 test('when the channels change the rest is foreseen, and the plan says so', () => {
@@ -147,6 +147,16 @@ test('RPS is on for a single queue, without the CPU of its interrupt where there
   const on = range(4).map((queue) => ({ queue, rpsCpus: [0, 1], rpsFlowCount: 0 }))
   assert.deepEqual(plan({}, { receiveQueues: on }).step('receive-queue-cpus 3')?.command, 'echo 0 > /sys/class/net/eth0/queues/rx-3/rps_cpus')
   assert.equal(plan({}, { receiveQueues: on, rss: undefined }).remark('RPS')?.status, 'left')
+})
+
+test('a governor that the machine does not have is not planned', () => {
+  const cpus = cpuFacts(4, { governor: 'userspace' }).map((it) => ({ ...it, availableGovernors: it.cpu === 2 ? ['userspace', 'performance'] : ['userspace'] }))
+  const { steps, remark } = plan({ cpus }, {})
+  assert.deepEqual(
+    steps.flatMap(({ change }) => (change.kind === 'governor' ? [change.cpu] : [])),
+    [2],
+  )
+  assert.equal(remark('frequency governor')?.why, 'this machine has userspace, and no performance')
 })
 
 test('the backlog is raised only where RPS fills it, and no limit is lowered', () => {

@@ -96,6 +96,28 @@ test('ring sizes and coalescing, each field for itself', () => {
   assert.deepEqual(state.coalescing.slice(0, 11), [50, 2, 3, 4, 5, 6, 7, 8, 9, 0, 11])
 })
 
+test('adaptive moderation goes off before the wait is set, and on after it', () => {
+  const state = { coalescing: [3, ...Array.from({ length: 8 }, () => 0), 1, ...Array.from({ length: 12 }, () => 0)] }
+  const { kernel, control } = on(state)
+  const states: (number | undefined)[][] = []
+  const driver = kernel.ioctl.bind(kernel)
+  kernel.ioctl = (...argv) => {
+    const result = driver(...argv)
+    const seen = [state.coalescing[0], state.coalescing[9]]
+    if (states.at(-1)?.join() !== seen.join()) states.push(seen)
+    return result
+  }
+  setCoalescing(kernel, control, 'eth0', { use_adaptive_rx_coalesce: 0, rx_coalesce_usecs: 50 })
+  setCoalescing(kernel, control, 'eth0', { use_adaptive_rx_coalesce: 1, rx_coalesce_usecs: 3 })
+  assert.deepEqual(states, [
+    [3, 1],
+    [3, 0],
+    [50, 0],
+    [3, 0],
+    [3, 1],
+  ])
+})
+
 test('the same error where there is nothing to change', () => {
   const { kernel, control } = on({})
   const refusals = [

@@ -19,10 +19,20 @@ test('every setting has the command that a person would type', () => {
     [{ kind: 'interrupt', name: 'of queue 2', value: [4] }, 'echo 4 > /proc/irq/59/smp_affinity_list'],
     [{ kind: 'receive-queue-cpus', queue: 0, value: [0, 1, 33] }, 'echo 2,00000003 > /sys/class/net/eth0/queues/rx-0/rps_cpus'],
     [{ kind: 'transmit-queue-cpus', queue: 3, value: [] }, 'echo 0 > /sys/class/net/eth0/queues/tx-3/xps_cpus'],
+    [{ kind: 'receive-queue-flows', queue: 1, value: 64 }, 'echo 64 > /sys/class/net/eth0/queues/rx-1/rps_flow_cnt'],
+    [{ kind: 'transmit-queue-receivers', queue: 1, value: [0, 2] }, 'echo 5 > /sys/class/net/eth0/queues/tx-1/xps_rxqs'],
     [{ kind: 'sysctl', name: 'net.core.netdev_budget', value: '600' }, 'sysctl -w net.core.netdev_budget=600'],
     [{ kind: 'governor', cpu: 2, value: 'performance' }, 'echo performance > /sys/devices/system/cpu/cpu2/cpufreq/scaling_governor'],
   ]
   for (const [setting, command] of commands) assert.equal(commandFor(setting, nicFacts()), command)
+})
+
+test('a change of the moderation is a command of its own', () => {
+  const adaptive = nicFacts({ coalescing: { use_adaptive_rx_coalesce: 1, rx_coalesce_usecs: 8 } })
+  const fixed = nicFacts({ coalescing: { use_adaptive_rx_coalesce: 0, rx_coalesce_usecs: 50 } })
+  const change = (adaptive: number, usecs: number): Setting => ({ kind: 'coalescing', value: { use_adaptive_rx_coalesce: adaptive, rx_coalesce_usecs: usecs } })
+  assert.equal(commandFor(change(0, 26), adaptive), 'ethtool -C eth0 adaptive-rx off && ethtool -C eth0 rx-usecs 26')
+  assert.equal(commandFor(change(1, 8), fixed), 'ethtool -C eth0 rx-usecs 8 && ethtool -C eth0 adaptive-rx on')
 })
 
 test('in a namespace it goes there, with a sysfs of its own', () => {

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -10,8 +11,12 @@ import { SETTING_ORDER, type Setting, settingsOf } from '#src/host/tuning/settin
 import { CaptureError } from '#src/index.js'
 import { cpuFacts, hostFacts, nicFacts } from '../../../support/host-facts.js'
 
-const ETH0: TunedInterface = { netnsInode: 4026531840, index: 2, name: 'eth0', mac: '02:00:00:00:00:02' }
-const BEFORE = settingsOf(hostFacts({ cpus: cpuFacts(2, { governor: 'powersave' }) }), nicFacts())
+const MAC = '02:00:00:00:00:02'
+const ETH0: TunedInterface = { netnsInode: 4026531840, index: 2, name: 'eth0', mac: MAC, permanentMac: MAC, bus: '0000:3b:00.0', driver: 'ixgbe' }
+const BEFORE = settingsOf(
+  hostFacts({ cpus: cpuFacts(2, { governor: 'powersave' }) }),
+  nicFacts({ transmitQueues: [{ queue: 0, xpsCpus: [0], xpsReceivers: [1] }] }),
+)
 const JOURNAL: TuningJournal = { interface: ETH0, since: '2026-11-20T18:00:00.000Z', before: BEFORE }
 
 function folder(t: TestContext): string {
@@ -50,6 +55,23 @@ test('nobody else may read or write it, and nothing lies about beside it', (t) =
   assert.deepEqual(readdirSync(directory), ['tune-4026531840-2.json'])
 })
 
+test('a journal that does not fit on the disk is an error, leaves the one before and nothing beside it', (t) => {
+  const directory = join(folder(t), 'ringtap')
+  const store = journalFile(ETH0, directory)
+  store.write('before')
+  const module = new URL('host/tuning/journal-file.js', import.meta.resolve('#src/index.js')).href
+  const program = `
+    const { journalFile } = await import(${JSON.stringify(module)})
+    try { journalFile(${JSON.stringify(ETH0)}, ${JSON.stringify(directory)}).write('x'.repeat(1500)) }
+    catch (error) { console.log(error.code, error.errnoName) }`
+  // A file may have 1024 bytes: the first write writes so many and no error.
+  const argv = ['-c', 'ulimit -f 2; exec "$0" --input-type=module -e "$1"', process.execPath, program]
+  const { stdout, stderr } = spawnSync('sh', argv, { encoding: 'utf8' })
+  assert.equal(stdout, 'FILE_FAILED EFBIG\n', stderr)
+  assert.deepEqual(readdirSync(directory), ['tune-4026531840-2.json'])
+  assert.equal(store.read(), 'before')
+})
+
 test('a directory in which others may write is refused', (t) => {
   const directory = join(folder(t), 'ringtap')
   mkdirSync(directory)
@@ -76,12 +98,25 @@ test('it is found under another name of the interface, and under the name that a
     assert.equal(readJournal(journalFile(other, directory), other), undefined)
 })
 
+test('the journals of other interfaces are found, and what lies beside them is not', (t) => {
+  const directory = folder(t)
+  const store = journalFile(ETH0, directory)
+  assert.deepEqual(store.others(), [])
+  const other = journalFile({ ...ETH0, index: 3, name: 'eth1' }, directory)
+  for (const it of [store, other]) writeJournal(it, JOURNAL)
+  writeFileSync(join(directory, 'tune-4026531840-4.json.new'), '{')
+  assert.deepEqual(
+    store.others().map(({ path, read }) => [path, read()]),
+    [[other.path, other.read()]],
+  )
+})
+
 test('whoever only looks is told since when, or what is wrong', (t) => {
   const directory = folder(t)
   assert.equal(findJournal(ETH0, directory), undefined)
   const store = journalFile(ETH0, directory)
   writeJournal(store, JOURNAL)
-  assert.deepEqual(findJournal(ETH0, directory), { path: store.path, since: JOURNAL.since, problem: undefined })
+  assert.deepEqual(findJournal(ETH0, directory), { path: store.path, since: JOURNAL.since, problem: undefined, before: BEFORE })
   writeFileSync(store.path, '{')
   assert.match(findJournal(ETH0, directory)?.problem ?? '', /is no journal of tuning/)
   assert.ok(existsSync(store.path))

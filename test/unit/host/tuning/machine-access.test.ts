@@ -25,6 +25,7 @@ test('what is written to /proc and /sys is what the facts say afterwards', () =>
     { kind: 'interrupt', name: 'of queue 5', value: [1, 8, 9] },
     { kind: 'receive-queue-cpus', queue: 2, value: [0, 2, 15] },
     { kind: 'receive-queue-cpus', queue: 2, value: [] },
+    { kind: 'receive-queue-flows', queue: 2, value: 64 },
     { kind: 'transmit-queue-cpus', queue: 1, value: [9] },
     { kind: 'sysctl', name: 'net.core.netdev_budget', value: '600' },
     { kind: 'governor', cpu: 2, value: 'performance' },
