@@ -133,8 +133,11 @@ for (const way of WAYS) {
       assert.deepEqual(readdirSync(folder), [])
       const triggeredMs = Date.now()
       const done = capture.trigger('a test')
+      const calledMs = Date.now()
       await sleep(20)
-      assert.ok(readdirSync(folder).every((name) => name.startsWith('.') && name.endsWith('.part')))
+      const names = readdirSync(folder)
+      // Unless the machine stood still, and it is complete.
+      if (Date.now() < calledMs + 150) assert.ok(names.every((name) => name.startsWith('.') && name.endsWith('.part')))
       const file = await done
       await sleep(100)
       await steady.stop()
@@ -147,7 +150,9 @@ for (const way of WAYS) {
       const strict = read(file.path)
       assert.deepEqual([strict.packets.length, strict.format], [file.packets, format])
       assert.equal(summary.writtenPackets, file.packets)
-      assert.ok(Math.abs(file.fromMs - (triggeredMs - 300)) <= 2 && Math.abs(file.untilMs - (triggeredMs + 200)) <= 2, JSON.stringify(file))
+      // It was triggered within the call.
+      for (const at of [file.fromMs + 300, file.untilMs - 200])
+        assert.ok(at >= triggeredMs - 1 && at <= calledMs + 1, JSON.stringify([triggeredMs, calledMs, file]))
       assertSpan(strict, steady.sentMs, file.fromMs, file.untilMs)
       if (format === 'pcapng') {
         assert.deepEqual(commentsOf(strict), [[`trigger: a test at ${new Date(file.fromMs + 300).toISOString()}`], []])
