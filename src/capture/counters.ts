@@ -36,6 +36,12 @@ export const COUNTER = {
 } as const
 
 const COUNTERS = 24
+
+/** Adds to one of the private counters. */
+export function addTo(values: Float64Array, counter: number, value: number): void {
+  values[counter] = (values[counter] as number) + value
+}
+
 const SEQUENCE = 0
 /** `handlerSinceMs` modulo 2^32, apart from the copies: it must be seen while the handler runs. */
 const HANDLER_SINCE = 1

@@ -7,15 +7,15 @@
  */
 
 import type { OrderShared } from '../file/order-memory.js'
-import type { RecordBuffer } from '../file/record.js'
 import type { RecordFormat } from '../file/record-layout.js'
 import { RecordOrder, type RecordTime } from '../file/record-order.js'
-import { RecordSink, type SinkShared } from '../file/sink.js'
+import { RecordSink } from '../file/sink.js'
 import { ECANCELED } from '../kernel/errno.js'
 import type { Kernel } from '../kernel/system.js'
 import type { Block } from '../packet/block.js'
-import { COUNTER } from './counters.js'
+import { addTo, COUNTER } from './counters.js'
 import { PacketClock } from './packet-clock.js'
+import type { RecorderParts } from './recorder.js'
 import type { WorkerRecording } from './worker.js'
 
 /** How long a record may wait for its buffer to become full: meanwhile those of other workers wait for it in their queues. */
@@ -24,24 +24,14 @@ const FLUSH_MS = 20
 const END_MS = 500
 const END_LOOK_MS = 2
 
-export interface OrderedRecorderParts {
-  kernel: Kernel
-  sink: SinkShared
+/** `unbuffered`: hands on after each block. */
+export interface OrderedRecorderParts extends RecorderParts {
   order: OrderShared
   /** Place in `order`. */
   thread: number
-  buffer: RecordBuffer
   format: RecordFormat
-  /** The worker's private counters. */
-  values: Float64Array
-  /** Hand on after each block. */
-  unbuffered: boolean
   /** A packet of this time may be read so much later, at the most. */
   lagMs: number
-  /** Makes of whole records what is written in their place. */
-  compress?: ((bytes: Uint8Array) => Uint8Array) | undefined
-  /** Called with the errno when writing begins to fail, and when it fails for another reason. */
-  onError: (errno: number) => void
 }
 
 export class OrderedRecorder {
@@ -75,9 +65,9 @@ export class OrderedRecorder {
     for (let left = packets; left > 0; ) {
       const { wireBytes, truncated } = buffer
       const added = buffer.add(block, header, left)
-      add(values, COUNTER.pending, added)
-      add(values, COUNTER.bytes, buffer.wireBytes - wireBytes)
-      add(values, COUNTER.truncated, buffer.truncated - truncated)
+      addTo(values, COUNTER.pending, added)
+      addTo(values, COUNTER.bytes, buffer.wireBytes - wireBytes)
+      addTo(values, COUNTER.truncated, buffer.truncated - truncated)
       left -= added
       header = buffer.header
       if (left > 0) this.#handOn()
@@ -107,7 +97,7 @@ export class OrderedRecorder {
     this.#order.endNow()
     this.#settle()
     // What is left a handler has given up, of what had been written before.
-    add(values, COUNTER.packets, values[COUNTER.pending] as number)
+    addTo(values, COUNTER.packets, values[COUNTER.pending] as number)
     values[COUNTER.pending] = 0
   }
 
@@ -129,7 +119,7 @@ export class OrderedRecorder {
     const bytes = compress === undefined ? records : compress(records.subarray(0, recordsLength))
     const length = compress === undefined ? recordsLength : bytes.byteLength
     const result = this.#sink.append(bytes, length)
-    if (result === 0) add(values, COUNTER.writtenBytes, length)
+    if (result === 0) addTo(values, COUNTER.writtenBytes, length)
     // Cancelled: as many files as were ordered are written, or the end does not wait for a pipe any longer. Main knows.
     else if (this.#errno !== -result && result !== -ECANCELED) onError(-result)
     this.#errno = -result
@@ -149,9 +139,9 @@ export function resumeRecords(kernel: Kernel, recording: WorkerRecording | undef
 /** For one that nobody replaces, when no other writes any more: what others wrote of it after it had been settled for was not lost. */
 export function settleAbandoned(kernel: Kernel, recording: WorkerRecording | undefined, thread: number, values: Float64Array): void {
   const written = orderOf(kernel, recording, thread)?.account().writtenPackets ?? 0
-  add(values, COUNTER.packets, written)
-  add(values, COUNTER.writtenPackets, written)
-  add(values, COUNTER.dropWriter, -written)
+  addTo(values, COUNTER.packets, written)
+  addTo(values, COUNTER.writtenPackets, written)
+  addTo(values, COUNTER.dropWriter, -written)
 }
 
 function orderOf(kernel: Kernel, recording: WorkerRecording | undefined, thread: number): RecordOrder | undefined {
@@ -161,16 +151,12 @@ function orderOf(kernel: Kernel, recording: WorkerRecording | undefined, thread:
 
 function settle(order: RecordOrder, values: Float64Array): void {
   const { writtenPackets, lostPackets, lostWireBytes, lostTruncated } = order.account()
-  add(values, COUNTER.pending, -writtenPackets - lostPackets)
-  add(values, COUNTER.packets, writtenPackets)
-  add(values, COUNTER.writtenPackets, writtenPackets)
-  add(values, COUNTER.dropWriter, lostPackets)
-  add(values, COUNTER.bytes, -lostWireBytes)
-  add(values, COUNTER.truncated, -lostTruncated)
-}
-
-function add(values: Float64Array, counter: number, value: number): void {
-  values[counter] = (values[counter] as number) + value
+  addTo(values, COUNTER.pending, -writtenPackets - lostPackets)
+  addTo(values, COUNTER.packets, writtenPackets)
+  addTo(values, COUNTER.writtenPackets, writtenPackets)
+  addTo(values, COUNTER.dropWriter, lostPackets)
+  addTo(values, COUNTER.bytes, -lostWireBytes)
+  addTo(values, COUNTER.truncated, -lostTruncated)
 }
 
 /** As records have it. */

@@ -18,7 +18,7 @@ import { recordsBefore } from '../file/record-walk.js'
 import { RecordSink, type SinkShared } from '../file/sink.js'
 import type { Kernel } from '../kernel/system.js'
 import type { Block } from '../packet/block.js'
-import { COUNTER } from './counters.js'
+import { addTo, COUNTER } from './counters.js'
 import { PacketClock, packetTimeMs } from './packet-clock.js'
 import type { TriggerWatch } from './trigger-watch.js'
 
@@ -154,9 +154,9 @@ export class PastRecorder {
       if (buffer.packets === 0) this.#segment(this.#open).firstMs = packetTimeMs(block, header)
       const { length, wireBytes, truncated } = buffer
       const added = buffer.add(block, header, left)
-      add(values, COUNTER.pending, added)
-      add(values, COUNTER.bytes, buffer.wireBytes - wireBytes)
-      add(values, COUNTER.truncated, buffer.truncated - truncated)
+      addTo(values, COUNTER.pending, added)
+      addTo(values, COUNTER.bytes, buffer.wireBytes - wireBytes)
+      addTo(values, COUNTER.truncated, buffer.truncated - truncated)
       this.#credit += buffer.length - length
       left -= added
       header = buffer.header
@@ -167,7 +167,7 @@ export class PastRecorder {
   /** What is in memory is delivered. A handler may have given up some of it (`pending` knows). */
   #settle(): void {
     const { values } = this.#parts
-    add(values, COUNTER.packets, values[COUNTER.pending] as number)
+    addTo(values, COUNTER.packets, values[COUNTER.pending] as number)
     values[COUNTER.pending] = 0
   }
 
@@ -295,8 +295,8 @@ export class PastRecorder {
     if (packets === 0) return
     const result = (this.#sink as RecordSink).append(old.bytes === 0 ? bytes : bytes.subarray(old.bytes), length - old.bytes)
     if (result === 0) {
-      add(values, COUNTER.writtenPackets, packets)
-      add(values, COUNTER.writtenBytes, length - old.bytes)
+      addTo(values, COUNTER.writtenPackets, packets)
+      addTo(values, COUNTER.writtenBytes, length - old.bytes)
       this.#writtenPackets += packets
       segment.isWritten = true
     } else {
@@ -312,18 +312,14 @@ export class PastRecorder {
     if (!segment.isWritten) {
       // Not those that a handler gave up in the meantime: they stand elsewhere.
       const lost = Math.min(segment.packets - old.packets, values[COUNTER.packets] as number)
-      add(values, COUNTER.packets, -lost)
-      add(values, COUNTER.dropWriter, lost)
-      add(values, COUNTER.bytes, old.wireBytes - segment.wireBytes)
-      add(values, COUNTER.truncated, old.truncated - segment.truncated)
+      addTo(values, COUNTER.packets, -lost)
+      addTo(values, COUNTER.dropWriter, lost)
+      addTo(values, COUNTER.bytes, old.wireBytes - segment.wireBytes)
+      addTo(values, COUNTER.truncated, old.truncated - segment.truncated)
     }
     segment.length = 0
     segment.packets = 0
     segment.wireBytes = 0
     segment.truncated = 0
   }
-}
-
-function add(values: Float64Array, counter: number, value: number): void {
-  values[counter] = (values[counter] as number) + value
 }

@@ -11,7 +11,7 @@ import { RecordSink, type SinkShared } from '../file/sink.js'
 import { ECANCELED } from '../kernel/errno.js'
 import type { Kernel } from '../kernel/system.js'
 import type { Block } from '../packet/block.js'
-import { COUNTER } from './counters.js'
+import { addTo, COUNTER } from './counters.js'
 
 /** Records are gathered in so many bytes. Larger ones fit no L2 cache, smaller ones are more system calls. */
 export const RECORD_BUFFER_BYTES = 2 ** 20
@@ -55,7 +55,7 @@ export class Recorder {
     let header = block.firstOffset
     for (let left = packets; left > 0; ) {
       const added = buffer.add(block, header, left)
-      values[COUNTER.pending] = (values[COUNTER.pending] as number) + added
+      addTo(values, COUNTER.pending, added)
       left -= added
       header = buffer.header
       if (left > 0) this.flush()
@@ -72,22 +72,19 @@ export class Recorder {
   flush(): void {
     const { buffer, values, compress, onError } = this.#parts
     if (buffer.packets === 0) return
-    const add = (counter: number, value: number) => {
-      values[counter] = (values[counter] as number) + value
-    }
     const pending = values[COUNTER.pending] as number
     const bytes = compress === undefined ? buffer.bytes : compress(buffer.bytes.subarray(0, buffer.length))
     const length = compress === undefined ? buffer.length : bytes.byteLength
     const result = this.#sink.append(bytes, length)
     if (result === 0) {
-      add(COUNTER.packets, pending)
-      add(COUNTER.bytes, buffer.wireBytes)
-      add(COUNTER.truncated, buffer.truncated)
-      add(COUNTER.writtenPackets, buffer.packets)
-      add(COUNTER.writtenBytes, length)
+      addTo(values, COUNTER.packets, pending)
+      addTo(values, COUNTER.bytes, buffer.wireBytes)
+      addTo(values, COUNTER.truncated, buffer.truncated)
+      addTo(values, COUNTER.writtenPackets, buffer.packets)
+      addTo(values, COUNTER.writtenBytes, length)
     } else {
       // Fewer than none: a handler gave up packets that had been written before.
-      add(pending < 0 ? COUNTER.packets : COUNTER.dropWriter, pending)
+      addTo(values, pending < 0 ? COUNTER.packets : COUNTER.dropWriter, pending)
       // Cancelled: as many files as were ordered are written, or the end does not wait for a pipe any longer. Main knows.
       if (this.#errno !== -result && result !== -ECANCELED) onError(-result)
     }
