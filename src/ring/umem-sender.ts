@@ -52,6 +52,8 @@ export class UmemSender {
   #void = 0
   /** The kernel stores the consumer index whenever sendto(2) has sent something: undefined until it has been seen to or not to. */
   #tells: boolean | undefined
+  /** A call that failed may have sent some of what was shown and not told. */
+  #isUnsure = false
   /** The last frame that was offered was taken. */
   #hadRoom = false
 
@@ -123,9 +125,14 @@ export class UmemSender {
     const before = this.#first
     const shown = (tx.index - before) | 0
     let count = Math.max(0, (tx.consumed() - before) | 0)
-    // It stopped in the middle. At the first of all nothing has been sent, and nobody tells.
-    if (this.#tells === undefined && count < shown && (count > 0 || (shown > 1 && !isRefused))) this.#tells = count > 0
+    // It stopped within what was shown to it at once, or at its last, and said so: only a kernel that tells does. One that sent nothing,
+    // as no buffer was free, looks like one that does not tell: what comes after it may show better.
+    if (this.#tells !== true && this.#void === 0 && (isRefused || count < shown)) {
+      if (count > 0) this.#tells = true
+      else if (shown > 1 && !isRefused) this.#tells = false
+    }
     const isKnown = this.#tells === true || shown === 1
+    this.#isUnsure = !isKnown && count < shown && (this.#isUnsure || !isDone)
     // A call passes by one entry without a frame, or ends at the frame that was refused: if it sent nothing, it stores nothing.
     if (count === 0 && ((isDone && this.#void > 0) || (isRefused && isKnown))) count = 1
     for (let i = 0; i < count; i++) {
@@ -151,8 +158,8 @@ export class UmemSender {
   withdraw(): number {
     const tx = this.#tx
     const count = this.pending
-    // In the middle of a call's worth of frames of a kernel that does not tell, some of them may have gone: their chunks come back, or not.
-    const isKnown = this.#tells === true || ((tx.index - this.#first) | 0) <= 1
+    // Some of what was shown may have gone: those chunks come back, or not.
+    const isKnown = !this.#isUnsure
     for (let index = (this.#first + this.#void) | 0; index !== tx.index; index = (index + 1) | 0) this.#withdrawAt(index, isKnown)
     this.#void = (tx.index - this.#first) | 0
     for (let i = 0; i < this.#written; i++) this.#withdrawAt((tx.index + i) | 0, true)
@@ -166,7 +173,7 @@ export class UmemSender {
     const shown = (tx.index - this.#first) | 0
     if (shown === this.#void) tx.submit(1)
     if (shown === this.#void) this.#written--
-    this.#withdrawAt((this.#first + this.#void) | 0, this.#tells === true || shown <= 1)
+    this.#withdrawAt((this.#first + this.#void) | 0, !this.#isUnsure || shown === this.#void)
     this.#void++
   }
 
