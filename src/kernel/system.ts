@@ -39,6 +39,8 @@ export interface Kernel {
   recvmmsg(fd: number, vector: bigint, count: number, flags: number): number
   /** `vector` is the address of an array of struct mmsghdr. Answers how many were sent; -errno is that of the first. */
   sendmmsg(fd: number, vector: bigint, count: number, flags: number): number
+  /** Goes with the last descriptor of this opening. */
+  flock(fd: number, operation: number): number
   eventfd(initial: number, flags: number): number
   /** Memory that has a descriptor, so that any thread can map it. */
   memfdCreate(name: string, flags: number): number
@@ -155,6 +157,7 @@ function load(): Kernel {
   const fallocate = call('int fallocate(int fd, int mode, int64_t offset, int64_t length)')
   const getrlimit = call('int getrlimit(int resource, void *limit)')
   const setrlimit = call('int setrlimit(int resource, const void *limit)')
+  const flock = call('int flock(int fd, int operation)')
   const eventfd = call('int eventfd(unsigned int initial, int flags)')
   const setns = call('int setns(int fd, int type)')
   const unshare = call('int unshare(int flags)')
@@ -208,6 +211,7 @@ function load(): Kernel {
       const result = nativeSendmmsg(fd, vector, count, flags)
       return result === -1 ? -errno() : result
     },
+    flock,
     eventfd,
     memfdCreate,
     ftruncate,

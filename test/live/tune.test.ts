@@ -231,7 +231,7 @@ live('the interface of the default route is left alone unless that was allowed, 
 live('two do not tune one interface at once', (t) => {
   const { end, access } = tuned(t)
   access.lock()
-  const isBusy = (error: unknown) => error instanceof CaptureError && /another process is tuning it/.test(error.message)
+  const isBusy = (error: unknown) => error instanceof CaptureError && /another process is tuning an interface/.test(error.message)
   assert.throws(() => applyHere(end.interface, { netns: end.netns }), isBusy)
 })
 

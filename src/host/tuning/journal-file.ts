@@ -80,8 +80,18 @@ function readText(path: string): string | undefined {
   }
 }
 
-function writeDurably(directory: string, path: string, text: string): void {
+/** Makes it where it is not, and answers a descriptor of it. @throws CaptureError PERMISSION, FILE_FAILED */
+export function openJournalDirectory(directory = JOURNAL_DIRECTORY): number {
+  makeDirectory(directory)
+  return inWords(directory, 'open', () => openSync(directory, constants.O_RDONLY | constants.O_DIRECTORY))
+}
+
+function makeDirectory(directory: string): void {
   inWords(directory, 'mkdir', () => mkdirSync(directory, { recursive: true, mode: 0o700 }))
+}
+
+function writeDurably(directory: string, path: string, text: string): void {
+  makeDirectory(directory)
   assertOwn(directory)
   const temporary = `${path}.new`
   inWords(temporary, 'write', () => {
@@ -124,9 +134,9 @@ function syncDirectory(directory: string): void {
   })
 }
 
-function inWords(path: string, call: string, run: () => void): void {
+function inWords<T>(path: string, call: string, run: () => T): T {
   try {
-    run()
+    return run()
   } catch (error) {
     throw failed(path, call, error)
   }

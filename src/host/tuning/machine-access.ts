@@ -1,10 +1,10 @@
 /** Tuning's door to this machine: facts read afresh, settings written by ethtool's ioctls and to /proc and /sys. */
 import { statSync } from 'node:fs'
 import { CaptureError } from '../../errors.js'
-import { AF_UNIX, SOCK_CLOEXEC, SOCK_DGRAM } from '../../kernel/abi/socket.js'
+import { LOCK_EX, LOCK_NB } from '../../kernel/abi/process.js'
 import { cpuListText, cpuMaskText } from '../../kernel/cpus.js'
 import { Descriptor } from '../../kernel/descriptor.js'
-import { callFailed, EADDRINUSE, ENODEV } from '../../kernel/errno.js'
+import { callFailed, EAGAIN, ENODEV } from '../../kernel/errno.js'
 import { openControlSocket } from '../../kernel/ethtool.js'
 import { setFeatures } from '../../kernel/ethtool-features.js'
 import { setChannels, setCoalescing, setRings } from '../../kernel/ethtool-queues.js'
@@ -19,12 +19,14 @@ import { openMachineFiles } from '../machine-files.js'
 import { readHostFactsOf, readInterfaceFactsOf } from '../read-facts.js'
 import type { TuningAccess, TuningFacts } from './access.js'
 import { irqOf } from './command.js'
+import { JOURNAL_DIRECTORY, openJournalDirectory } from './journal-file.js'
 import type { Setting, SettingKind } from './setting.js'
 
 export interface MachineAccess extends TuningAccess, Disposable {
   /**
-   * Lets nobody else tune the interface, and what is the whole machine's, until this is closed or the process ends, however it does.
-   * @throws CaptureError TUNING_FAILED when somebody else does.
+   * Lets nobody else tune an interface of this machine until this is closed or the process ends, however it does: some of what is tuned is the
+   * whole machine's.
+   * @throws CaptureError TUNING_FAILED when somebody else does; PERMISSION
    */
   lock(): void
   /** Idempotent. */
@@ -43,19 +45,14 @@ export interface Door {
 /** @throws CaptureError NO_SUCH_NAMESPACE, PERMISSION */
 export function openTuningAccess(kernel: Kernel, name: string, scope: InterfaceScope = {}): MachineAccess {
   const files = openMachineFiles(kernel, scope.netns)
-  const sockets: Descriptor[] = []
+  const kept: Descriptor[] = []
   const close = () => {
-    for (const socket of sockets.splice(0)) socket.close()
+    for (const descriptor of kept.splice(0)) descriptor.close()
     files.close()
   }
   const inside = <T>(act: () => T): T => {
     using namespace = scope.netns === undefined ? undefined : openNamespace(kernel, scope.netns)
     return withNamespace(kernel, namespace, act)
-  }
-  const keep = (open: () => Descriptor): Descriptor => {
-    const socket = inside(open)
-    sockets.push(socket)
-    return socket
   }
   const facts = (): TuningFacts => {
     const own = readInterfaceFactsOf(kernel, files, name, scope)
@@ -64,16 +61,14 @@ export function openTuningAccess(kernel: Kernel, name: string, scope: InterfaceS
     return { host: readHostFactsOf(kernel, files), interface: { ...own, defaultRoute } }
   }
   try {
-    const door: Door = { kernel, ethtool: keep(() => openControlSocket(kernel)), files, name }
+    const ethtool = inside(() => openControlSocket(kernel))
+    kept.push(ethtool)
+    const door: Door = { kernel, ethtool, files, name }
     return {
       netnsInode: inodeOf(scope.netns),
       facts,
       write: (setting) => writeSetting(door, setting),
-      lock() {
-        keep(() => openLock(kernel, name, `-${facts().interface.index}`))
-        // What is the whole machine's is tuned from the process's own namespace alone.
-        if (scope.netns === undefined) keep(() => openLock(kernel, 'this machine', ''))
-      },
+      lock: () => void kept.push(openLock(kernel)),
       close,
       [Symbol.dispose]: close,
     }
@@ -116,16 +111,16 @@ function inodeOf(netns: string | undefined): number {
   return statSync(netns === undefined ? '/proc/thread-self/ns/net' : namespacePath(netns)).ino
 }
 
-/** An address of AF_UNIX that is no file: one a network namespace, and gone with the process, also after kill -9. */
-function openLock(kernel: Kernel, name: string, suffix: string): Descriptor {
-  const fd = kernel.socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)
-  if (fd < 0) throw callFailed({ subject: name, call: 'socket(AF_UNIX)', errno: fd })
-  const lock = new Descriptor(kernel, fd)
-  const address = new TextEncoder().encode(`..\0ringtap-tune${suffix}`)
-  new DataView(address.buffer).setUint16(0, AF_UNIX, true)
-  const bound = kernel.bind(lock.fd, address)
-  if (bound === 0) return lock
+/** On the directory of the journals, so that only who may write them can hold it; it goes with the process, also after kill -9. */
+function openLock(kernel: Kernel): Descriptor {
+  const lock = new Descriptor(kernel, openJournalDirectory())
+  const locked = kernel.flock(lock.fd, LOCK_EX | LOCK_NB)
+  if (locked === 0) return lock
   lock.close()
-  if (bound !== -EADDRINUSE) throw callFailed({ subject: name, call: 'bind(AF_UNIX)', errno: bound })
-  throw new CaptureError('TUNING_FAILED', `${name}: another process is tuning it`, { errno: EADDRINUSE, errnoName: 'EADDRINUSE' })
+  if (locked !== -EAGAIN) throw callFailed({ subject: JOURNAL_DIRECTORY, call: 'flock(LOCK_EX)', errno: locked })
+  throw new CaptureError('TUNING_FAILED', 'another process is tuning an interface of this machine', {
+    errno: EAGAIN,
+    errnoName: 'EAGAIN',
+    hint: 'once it is done, again; `lslocks` says which it is',
+  })
 }

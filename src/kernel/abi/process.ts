@@ -1,4 +1,4 @@
-/** sys/mman.h, linux/memfd.h, poll.h, sys/eventfd.h, sched.h, sys/prctl.h, linux/membarrier.h, sys/resource.h, bits/fcntl.h. */
+/** sys/mman.h, linux/memfd.h, poll.h, sys/eventfd.h, sched.h, sys/prctl.h, linux/membarrier.h, sys/resource.h, bits/fcntl.h, sys/file.h. */
 
 export const PROT_NONE = 0
 export const PROT_READ = 1
@@ -41,6 +41,9 @@ export const O_WRONLY = 1
 export const O_APPEND = 0o2000
 export const O_NONBLOCK = 0o4000
 export const O_CLOEXEC = 0o2000000
+
+export const LOCK_EX = 2
+export const LOCK_NB = 4
 
 export const SEEK_SET = 0
 export const SEEK_CUR = 1

@@ -32,6 +32,7 @@ const HEADERS: Readonly<Record<string, readonly string[]>> = {
     'sys/mman.h',
     'poll.h',
     'sys/eventfd.h',
+    'sys/file.h',
     'sched.h',
     'signal.h',
     'sys/prctl.h',
