@@ -101,6 +101,10 @@ export class PastRecorder {
   #end = Number.POSITIVE_INFINITY
   /** Records before this are not written. */
   #trimMs = 0
+  /** Nor those from here on: the order came when they were remembered already. By the packets' clock, as the one before. */
+  #cutMs = Number.POSITIVE_INFINITY
+  /** The segment in which the file ended for that. */
+  #cutSegment = -1
   /** Bytes of the backlog that may be written. */
   #credit = 0
   #tickedAt = 0
@@ -202,11 +206,23 @@ export class PastRecorder {
     watch?.arm(order.untilMs + this.#packetClock.aheadMs)
     this.#order = order
     this.#end = Number.POSITIVE_INFINITY
+    const earlierCutMs = this.#cutMs
+    this.#cutMs = this.#clock() + 1 > order.untilMs ? order.untilMs + this.#packetClock.aheadMs : Number.POSITIVE_INFINITY
     if (order.id === this.#lastId) {
-      this.#next = Math.max(this.#next, this.#oldest)
+      if (this.#cutSegment >= 0) {
+        // What was cut off belongs into it now.
+        this.#next = this.#cutSegment
+        this.#trimMs = earlierCutMs
+        this.#cutSegment = -1
+      }
+      if (this.#next < this.#oldest) {
+        this.#next = this.#oldest
+        this.#trimMs = 0
+      }
       return
     }
     this.#lastId = order.id
+    this.#cutSegment = -1
     this.#sink = new RecordSink(kernel, order.sink)
     this.#errno = 0
     this.#credit = 0
@@ -286,17 +302,24 @@ export class PastRecorder {
 
   #writeNext(): void {
     const { format, values, onError } = this.#parts
-    const segment = this.#segment(this.#next++)
+    const number = this.#next++
+    const segment = this.#segment(number)
     const { bytes, length } = segment
     const old = recordsBefore(bytes, this.#trimMs === 0 ? 0 : length, format, this.#trimMs)
     // The first one that belongs into the file: all that follow do.
     if (old.bytes < length) this.#trimMs = 0
-    const packets = segment.packets - old.packets
+    const isLate = this.#cutMs !== Number.POSITIVE_INFINITY
+    const { bytes: until, packets: packetsUntil } = isLate ? recordsBefore(bytes, length, format, this.#cutMs) : { bytes: length, packets: segment.packets }
+    if (until < length) {
+      this.#cutSegment = number
+      this.#end = this.#next
+    }
+    const packets = packetsUntil - old.packets
     if (packets === 0) return
-    const result = (this.#sink as RecordSink).append(old.bytes === 0 ? bytes : bytes.subarray(old.bytes), length - old.bytes)
+    const result = (this.#sink as RecordSink).append(old.bytes === 0 ? bytes : bytes.subarray(old.bytes), until - old.bytes)
     if (result === 0) {
       addTo(values, COUNTER.writtenPackets, packets)
-      addTo(values, COUNTER.writtenBytes, length - old.bytes)
+      addTo(values, COUNTER.writtenBytes, until - old.bytes)
       this.#writtenPackets += packets
       segment.isWritten = true
     } else {

@@ -205,7 +205,8 @@ export class TimeMachine {
       throw this.#failed(current, error)
     }
     this.#files.push(current.path)
-    const file = { path: current.path, packets: sumOf(current.packets), fromMs: current.fromMs, untilMs: Math.min(current.untilMs, Date.now()) }
+    const untilMs = Math.min(current.untilMs, Date.now())
+    const file = { path: current.path, packets: sumOf(current.packets), fromMs: Math.min(current.fromMs, untilMs), untilMs }
     this.#parts.onEvent?.({ type: 'past-written', ...file })
     return file
   }

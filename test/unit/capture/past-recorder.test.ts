@@ -188,7 +188,7 @@ test('a worker that has forgotten nothing covers all since it began', () => {
   it.record(5, 10)
   it.recorder.begin(it.order(0, -30_000, 9))
   it.recorder.flush()
-  assert.deepEqual([it.reports[0].coversFromMs, it.reports[0].untilMs, it.file(0)], [START_MS, undefined, range(5, 10)])
+  assert.deepEqual([it.reports[0].coversFromMs, it.reports[0].untilMs, it.file(0)], [START_MS, undefined, range(5, 9)])
 })
 
 test('no packet comes any more: the file ends all the same, but not while one might', () => {
@@ -244,17 +244,17 @@ test('several triggers: each file has its own past, also of what an earlier one 
   it.record(170, 171)
   it.idle()
   assert.deepEqual([it.file(0), it.file(1)], [range(50, 120), range(95, 160)])
-  // Its end was past when it was told: what was known then is in it.
-  assert.deepEqual(it.file(2), range(165, 170))
+  // Its end was past when it was told.
+  assert.deepEqual(it.file(2), range(165, 168))
   assert.deepEqual(
     it.reports.map(({ id, packets }) => [id, packets]),
     [
       [0, 70],
       [1, 65],
-      [2, 5],
+      [2, 3],
     ],
   )
-  assert.deepEqual([it.count('packets'), it.count('writtenPackets')], [171, 140])
+  assert.deepEqual([it.count('packets'), it.count('writtenPackets')], [171, 138])
 })
 
 test('the same order again makes a file longer: while it is written, while its end is, and right after', () => {
@@ -279,6 +279,52 @@ test('the same order again makes a file longer: while it is written, while its e
     it.reports.reduce((sum, { packets }) => sum + packets, 0),
     65,
   )
+})
+
+test('told late, and made longer late: to the packet, none twice, and the next file has the rest', () => {
+  const it = setUp({ segments: 50 })
+  it.record(0, 100)
+  const order = it.order(0, 42, 67)
+  it.recorder.begin(order)
+  it.idle()
+  assert.deepEqual(it.file(0), range(42, 67))
+  it.recorder.begin({ ...order, untilMs: START_MS + 83 })
+  it.record(100, 110)
+  it.idle()
+  assert.deepEqual(it.file(0), range(42, 83))
+  it.recorder.begin({ ...order, untilMs: START_MS + 120 })
+  it.record(110, 130)
+  it.idle()
+  assert.deepEqual(it.file(0), range(42, 120))
+  it.recorder.begin(it.order(1, 120, 120))
+  it.idle()
+  it.recorder.begin(it.order(2, 120, 125))
+  it.idle()
+  assert.deepEqual([it.file(2), it.files], [range(120, 125), 2])
+  assert.deepEqual(
+    it.reports.map(({ id, packets, untilMs }) => [id, packets, untilMs]),
+    [
+      [0, 25, START_MS + 67],
+      [0, 16, START_MS + 83],
+      [0, 37, START_MS + 120],
+      [1, 0, START_MS + 120],
+      [2, 5, START_MS + 125],
+    ],
+  )
+  assert.deepEqual([it.count('packets'), it.count('writtenPackets')], [130, 83])
+})
+
+test('made longer late, when what was cut off has been forgotten: all that is remembered', () => {
+  const it = setUp({})
+  it.record(0, 38)
+  const order = it.order(0, 10, 15)
+  it.recorder.begin(order)
+  it.idle()
+  it.record(38, 75)
+  it.recorder.begin({ ...order, untilMs: START_MS + 70 })
+  it.idle()
+  assert.deepEqual(it.file(0), [...range(10, 15), ...range(it.file(0)[5] as number, 70)])
+  assert.ok((it.file(0)[5] as number) > 30)
 })
 
 test('the end of the capture while a file is written: it has what there is', () => {
@@ -363,7 +409,7 @@ test('what is in a file already is not lost with another', () => {
   result = -ENOSPC
   it.recorder.begin(it.order(1, 0, 60))
   it.recorder.flush()
-  assert.deepEqual([it.file(0).length, it.file(1).length, it.count('packets'), it.count('dropWriter'), it.errors], [50, 0, 50, 0, [ENOSPC]])
+  assert.deepEqual([it.file(0).length, it.file(1).length, it.count('packets'), it.count('dropWriter'), it.errors], [49, 0, 50, 0, [ENOSPC]])
 })
 
 test('packets that a handler gives up are not counted as delivered, and not lost twice', () => {
@@ -436,15 +482,19 @@ test('any segments, blocks and triggers: files have what they should, and the ac
       if (order === undefined && random.oneIn(3) && number > 0) {
         // One segment is being filled, one may have been forgotten for it, and each file ends with one that is not full.
         const reach = Math.max(0, number - Math.max(0, segments - 2 - id) * perSegment)
-        order = { from: pick(Math.max(0, reach - 20), number), until: number + pick(1, 60), reach }
+        order = { from: pick(Math.max(0, reach - 20), number), until: 0, reach }
+        // Its end may be past when it is told.
+        order.until = Math.max(order.from, number + pick(-30, 60))
         it.recorder.begin(it.order(id, order.from, order.until))
       }
       if (order !== undefined && it.reports.length > id) {
         const from = it.reports[id].coversFromMs - START_MS
         assert.ok(from >= order.from && from <= Math.max(order.from, order.reach), `round ${round} step ${step}: ${from}, ${JSON.stringify(order)}`)
-        assert.deepEqual(it.file(id), range(from, order.until), `round ${round} step ${step}`)
-        assert.equal(it.reports[id].packets, order.until - from)
-        writtenBefore += order.until - from
+        // It may have been forgotten whole.
+        const expected = range(from, Math.max(from, order.until))
+        assert.deepEqual(it.file(id), expected, `round ${round} step ${step}`)
+        assert.equal(it.reports[id].packets, expected.length)
+        writtenBefore += expected.length
         order = undefined
         id++
       }
