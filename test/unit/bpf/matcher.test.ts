@@ -309,9 +309,9 @@ test('no allocation', async (t) => {
   observer.observe({ entryTypes: ['gc'] })
   await sleep(50)
   const before = collections
-  run(20_000)
+  run(60_000)
   await sleep(50)
   observer.disconnect()
-  // 16 bytes a call would fill the young generation several times.
-  assert.ok(collections - before <= 1, `${collections - before} collections`)
+  // 16 bytes a call would fill the young generation ten times; what is collected of V8's own is once or twice.
+  assert.ok(collections - before <= 3, `${collections - before} collections`)
 })
