@@ -1,7 +1,10 @@
-/** ICMPv6 (RFC 4443), neighbour discovery (RFC 4861) and multicast listeners (RFC 2710, 3810). */
+/** ICMPv6 (RFC 4443). */
 import { addWords, complement, correctChecksum } from '../bytes/checksum.js'
+import { printAddress6 } from './icmp6-address.js'
 import { IP_PROTOCOL } from './ip-protocol.js'
 import { pseudoHeaderSum6 } from './ipv6.js'
+import { printListener, printListenerQuery, printListenerReport } from './multicast-listener.js'
+import { printDiscoveryOptions, printRouter } from './neighbour-discovery.js'
 import type { PacketPrinter } from './packet-printer.js'
 
 const TYPE = {
@@ -65,37 +68,11 @@ const UNREACHABLE_NAMES: Readonly<Record<number, string>> = {
   3: 'unreachable address',
   4: 'unreachable port',
 }
-const RECORD_NAMES: Readonly<Record<number, string>> = { 1: 'is_in', 2: 'is_ex', 3: 'to_in', 4: 'to_ex', 5: 'allow', 6: 'block' }
-const OPTION_NAMES: Readonly<Record<number, string>> = {
-  1: 'source link-address',
-  2: 'destination link-address',
-  3: 'prefix info',
-  4: 'redirected header',
-  5: 'mtu',
-  7: 'advertisement interval',
-  8: 'homeagent information',
-  24: 'route info',
-  25: 'rdnss',
-  31: 'dnssl',
-}
-const ROUTER_FLAGS = [
-  [0x80, 'managed'],
-  [0x40, 'other stateful'],
-  [0x20, 'home agent'],
-  [0x02, 'ipv6 only'],
-] as const
 const NEIGHBOUR_FLAGS = [
   [0x80, 'router'],
   [0x40, 'solicited'],
   [0x20, 'override'],
 ] as const
-const PREFIX_FLAGS = [
-  [0x80, 'onlink'],
-  [0x40, 'auto'],
-  [0x20, 'router'],
-] as const
-const PREFERENCES = ['medium', 'high', 'rsv', 'low'] as const
-const INFINITE = 0xffff_ffff
 const INNER = 8
 const INNER_SOURCE = INNER + 8
 const INNER_DESTINATION = INNER + 24
@@ -156,7 +133,7 @@ function printMessage(p: PacketPrinter, start: number, type: number, code: numbe
       return printNumber(p, start, ', mtu ')
     case TYPE.TIME_EXCEEDED:
       if (code === 0) {
-        return printAddress(p, ' for ', start + INNER_DESTINATION)
+        return printAddress6(p, ' for ', start + INNER_DESTINATION)
       }
       if (code === 1) {
         p.text(' (reassembly)')
@@ -192,7 +169,7 @@ function printMessage(p: PacketPrinter, start: number, type: number, code: numbe
       if (length === 24) return printListener(p, start)
       if (length >= 28) {
         p.text(' v2')
-        return printQuery(p, start, length)
+        return printListenerQuery(p, start, length)
       }
       p.text(' unknown-version (len ')
       p.decimal(length)
@@ -202,23 +179,23 @@ function printMessage(p: PacketPrinter, start: number, type: number, code: numbe
     case TYPE.LISTENER_DONE:
       return printListener(p, start)
     case TYPE.LISTENER_REPORT_2:
-      return printReport(p, start, length)
+      return printListenerReport(p, start, length)
     case TYPE.ROUTER_SOLICITATION:
-      return p.verbosity === 0 || printOptions(p, start + 8, length - 8)
+      return p.verbosity === 0 || printDiscoveryOptions(p, start + 8, length - 8)
     case TYPE.ROUTER_ADVERTISEMENT:
       return p.verbosity === 0 || printRouter(p, start, length)
     case TYPE.NEIGHBOUR_SOLICITATION:
-      return printAddress(p, ', who has ', start + 8) && (p.verbosity === 0 || printOptions(p, start + 24, length - 24))
+      return printAddress6(p, ', who has ', start + 8) && (p.verbosity === 0 || printDiscoveryOptions(p, start + 24, length - 24))
     case TYPE.NEIGHBOUR_ADVERTISEMENT:
-      if (!printAddress(p, ', tgt is ', start + 8)) return false
+      if (!printAddress6(p, ', tgt is ', start + 8)) return false
       if (p.verbosity === 0) return true
       p.text(', Flags [')
       p.flags(NEIGHBOUR_FLAGS, p.u8(start + 4), ', ')
       p.text(']')
-      return printOptions(p, start + 24, length - 24)
+      return printDiscoveryOptions(p, start + 24, length - 24)
     case TYPE.REDIRECT:
-      if (!printAddress(p, ', ', start + 24)) return false
-      return printAddress(p, ' to ', start + 8) && (p.verbosity === 0 || printOptions(p, start + 40, length - 40))
+      if (!printAddress6(p, ', ', start + 24)) return false
+      return printAddress6(p, ' to ', start + 8) && (p.verbosity === 0 || printDiscoveryOptions(p, start + 40, length - 40))
     case TYPE.HOME_AGENT_REQUEST:
     case TYPE.PREFIX_SOLICITATION:
       return printIdentifier(p, start)
@@ -237,17 +214,6 @@ function printMessage(p: PacketPrinter, start: number, type: number, code: numbe
 }
 
 const PROBLEMS = [', erroneous - octet ', ', next header - octet ', ', option - octet ', ', incomplete header chain - octet '] as const
-
-/** Nothing of it when the address is cut off. */
-function printAddress(p: PacketPrinter, prefix: string, at: number): boolean {
-  if (!p.has(at, 16)) {
-    p.cut('icmp6')
-    return false
-  }
-  p.text(prefix)
-  p.ip6(at)
-  return true
-}
 
 function printNumber(p: PacketPrinter, start: number, prefix: string): boolean {
   if (!p.has(start, 8)) {
@@ -271,7 +237,7 @@ function printIdentifier(p: PacketPrinter, start: number): boolean {
 
 function printAgents(p: PacketPrinter, start: number, length: number): boolean {
   const end = Math.min(start + length, p.end)
-  for (let at = start + 8; at < end; at += 16) if (!printAddress(p, ', ', at)) return false
+  for (let at = start + 8; at < end; at += 16) if (!printAddress6(p, ', ', at)) return false
   return true
 }
 
@@ -282,7 +248,7 @@ function printPrefixes(p: PacketPrinter, start: number, length: number): boolean
   }
   const flags = p.u8(start + 6) >>> 6
   p.text(flags === 0 ? '' : flags === 1 ? ' O' : flags === 2 ? ' M' : ' MO')
-  return printOptions(p, start + 8, length - 8)
+  return printDiscoveryOptions(p, start + 8, length - 8)
 }
 
 function printUnreachable(p: PacketPrinter, start: number, code: number): boolean {
@@ -292,9 +258,9 @@ function printUnreachable(p: PacketPrinter, start: number, code: number): boolea
     case 0:
     case 1:
     case 3:
-      return printAddress(p, ' ', start + INNER_DESTINATION)
+      return printAddress6(p, ' ', start + INNER_DESTINATION)
     case 2:
-      return printAddress(p, ' ', start + INNER_DESTINATION) && printAddress(p, ', source address ', start + INNER_SOURCE)
+      return printAddress6(p, ' ', start + INNER_DESTINATION) && printAddress6(p, ', source address ', start + INNER_SOURCE)
     case 4:
       return printPort(p, start)
     default:
@@ -311,7 +277,7 @@ function printPort(p: PacketPrinter, start: number): boolean {
     at += bytes
     if (next === IP_PROTOCOL.UDP || next === IP_PROTOCOL.TCP) {
       if (!p.has(at, 4)) break
-      if (!printAddress(p, ', ', start + INNER_DESTINATION)) return false
+      if (!printAddress6(p, ', ', start + INNER_DESTINATION)) return false
       p.text(next === IP_PROTOCOL.TCP ? ' tcp port ' : ' udp port ')
       p.decimal(p.u16(at + 2))
       return true
@@ -325,279 +291,4 @@ function printPort(p: PacketPrinter, start: number): boolean {
   }
   p.ends('icmp6')
   return false
-}
-
-function printListener(p: PacketPrinter, start: number): boolean {
-  if (!p.has(start, 24)) return true
-  p.text('max resp delay: ')
-  p.decimal(p.u16(start + 4))
-  p.text(' addr: ')
-  p.ip6(start + 8)
-  return true
-}
-
-function printQuery(p: PacketPrinter, start: number, length: number): boolean {
-  if (!p.has(start, 6)) {
-    p.cut('icmp6')
-    return false
-  }
-  const code = p.u16(start + 4)
-  if (p.verbosity > 0) {
-    p.text(' [max resp delay=')
-    p.decimal(code < 32768 ? code : ((code & 0x0fff) | 0x1000) << (((code & 0x7000) >>> 12) + 3))
-    p.text(']')
-  }
-  if (!printAddress(p, ' [gaddr ', start + 8)) return false
-  if (p.verbosity > 0) {
-    if (!p.has(start, 25)) {
-      p.cut('icmp6')
-      return false
-    }
-    const flags = p.u8(start + 24)
-    if ((flags & 8) !== 0) p.text(' sflag')
-    if ((flags & 7) !== 0) {
-      p.text(' robustness=')
-      p.decimal(flags & 7)
-    }
-    if (!p.has(start, 26)) {
-      p.cut('icmp6')
-      return false
-    }
-    const interval = p.u8(start + 25)
-    p.text(' qqi=')
-    p.decimal(interval < 128 ? interval : ((interval & 15) | 16) << (((interval & 0x70) >>> 4) + 3))
-  }
-  if (!p.has(start, 28)) {
-    p.cut('icmp6')
-    return false
-  }
-  const sources = p.u16(start + 26)
-  if (sources > 0) {
-    if (length < 28 + 16 * sources) p.text(' [invalid number of sources]')
-    else if (p.verbosity > 1) return printSources(p, start + 28, sources, ']')
-    else printSourceCount(p, sources)
-  }
-  p.text(']')
-  return true
-}
-
-function printSourceCount(p: PacketPrinter, sources: number): void {
-  p.text(', ')
-  p.decimal(sources)
-  p.text(' source(s)')
-}
-
-function printSources(p: PacketPrinter, at: number, count: number, closing: string): boolean {
-  p.text(' {')
-  for (let i = 0; i < count; i++) {
-    if (!printAddress(p, ' ', at + 16 * i)) return false
-  }
-  p.text(' }')
-  p.text(closing)
-  return true
-}
-
-function printReport(p: PacketPrinter, start: number, length: number): boolean {
-  if (length < 8) {
-    p.text(' [invalid len ')
-    p.decimal(length)
-    p.text(']')
-    return true
-  }
-  if (!p.has(start, 8)) {
-    p.cut('icmp6')
-    return false
-  }
-  const groups = p.u16(start + 6)
-  p.text(', ')
-  p.decimal(groups)
-  p.text(' group record(s)')
-  if (p.verbosity === 0) return true
-  let at = 8
-  for (let i = 0; i < groups; i++) {
-    if (length < at + 20) {
-      p.text(' [invalid number of groups]')
-      return true
-    }
-    if (!printAddress(p, ' [gaddr ', start + at + 4)) return false
-    p.text(' ')
-    p.named(RECORD_NAMES, p.u8(start + at), ' [v2-report-#', ']')
-    const sources = p.u16(start + at + 2)
-    if (length < at + 20 + 16 * sources) {
-      p.text(' [invalid number of sources ')
-      p.decimal(sources)
-      p.text(']')
-      return true
-    }
-    if (p.verbosity === 1) printSourceCount(p, sources)
-    else if (!printSources(p, start + at + 20, sources, '')) return false
-    p.text(']')
-    at += 20 + 16 * sources
-  }
-  return true
-}
-
-function printRouter(p: PacketPrinter, start: number, length: number): boolean {
-  if (!p.has(start, 16)) {
-    p.cut('icmp6')
-    return false
-  }
-  p.text('\n\thop limit ')
-  p.decimal(p.u8(start + 4))
-  p.text(', Flags [')
-  const flags = p.u8(start + 5)
-  p.flags(ROUTER_FLAGS, flags, ', ')
-  p.text('], pref ')
-  p.text(PREFERENCES[(flags >>> 3) & 3] as string)
-  p.text(', router lifetime ')
-  p.decimal(p.u16(start + 6))
-  p.text('s, reachable time ')
-  p.decimal(p.u32(start + 8))
-  p.text('ms, retrans timer ')
-  p.decimal(p.u32(start + 12))
-  p.text('ms')
-  return printOptions(p, start + 16, length - 16)
-}
-
-function printOptions(p: PacketPrinter, start: number, bytes: number): boolean {
-  let at = start
-  let left = bytes
-  while (at < p.end) {
-    if (!p.has(at, 2)) {
-      p.cut('icmp6')
-      return false
-    }
-    if (left <= 0) return true
-    const type = p.u8(at)
-    const length = p.u8(at + 1) * 8
-    if (length === 0 || !p.has(at, length)) {
-      p.ends('icmp6')
-      return false
-    }
-    p.text('\n\t  ')
-    p.text(OPTION_NAMES[type] ?? 'unknown')
-    p.text(' option (')
-    p.decimal(type)
-    p.text('), length ')
-    p.decimal(length)
-    p.text(' (')
-    p.decimal(length / 8)
-    p.text('): ')
-    if (!printOption(p, at, type, length)) return !p.stopped
-    at += length
-    left -= length
-  }
-  return true
-}
-
-/** False when nothing is printed behind it. */
-function printOption(p: PacketPrinter, at: number, type: number, length: number): boolean {
-  switch (type) {
-    case 1:
-    case 2:
-      p.colonHex(p.packet, at + 2, length - 2)
-      return true
-    case 3:
-      return printPrefix(p, at, length)
-    case 4:
-      return true
-    case 5:
-      p.text(' ')
-      p.decimal(p.u32(at + 4))
-      if (length !== 8) p.text('bad option length')
-      return true
-    case 7:
-      p.text(' ')
-      p.decimal(p.u32(at + 4))
-      p.text('ms')
-      return true
-    case 8:
-      p.text(' preference ')
-      p.decimal(p.u16(at + 4))
-      p.text(', lifetime ')
-      p.decimal(p.u16(at + 6))
-      return true
-    case 24:
-      return printRoute(p, at, length)
-    case 25:
-      p.text(' lifetime ')
-      p.decimal(p.u32(at + 4))
-      p.text('s,')
-      for (let i = 0; i < (length / 8 - 1) >>> 1; i++) {
-        p.text(' addr: ')
-        p.ip6(at + 8 + 16 * i)
-      }
-      return true
-    case 31:
-      return printDomains(p, at, length)
-    default:
-      return p.verbosity > 1
-  }
-}
-
-function printLifetime(p: PacketPrinter, seconds: number): void {
-  if (seconds === INFINITE) {
-    p.text('infinity')
-    return
-  }
-  p.decimal(seconds)
-  p.text('s')
-}
-
-function printPrefix(p: PacketPrinter, at: number, length: number): boolean {
-  if (!printAddress(p, '', at + 16)) return false
-  p.text('/')
-  p.decimal(p.u8(at + 2))
-  if (length !== 32) p.text('badlen')
-  p.text(', Flags [')
-  p.flags(PREFIX_FLAGS, p.u8(at + 3), ', ')
-  p.text('], valid time ')
-  printLifetime(p, p.u32(at + 4))
-  p.text(', pref. time ')
-  printLifetime(p, p.u32(at + 8))
-  return true
-}
-
-const ROUTE_PREFIX = new Uint8Array(16)
-
-function printRoute(p: PacketPrinter, at: number, length: number): boolean {
-  if (length > 24) {
-    p.ends('icmp6')
-    return false
-  }
-  ROUTE_PREFIX.fill(0)
-  for (let i = 0; i < length - 8; i++) ROUTE_PREFIX[i] = p.u8(at + 8 + i)
-  p.text(' ')
-  p.ipv6(ROUTE_PREFIX, 0)
-  p.text('/')
-  p.decimal(p.u8(at + 2))
-  p.text(', pref=')
-  p.text(PREFERENCES[(p.u8(at + 3) >>> 3) & 3] as string)
-  p.text(', lifetime=')
-  printLifetime(p, p.u32(at + 4))
-  return true
-}
-
-/** Names without compression (RFC 8106), to the end of the option at most. */
-function printDomains(p: PacketPrinter, start: number, length: number): boolean {
-  p.text(' lifetime ')
-  p.decimal(p.u32(start + 4))
-  p.text('s, domain(s):')
-  const end = start + length
-  let at = start + 8
-  while (at < end && p.u8(at) !== 0) {
-    p.text(' ')
-    while (at < end && p.u8(at) !== 0) {
-      const label = p.u8(at++)
-      if (label > 63 || at + label > end) {
-        p.ends('icmp6')
-        return false
-      }
-      for (let i = 0; i < label; i++) p.printable(p.u8(at + i))
-      p.text('.')
-      at += label
-    }
-    at++
-  }
-  return true
 }
