@@ -244,6 +244,8 @@ const HOST_CASES: Record<string, Case> = {
 
 const setRss = (change: (rss: NonNullable<InterfaceFacts['rss']>) => void): Change => nic((it) => change(it.rss as NonNullable<InterfaceFacts['rss']>))
 
+const setFlowHash = (flowHash: InterfaceFacts['flowHash']): Change => nic((it) => Object.assign(it, { flowHash }))
+
 const queues = (count: number): Change =>
   nic((it) => {
     it.rxQueues = count
@@ -386,6 +388,20 @@ const INTERFACE_CASES: Record<string, Case> = {
       ],
     ],
     unknown: nic((it) => Object.assign(it, { rss: undefined })),
+  },
+  'flow-hash': {
+    right: setFlowHash({ udp4: 'tsdfn', udp6: 'sdfn' }),
+    wrong: [
+      [
+        nothing,
+        'note',
+        /^RSS does not hash both addresses and both ports of udp4 \(sd\), udp6 \(sd\)$/,
+        /^sudo ethtool -N eth0 rx-flow-hash udp4 sdfn && .*udp6/,
+      ],
+      [setFlowHash({ tcp6: 'vsdf', udp4: '' }), 'note', /of udp4 \(none\), tcp6 \(vsdf\)$/, /udp4 sdfn && sudo ethtool -N eth0 rx-flow-hash tcp6 vsdfn$/],
+      [setFlowHash({ udp4: 'r', udp6: 'sd' }), 'limits', /^the NIC throws udp4 \(r\) away$/, /^sudo ethtool -N eth0 rx-flow-hash udp4 sdfn$/],
+    ],
+    unknown: setFlowHash(undefined),
   },
   rps: {
     right: all(
