@@ -115,13 +115,19 @@ const HASH_FIELDS: Readonly<Record<string, string>> = {
   'L4 bytes 2 & 3 [TCP/UDP dst port]': 'n',
 }
 
+/** Of what `ethtool -n IFACE rx-flow-hash FLOW` prints. */
+export function hashLetters(text: string): string {
+  const [head = '', ...lines] = text.trimEnd().split('\n')
+  if (head.endsWith('All matching flows discarded on RX')) return 'r'
+  const fields = lines.filter((line) => line !== 'None')
+  return fields.map((line) => HASH_FIELDS[line] ?? line).join('')
+}
+
 /** Letters by kind of flow; undefined where it knows none, and, as with ours, where no flow has any and there is no table. */
 function flowHashOf(name: string, netns?: string): Record<string, string> | undefined {
   const answers = ['tcp4', 'udp4', 'tcp6', 'udp6', 'sctp4', 'sctp6'].flatMap((flow) => {
     const text = told(netns, 'ethtool', '-n', name, 'rx-flow-hash', flow)
-    const [, ...lines] = text?.trimEnd().split('\n') ?? []
-    const letters = lines.filter((line) => line !== 'None').map((line) => HASH_FIELDS[line] ?? line)
-    return text === undefined ? [] : [[flow, letters.join('')] as const]
+    return text === undefined ? [] : [[flow, hashLetters(text)] as const]
   })
   const isNothing = answers.every(([, letters]) => letters === '') && rssOf(told(netns, 'ethtool', '-x', name)) === undefined
   return isNothing ? undefined : Object.fromEntries(answers)
