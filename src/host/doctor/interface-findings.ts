@@ -6,6 +6,7 @@ import { commandFor } from '../tuning/command.js'
 import { chooseCpus } from '../tuning/cpus.js'
 import { isDiscarded, type WeakFlow, weakFlows } from '../tuning/flow-hash.js'
 import { feedsXdpByGro } from '../tuning/offloads.js'
+import { TUNED_FLOWS } from '../tuning/setting.js'
 import { fine, type Verdict, wrong } from './finding.js'
 
 type InterfaceFinding = (nic: InterfaceFacts, host: HostFacts) => Verdict
@@ -231,9 +232,10 @@ function rssFinding({ name, rss, rxQueues }: InterfaceFacts): Verdict {
 }
 
 function flowHashFinding(nic: InterfaceFacts): Verdict {
-  if (nic.flowHash === undefined || nic.rxQueues < 2) return undefined
+  const told = TUNED_FLOWS.flatMap((flow) => nic.flowHash?.[flow] ?? [])
+  if (told.length === 0 || nic.rxQueues < 2) return undefined
   const weak = weakFlows(nic)
-  if (weak.length === 0) return fine('RSS hashes both addresses and both ports')
+  if (weak.length === 0) return fine(`RSS hashes ${told.every((fields) => fields.includes('s')) ? 'both addresses and both ports' : 'the ports'}`)
   const remedy = (flows: readonly WeakFlow[]) => flows.map(({ setting }) => `sudo ${commandFor(setting, nic)}`).join(' && ')
   const named = (flows: readonly WeakFlow[]) => flows.map(({ flow, fields }) => `${flow} (${fields || 'none'})`).join(', ')
   const discarded = weak.filter(isDiscarded)

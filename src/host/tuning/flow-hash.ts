@@ -19,13 +19,14 @@ export interface WeakFlow {
 }
 
 /**
- * Kinds of flows of which addresses or ports are not hashed. NB: ports alone is what an older i40e tells of an X722 that hashes both
+ * Kinds of flows of which addresses or ports are not hashed, or that are thrown away. NB: ports alone is what an older i40e tells of an X722 that hashes both
  * (i40e_get_rss_hash_opts), and would tell of it whatever is set.
  */
 export function weakFlows({ flowHash }: InterfaceFacts): WeakFlow[] {
   return TUNED_FLOWS.flatMap((flow) => {
     const fields = flowHash?.[flow]
-    if (fields === undefined || isPortsAlone(fields) || [...WANTED].every((letter) => fields.includes(letter))) return []
+    if (fields === undefined || isPortsAlone(fields)) return []
+    if ([...WANTED].every((letter) => fields.includes(letter)) && !isDiscarded({ fields })) return []
     const value = [...LETTERS].filter((letter) => fields.includes(letter) || WANTED.includes(letter)).join('')
     return [{ flow, fields, setting: { kind: 'flow-hash', flow, value } }]
   })

@@ -144,9 +144,11 @@ test('hash fields that are better left, or to a person, or that the driver does 
       ['by-hand', 'eth0 udp6', 'ethtool -N eth0 rx-flow-hash udp6 sdfn'],
     ],
   )
-  const [discarded] = told({ tcp4: 'r' })
-  assert.deepEqual([discarded?.status, discarded?.command], ['by-hand', 'ethtool -N eth0 rx-flow-hash tcp4 sdfn'])
-  assert.match(discarded?.why ?? '', /throws them away/)
+  for (const fields of ['r', 'sdr', 'sdfnr']) {
+    const [discarded] = told({ tcp4: fields })
+    assert.deepEqual([discarded?.status, discarded?.command], ['by-hand', 'ethtool -N eth0 rx-flow-hash tcp4 sdfn'])
+    assert.match(discarded?.why ?? '', /throws them away/)
+  }
 })
 
 test('what makes one packet of several or takes the tag away is switched off where it is on and can be', () => {

@@ -401,7 +401,7 @@ const INTERFACE_CASES: Record<string, Case> = {
       [setFlowHash({ tcp6: 'vsdf', udp4: '' }), 'note', /of udp4 \(none\), tcp6 \(vsdf\)$/, /udp4 sdfn && sudo ethtool -N eth0 rx-flow-hash tcp6 vsdfn$/],
       [setFlowHash({ udp4: 'r', udp6: 'sd' }), 'limits', /^the NIC throws udp4 \(r\) away$/, /^sudo ethtool -N eth0 rx-flow-hash udp4 sdfn$/],
     ],
-    unknown: setFlowHash(undefined),
+    unknown: setFlowHash({ sctp4: 'sd' }),
   },
   rps: {
     right: all(
@@ -532,4 +532,15 @@ test('what could not be read is told, of interfaces with their name', () => {
       .map((it) => it.what),
     ['a thing', 'eth0: a thing'],
   )
+})
+
+test('hash fields: ports alone are let be, and neither a driver that does not tell nor a single queue is a finding', () => {
+  const found = (...changes: Change[]) => {
+    const examined = examinedHost('ixgbe')
+    all(...changes)(examined)
+    return findingOf(examined, 'flow-hash')
+  }
+  assert.deepEqual([found(setFlowHash({ udp4: 'fn' }))?.severity, found(setFlowHash({ udp4: 'fn' }))?.what], ['ok', 'RSS hashes the ports'])
+  assert.equal(found(setFlowHash(undefined)), undefined)
+  assert.equal(found(queues(1)), undefined)
 })
