@@ -238,12 +238,12 @@ function flowHashFinding(nic: InterfaceFacts): Verdict {
   if (weak.length === 0) return fine(`RSS hashes ${told.every((fields) => fields.includes('s')) ? 'both addresses and both ports' : 'the ports'}`)
   const remedy = (flows: readonly WeakFlow[]) => flows.map(({ setting }) => `sudo ${commandFor(setting, nic)}`).join(' && ')
   const named = (flows: readonly WeakFlow[]) => flows.map(({ flow, fields }) => `${flow} (${fields || 'none'})`).join(', ')
-  const discarded = weak.filter(isDiscarded)
+  const discarded = weak.filter(({ fields }) => isDiscarded(fields))
   if (discarded.length > 0) return wrong('limits', `the NIC throws ${named(discarded)} away`, 'no capture sees any of it', remedy(discarded))
   return wrong(
     'note',
     `RSS does not hash both addresses and both ports of ${named(weak)}`,
-    'what two hosts send each other, a flood from one address or a tunnel, all goes to one queue: its core is full first',
+    'what two hosts send each other, a flood from one address or a tunnel, may all go to one queue: its core is full first',
     remedy(weak),
   )
 }

@@ -20,13 +20,13 @@ export interface WeakFlow {
 
 /**
  * Kinds of flows of which addresses or ports are not hashed, or that are thrown away. NB: ports alone is what an older i40e tells of an X722 that hashes both
- * (i40e_get_rss_hash_opts), and would tell of it whatever is set.
+ * (i40e_get_rss_hash_opts): it looks for the addresses where an X710 has them, and would set bits there that mean something else.
  */
 export function weakFlows({ flowHash }: InterfaceFacts): WeakFlow[] {
   return TUNED_FLOWS.flatMap((flow) => {
     const fields = flowHash?.[flow]
     if (fields === undefined || isPortsAlone(fields)) return []
-    if ([...WANTED].every((letter) => fields.includes(letter)) && !isDiscarded({ fields })) return []
+    if ([...WANTED].every((letter) => fields.includes(letter)) && !isDiscarded(fields)) return []
     const value = [...LETTERS].filter((letter) => fields.includes(letter) || WANTED.includes(letter)).join('')
     return [{ flow, fields, setting: { kind: 'flow-hash', flow, value } }]
   })
@@ -36,7 +36,7 @@ function isPortsAlone(fields: string): boolean {
   return fields === 'fn'
 }
 
-export function isDiscarded({ fields }: Pick<WeakFlow, 'fields'>): boolean {
+export function isDiscarded(fields: string): boolean {
   return fields.includes('r')
 }
 
@@ -59,9 +59,9 @@ export function planFlowHash(context: TuningContext): TuningPart {
   )
 }
 
-function planFlow({ host, facts }: TuningContext, weak: WeakFlow, subject: string, what: string): TuningStep | TuningRemark {
-  const { fields, flow, setting } = weak
-  if (isDiscarded(weak)) return { ...remark('by-hand', subject, what, 'the NIC throws them away, which somebody wanted'), command: commandFor(setting, facts) }
+function planFlow({ host, facts }: TuningContext, { fields, flow, setting }: WeakFlow, subject: string, what: string): TuningStep | TuningRemark {
+  if (isDiscarded(fields))
+    return { ...remark('by-hand', subject, what, 'the NIC throws them away, which somebody wanted'), command: commandFor(setting, facts) }
   // NB: virtio_net is told to hash nothing by RXH_DISCARD, and refuses an empty set (virtnet_set_hashflow).
   if (fields === '') {
     const why = 'none, so that all go to one queue; not every driver could be put back to that'
@@ -71,9 +71,8 @@ function planFlow({ host, facts }: TuningContext, weak: WeakFlow, subject: strin
 }
 
 function gainText(fields: string): string {
-  const isWithoutPorts = !fields.includes('f') && !fields.includes('n')
-  const now = isWithoutPorts ? 'without the ports' : 'without all of the addresses and ports'
-  return `${now} what two hosts send each other all goes to one queue: a flood from one address, a tunnel`
+  if (/[fn]/.test(fields)) return 'flows that differ in nothing but what is left out all go to one queue'
+  return 'without the ports what two hosts send each other all goes to one queue: a flood from one address, a tunnel'
 }
 
 /** Only the first fragment has ports. Some drivers say so in the kernel log (ixgbe, igb): "enabling UDP RSS: fragmented packets may arrive out of order". */
