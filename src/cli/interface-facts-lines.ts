@@ -19,6 +19,7 @@ export function factsLines(facts: InterfaceFacts): string[] {
     ...labelled('queues', queuesText(facts)),
     ...labelled('rings', ringsText(facts)),
     ...rssLines(facts.rss),
+    ...labelled('hash fields', flowHashText(facts)),
     ...labelled('coalescing', coalescingText(facts)),
     ...featureLines(facts),
     ...labelled('timestamps', timestampsText(facts)),
@@ -91,6 +92,13 @@ function rssLines(rss: RssFacts | undefined): string[] {
     ...labelled('rss', [...hash, rss.symmetric ? 'symmetric' : 'not symmetric', ...spread, ...transform].join(', ')),
     ...labelled('rss key', rss.key ?? ''),
   ]
+}
+
+/** In the letters of `ethtool -N`. */
+function flowHashText({ flowHash = {} }: InterfaceFacts): string {
+  return Object.entries(flowHash)
+    .map(([flow, fields]) => `${flow} ${fields === '' ? 'none' : fields}`)
+    .join(', ')
 }
 
 /** How many slots each queue has, queues of as many together: `16 each for queues 0-7`. */

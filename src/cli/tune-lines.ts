@@ -150,6 +150,8 @@ function labelOf(setting: Setting): string {
       return 'RSS indirection'
     case 'rss-key':
       return 'RSS key'
+    case 'flow-hash':
+      return `hash fields of ${setting.flow}`
     case 'coalescing':
       return 'interrupt coalescing'
     case 'feature':

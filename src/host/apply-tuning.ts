@@ -41,7 +41,7 @@ export function applyTuning(access: TuningAccess, store: JournalStore, options: 
   let journal = earlier
   try {
     while (run.plan.steps.length > 0) {
-      const known = withSettings(journal ?? fresh, run.hostWide())
+      const known = withSettings(journal ?? fresh, run.notInJournal())
       if (known !== journal) writeJournal(store, known)
       journal = known
       run.next()
@@ -82,10 +82,12 @@ class TuningRun {
     return planTuning(host, { ...facts, speedMbps: this.#speedMbps }, this.#options, this.#refused)
   }
 
-  /** What the plan changes of the machine, as it is now. Of the interface the journal has all already. */
-  hostWide(): Setting[] {
+  /** What the plan changes of the machine, as it is now. Of the interface the journal has all already, but hash fields if an older version wrote it. */
+  notInJournal(): Setting[] {
     const { host, interface: facts } = this.facts
-    return this.plan.steps.filter(({ hostWide }) => hostWide).flatMap(({ change }) => currentSetting(change, host, facts) ?? [])
+    return this.plan.steps
+      .filter(({ hostWide, change }) => hostWide || change.kind === 'flow-hash')
+      .flatMap(({ change }) => currentSetting(change, host, facts) ?? [])
   }
 
   /** Carries out the steps of the first kind in the plan. */
@@ -170,6 +172,7 @@ function refusal(error: unknown, { change }: TuningStep): string | undefined {
   // ixgbe has more queues than its table can lead to (ixgbe_set_rxfh).
   if (error.errno === EINVAL && change.kind === 'rss-indirection' && change.value !== 'default')
     return 'the driver cannot spread over so many queues: the rest get nothing'
+  if (error.errno === EINVAL && change.kind === 'flow-hash') return 'the driver cannot hash these fields of such flows'
   return error.errno === EROFS ? READ_ONLY : undefined
 }
 

@@ -7,6 +7,7 @@ import { errnoName, errnoText } from '../kernel/errno.js'
 import { openControlSocket } from '../kernel/ethtool.js'
 import { readDriver, readLinkSettings, readTimestamping } from '../kernel/ethtool-device.js'
 import { readFeatures } from '../kernel/ethtool-features.js'
+import { readFlowHash } from '../kernel/ethtool-flow-hash.js'
 import { coalescingFields } from '../kernel/ethtool-netlink.js'
 import { readChannels, readCoalescing, readRings } from '../kernel/ethtool-queues.js'
 import { readRss } from '../kernel/ethtool-rss.js'
@@ -36,6 +37,7 @@ export function askDevice(kernel: Kernel, interfaceName: string): DeviceAnswers 
     rings: driver(readRings),
     coalescing: driver(coalescingOf),
     rss: driver(readRss),
+    flowHash: driver(readFlowHash),
     features: driver(readFeatures),
     timestamping: driver(readTimestamping),
     xdpFeatures: answerOf(() => xdpFeatures(kernel, name, index)),

@@ -1,5 +1,5 @@
 /** What the kernel answers when it is asked about one interface, as plain data: facts are made of this and of files. */
-import type { UnreadFact } from './facts.js'
+import type { FlowHashFacts, UnreadFact } from './facts.js'
 
 /** Neither of both: the driver does not have it, or the kernel does not tell. */
 export interface Answer<T> {
@@ -57,6 +57,7 @@ export interface DeviceAnswers {
   /** Fields that the driver has; before Linux 5.6 all, those that it has not 0. */
   coalescing: Answer<Readonly<Record<string, number>>>
   rss: Answer<{ indirection: number[]; key: string; hashFunction?: string | undefined; inputTransform: number }>
+  flowHash: Answer<FlowHashFacts>
   features: Answer<Readonly<Record<string, { on: boolean; fixed: boolean; requested: boolean }>>>
   timestamping: Answer<{ hardwareReceive: boolean; hardwareTransmit: boolean; softwareReceive: boolean; ptpClock?: number | undefined }>
   xdpFeatures: Answer<string[]>

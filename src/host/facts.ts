@@ -72,6 +72,14 @@ export interface RssFacts {
   inputTransform: number | undefined
 }
 
+export type FlowType = 'tcp4' | 'udp4' | 'tcp6' | 'udp6' | 'sctp4' | 'sctp6'
+
+/**
+ * What of a packet is hashed to choose its queue, by the kind of flow, in the letters of ethtool(8): `s` and `d` addresses, `f` and `n` ports, `v` VLAN,
+ * `m` destination MAC address, `t` protocol, `e` TEID of GTP, `l` flow label; '' is nothing, `r` that the NIC throws it away. Only kinds that the driver knows.
+ */
+export type FlowHashFacts = Readonly<Partial<Record<FlowType, string>>>
+
 /** As `ethtool -k` names it: `rx-gro`, `rx-lro`, `rx-vlan-hw-parse`. */
 export interface FeatureFacts {
   on: boolean
@@ -150,6 +158,8 @@ export interface InterfaceFacts {
   channels: ChannelFacts | undefined
   rings: RingFacts | undefined
   rss: RssFacts | undefined
+  /** `ethtool -n IFACE rx-flow-hash`; undefined where the driver does not tell, or hashes nothing at all. */
+  flowHash: FlowHashFacts | undefined
   features: Readonly<Record<string, FeatureFacts>>
   coalescing: CoalescingFacts | undefined
   timestamping: TimestampingFacts | undefined

@@ -3,7 +3,7 @@ import { IFF_UP } from '../kernel/abi/if.js'
 import { parseCpuList, parseCpuMask } from '../kernel/cpus.js'
 import { ENOENT } from '../kernel/errno.js'
 import type { Answer, DeviceAnswers } from './device-answers.js'
-import type { InterfaceFacts, QueueFacts, RssFacts, TransmitQueueFacts, UnreadFact } from './facts.js'
+import type { FlowHashFacts, InterfaceFacts, QueueFacts, RssFacts, TransmitQueueFacts, UnreadFact } from './facts.js'
 import { type HostFiles, isUnreadable, listNames, readLine, readNumber, unreadFact } from './host-files.js'
 import { readInterrupts } from './interrupts.js'
 import { promiscuousHolders } from './promiscuity.js'
@@ -19,6 +19,7 @@ export function interfaceFacts(answers: DeviceAnswers, files: HostFiles, netns?:
   const settings = told('link settings', answers.settings)
   const channels = told('channels', answers.channels)
   const count = (kind: 'rx' | 'tx') => (channels === undefined ? 0 : channels.combined.current + channels[kind].current)
+  const rss = rssFacts(told('RSS', answers.rss), files)
   const promiscuous = { on: link.promiscuity > 0, count: link.promiscuity, holders: promiscuousHolders(answers, files, unread) }
   const facts: InterfaceFacts = {
     name: link.name,
@@ -43,7 +44,8 @@ export function interfaceFacts(answers: DeviceAnswers, files: HostFiles, netns?:
     txQueues: count('tx') || link.txQueues,
     channels,
     rings: told('ring sizes', answers.rings),
-    rss: rssFacts(told('RSS', answers.rss), files),
+    rss,
+    flowHash: flowHashFacts(told('hash fields', answers.flowHash), rss),
     features: told('features', answers.features) ?? {},
     coalescing: told('coalescing', answers.coalescing),
     timestamping: timestampingFacts(told('timestamping', answers.timestamping)),
@@ -99,6 +101,11 @@ function rssFacts(rss: DeviceAnswers['rss']['value'], files: HostFiles): RssFact
     // The field was reserved, and always 0.
     inputTransform: isSince(readLine(files, '/proc/sys/kernel/osrelease') ?? '', 6, 8) ? inputTransform : undefined,
   }
+}
+
+/** Undefined without RSS and with no field of any flow: virtio_net answers so on a device that cannot hash. */
+function flowHashFacts(flowHash: FlowHashFacts | undefined, rss: RssFacts | undefined): FlowHashFacts | undefined {
+  return rss === undefined && Object.values(flowHash ?? {}).every((fields) => fields === '') ? undefined : flowHash
 }
 
 function timestampingFacts(info: DeviceAnswers['timestamping']['value']): InterfaceFacts['timestamping'] {

@@ -5,6 +5,7 @@ import type { HostFacts, InterfaceFacts } from './facts.js'
 import { afterChannels, planChannels } from './tuning/channels.js'
 import { planCoalescing } from './tuning/coalescing.js'
 import { chooseCpus } from './tuning/cpus.js'
+import { planFlowHash } from './tuning/flow-hash.js'
 import { planInterrupts } from './tuning/interrupts.js'
 import { planGovernors, planLimits } from './tuning/limits.js'
 import { planOffloads } from './tuning/offloads.js'
@@ -18,6 +19,7 @@ const PARTS: readonly ((context: TuningContext) => TuningPart)[] = [
   planOffloads,
   planRings,
   planRss,
+  planFlowHash,
   planCoalescing,
   planInterrupts,
   planReceiveSteering,

@@ -6,12 +6,13 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { alu, assemble, exit } from '#src/bpf/ebpf.js'
 import { openCapture } from '#src/capture/open.js'
-import { readHostFacts, readInterfaceFacts } from '#src/host/index.js'
+import { planTuning, readHostFacts, readInterfaceFacts } from '#src/host/index.js'
 import { openMachineFiles } from '#src/host/machine-files.js'
 import { attachXdp } from '#src/kernel/bpf-link.js'
 import { loadProgram } from '#src/kernel/bpf-program.js'
 import { openControlSocket } from '#src/kernel/ethtool.js'
 import { readFeatures, setFeatures } from '#src/kernel/ethtool-features.js'
+import { readFlowHash, setFlowHash } from '#src/kernel/ethtool-flow-hash.js'
 import { setChannels, setCoalescing, setRings } from '#src/kernel/ethtool-queues.js'
 import { setRss } from '#src/kernel/ethtool-rss.js'
 import { createNamespace, withNamespace } from '#src/kernel/namespace.js'
@@ -86,6 +87,17 @@ live('every kind of interface is as ethtool and ip say', () => {
   assert.deepEqual([receiveQueues.length, transmitQueues.length, netns], [QUEUES, QUEUES, net.netns])
 })
 
+live('a veth hashes nothing: the kernel says so to ethtool, and tuning names it', () => {
+  using net = network()
+  const { stdout, stderr } = spawnSync('nsenter', [`--net=${net.netns}`, 'ethtool', '-n', 'eth0', 'rx-flow-hash', 'udp4'], { encoding: 'utf8' })
+  assert.match(stdout + stderr, /hashing options: Operation not supported/)
+  assert.equal(readFlowHash(net.kernel, net.control, 'eth0'), undefined)
+  assert.equal(net.facts().flowHash, undefined)
+  const { steps, remarks } = planTuning(readHostFacts(), net.facts())
+  assert.ok(!steps.some(({ change }) => change.kind === 'flow-hash'))
+  assert.equal(remarks.find(({ what }) => what === 'hash fields')?.status, 'unsupported')
+})
+
 live('the interfaces of this machine are as ethtool and ip say', () => {
   for (const name of readdirSync('/sys/class/net')) {
     const facts = readInterfaceFacts(name)
@@ -147,6 +159,7 @@ live('what a driver refuses changes nothing, and says what was tried', () => {
     [() => setRings(kernel, control, 'eth0', { rx: 4096 }), /^eth0: ioctl\(ETHTOOL_SRINGPARAM, rx_pending=4096\): EOPNOTSUPP/],
     [() => setCoalescing(kernel, control, 'eth0', { rx_coalesce_usecs: 8 }), /^eth0: ioctl\(ETHTOOL_SCOALESCE, rx_coalesce_usecs=8\): EOPNOTSUPP/],
     [() => setRss(kernel, control, 'eth0', { key: '6d5a' }), /^eth0: ioctl\(ETHTOOL_SRSSH, key=6d5a\): EOPNOTSUPP/],
+    [() => setFlowHash(kernel, control, 'eth0', 'udp4', 'sdfn'), /^eth0: ioctl\(ETHTOOL_SRXFH, udp4=sdfn\): EOPNOTSUPP/],
     [() => setFeatures(kernel, control, 'eth0', { 'rx-lro': true }), /^eth0: ioctl\(ETHTOOL_SFEATURES, rx-lro=1\): EOPNOTSUPP.*the driver cannot change it$/],
     [() => setFeatures(kernel, control, 'eth0', { 'no-such': true }), /^eth0: no feature no-such$/],
     [() => setFeatures(kernel, control, 'gone0', { 'rx-gro': true }), /^gone0: ioctl\(ETHTOOL_GSSET_INFO\): ENODEV/],

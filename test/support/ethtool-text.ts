@@ -100,7 +100,37 @@ export function accordingToEthtool(name: string, netns?: string): Record<string,
     timestamping: [/^\s*hardware-receive/m, /^\s*hardware-transmit/m, /^\s*software-receive/m].map((bit) => bit.test(stamps)),
     clock: clock === undefined || clock === 'none' ? undefined : Number(clock),
     rss: rssOf(ethtool('-x')),
+    flowHash: flowHashOf(name, netns),
   }
+}
+
+/** What `ethtool -n` calls the fields, in its order, and the letters that `ethtool -N` takes for them. */
+const HASH_FIELDS: Readonly<Record<string, string>> = {
+  L2DA: 'm',
+  'VLAN tag': 'v',
+  'L3 proto': 't',
+  'IP SA': 's',
+  'IP DA': 'd',
+  'L4 bytes 0 & 1 [TCP/UDP src port]': 'f',
+  'L4 bytes 2 & 3 [TCP/UDP dst port]': 'n',
+}
+
+/** Of what `ethtool -n IFACE rx-flow-hash FLOW` prints. */
+export function hashLetters(text: string): string {
+  const [head = '', ...lines] = text.trimEnd().split('\n')
+  if (head.endsWith('All matching flows discarded on RX')) return 'r'
+  const fields = lines.filter((line) => line !== 'None')
+  return fields.map((line) => HASH_FIELDS[line] ?? line).join('')
+}
+
+/** Letters by kind of flow; undefined where it knows none, and, as with ours, where no flow has any and there is no table. */
+function flowHashOf(name: string, netns?: string): Record<string, string> | undefined {
+  const answers = ['tcp4', 'udp4', 'tcp6', 'udp6', 'sctp4', 'sctp6'].flatMap((flow) => {
+    const text = told(netns, 'ethtool', '-n', name, 'rx-flow-hash', flow)
+    return text === undefined ? [] : [[flow, hashLetters(text)] as const]
+  })
+  const isNothing = answers.every(([, letters]) => letters === '') && rssOf(told(netns, 'ethtool', '-x', name)) === undefined
+  return isNothing ? undefined : Object.fromEntries(answers)
 }
 
 /** The indirection table; ethtool that prints one has said everything else, too. */
@@ -110,7 +140,7 @@ function rssOf(text: string | undefined): number[] | undefined {
 }
 
 export function factsAsEthtool(facts: InterfaceFacts): Record<string, unknown> {
-  const { driver, driverVersion: version, firmware, bus, speedMbps, duplex, channels, rings, coalescing, features, timestamping, rss } = facts
+  const { driver, driverVersion: version, firmware, bus, speedMbps, duplex, channels, rings, coalescing, features, timestamping, rss, flowHash } = facts
   return {
     driver,
     version,
@@ -125,6 +155,7 @@ export function factsAsEthtool(facts: InterfaceFacts): Record<string, unknown> {
     timestamping: [timestamping?.hardwareReceive, timestamping?.hardwareTransmit, timestamping?.softwareReceive].map((it) => it ?? false),
     clock: timestamping?.ptpClock,
     rss: rss?.indirection,
+    flowHash,
   }
 }
 

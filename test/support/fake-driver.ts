@@ -20,6 +20,8 @@ export interface FakeDriverState {
   /** The 22 words of struct ethtool_coalesce. */
   coalescing?: number[]
   rss?: { indirection: number[]; key: number[]; functions: number; transform: number }
+  /** RXH_* by TCP_V4_FLOW and the like, or the errno that the driver has for them; EOPNOTSUPP for others. */
+  flowHash?: Map<number, { fields: bigint } | { errno: number }>
   /** By name, in the kernel's order; '' is a number without a feature. */
   features?: [name: string, flags: { available?: boolean; wanted?: boolean; active?: boolean; neverChanged?: boolean }][]
   info?: { driver: string; version: string; firmware: string; bus: string }
@@ -103,6 +105,9 @@ function answer(state: FakeDriverState, bytes: Uint8Array, words: DataView): num
       return giveRss(state, words)
     case 0x47:
       return takeRss(state, words)
+    case 0x29:
+    case 0x2a:
+      return flowHash(state, bytes, words, command === 0x2a)
     case 0x3a:
       return giveFeatures(state, words)
     case 0x3b:
@@ -160,6 +165,18 @@ function takeRss({ rss }: FakeDriverState, words: DataView): number {
   if (keyBytes > 0) rss.key = rss.key.map((_, index) => words.getUint8(24 + slots * 4 + index))
   if (words.getUint8(16) !== 0) rss.functions = words.getUint8(16)
   rss.transform = words.getUint8(17)
+  return 0
+}
+
+/** ETHTOOL_GRXFH and ETHTOOL_SRXFH: of struct ethtool_rxnfc the kernel copies no more than cmd, flow_type and 64 bits of data. */
+function flowHash(state: FakeDriverState, bytes: Uint8Array, words: DataView, isTold: boolean): number {
+  assert.equal(bytes.length, 16)
+  const flow = words.getUint32(4, true)
+  const known = state.flowHash?.get(flow)
+  if (known === undefined) return -EOPNOTSUPP
+  if ('errno' in known) return -known.errno
+  if (isTold) state.flowHash?.set(flow, { fields: words.getBigUint64(8, true) })
+  else words.setBigUint64(8, known.fields, true)
   return 0
 }
 

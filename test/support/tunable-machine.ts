@@ -2,7 +2,7 @@
  * A machine of plain data that can be tuned: it does to its facts what drivers do, the awkward ones included: a change of channels gives
  * interrupts new numbers, spreads the table anew unless somebody set it, and lets the affinities go. Any write can be made to fail.
  */
-import type { HostFacts, InterfaceFacts, QueueFacts } from '#src/host/facts.js'
+import type { FlowHashFacts, FlowType, HostFacts, InterfaceFacts, QueueFacts } from '#src/host/facts.js'
 import type { JournalStore, TuningAccess } from '#src/host/tuning/access.js'
 import { afterChannels, mustResetTable, noXps } from '#src/host/tuning/channels.js'
 import { irqOf } from '#src/host/tuning/command.js'
@@ -24,6 +24,12 @@ export interface DriverWays {
   keepsVectors?: boolean
   /** Features that the driver keeps as they are: what is wanted is noted, and EOPNOTSUPP (ETHTOOL_F_WISH). */
   stubborn?: readonly string[]
+  /** ixgbe, virtio_net: addresses, with both ports or with none, and EINVAL for anything else (ixgbe_set_rss_hash_opt, virtnet_set_hashflow). */
+  pickyHash?: boolean
+  /** dpaa2: one set of fields for all kinds of flows (dpaa2_eth_get_rxnfc). */
+  oneHash?: boolean
+  /** RSS is set up anew with the queues: all kinds of flows have these fields then. */
+  channelsResetHash?: FlowHashFacts
   /** CPUs that RPS does not reach: isolcpus and nohz_full (rps_cpumask_housekeeping). */
   isolated?: readonly number[]
 }
@@ -81,6 +87,9 @@ export class TunableMachine implements TuningAccess {
       case 'rss-key':
         this.interface = { ...facts, rss: facts.rss && { ...facts.rss, key: setting.value, symmetric: /^(....)\1*(..)?$/.test(setting.value) } }
         break
+      case 'flow-hash':
+        this.#setFlowHash(setting)
+        break
       case 'feature': {
         const { value, name } = setting
         if (this.#ways.stubborn?.includes(name)) {
@@ -129,6 +138,18 @@ export class TunableMachine implements TuningAccess {
     this.interface = { ...this.interface, receiveQueues: receiveQueues.map((it) => (it.queue === queue ? { ...it, ...change } : it)) }
   }
 
+  #setFlowHash(setting: Extract<Setting, { kind: 'flow-hash' }>): void {
+    const { flowHash, rss } = this.interface
+    const { flow, value } = setting
+    if (flowHash?.[flow] === undefined) throw kernelError(EOPNOTSUPP, setting)
+    if (this.#ways.pickyHash && !['sd', 'sdfn'].includes(value)) throw kernelError(EINVAL, setting)
+    const has = (letter: string) => value.includes(letter)
+    // ethtool_set_rxfh_fields: no field may stand without that of the other direction while addresses and ports are XORed.
+    if (rss?.inputTransform && (has('s') !== has('d') || has('f') !== has('n') || /[^sdfn]/.test(value))) throw kernelError(EINVAL, setting)
+    const flows = this.#ways.oneHash ? (Object.keys(flowHash) as FlowType[]) : [flow]
+    this.interface = { ...this.interface, flowHash: { ...flowHash, ...Object.fromEntries(flows.map((it) => [it, value])) } }
+  }
+
   #setCoalescing(call: Readonly<Record<string, number>>, setting: Setting): void {
     const present = this.interface.coalescing ?? {}
     const coalescing: Record<string, number> = { ...present, ...call }
@@ -159,6 +180,7 @@ export class TunableMachine implements TuningAccess {
     const ofQueues = range(vectors).map((queue) => ({ irq: this.#nextIrq++, name: `${name}-TxRx-${queue}`, queue, ...anywhere }))
     this.interface = {
       ...after,
+      flowHash: this.#ways.channelsResetHash ?? after.flowHash,
       rss: after.rss && { ...after.rss, indirection: this.#isTableSet && table !== undefined ? table : after.rss.indirection },
       transmitQueues: after.transmitQueues.map((it) => noXps(it.queue, it)),
       interrupts: interrupts.some(({ queue }) => queue !== undefined) ? [...others, ...ofQueues] : others,

@@ -9,7 +9,7 @@ export const TUNE = {
   summary: "set an interface's queues, interrupts and offloads for a capture, and put them back",
   doc: [
     'Before a packet reaches any capture it has come through a queue of the NIC, an interrupt and a core. tune spreads them: one queue a physical core ' +
-      "of the NIC's NUMA node, each interrupt to a core of its own, RSS that keeps both directions of a flow together, the largest receive ring, no " +
+      "of the NIC's NUMA node, each interrupt to a core of its own, RSS that keeps both directions of a flow together and looks at ports, the largest receive ring, no " +
       'offload that makes one packet of several, and where there is a single queue RPS to spread what comes from it.',
     'plan changes nothing: it prints each step with its old and new value, why, and what a person would type instead. apply writes down what was before, ' +
       'carries the steps out, reads each back, and undoes all of them when one fails. revert puts everything back, also after a crash in the middle of ' +

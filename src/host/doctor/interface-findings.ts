@@ -4,7 +4,9 @@ import type { FeatureFacts, HostFacts, InterfaceFacts, InterruptFacts } from '..
 import { wantedChannels } from '../tuning/channels.js'
 import { commandFor } from '../tuning/command.js'
 import { chooseCpus } from '../tuning/cpus.js'
+import { isDiscarded, type WeakFlow, weakFlows } from '../tuning/flow-hash.js'
 import { feedsXdpByGro } from '../tuning/offloads.js'
+import { TUNED_FLOWS } from '../tuning/setting.js'
 import { fine, type Verdict, wrong } from './finding.js'
 
 type InterfaceFinding = (nic: InterfaceFacts, host: HostFacts) => Verdict
@@ -20,6 +22,7 @@ export const INTERFACE_FINDINGS: Readonly<Record<string, InterfaceFinding>> = {
   rxvlan: strippedTags,
   ring: ringSize,
   rss: rssFinding,
+  'flow-hash': flowHashFinding,
   rps: rpsFinding,
   xdp: attachedPrograms,
   use: hostUse,
@@ -225,6 +228,23 @@ function rssFinding({ name, rss, rxQueues }: InterfaceFacts): Verdict {
     'RSS puts the two directions of a flow into different queues',
     'with --fanout cpu or AF_XDP a worker sees one side of a flow; --fanout hash sees both',
     `ringtap tune plan -i ${name} (a symmetric key)`,
+  )
+}
+
+function flowHashFinding(nic: InterfaceFacts): Verdict {
+  const told = TUNED_FLOWS.flatMap((flow) => nic.flowHash?.[flow] ?? [])
+  if (told.length === 0 || nic.rxQueues < 2) return undefined
+  const weak = weakFlows(nic)
+  if (weak.length === 0) return fine(`RSS hashes ${told.every((fields) => fields.includes('s')) ? 'both addresses and both ports' : 'the ports'}`)
+  const remedy = (flows: readonly WeakFlow[]) => flows.map(({ setting }) => `sudo ${commandFor(setting, nic)}`).join(' && ')
+  const named = (flows: readonly WeakFlow[]) => flows.map(({ flow, fields }) => `${flow} (${fields || 'none'})`).join(', ')
+  const discarded = weak.filter(({ fields }) => isDiscarded(fields))
+  if (discarded.length > 0) return wrong('limits', `the NIC throws ${named(discarded)} away`, 'no capture sees any of it', remedy(discarded))
+  return wrong(
+    'note',
+    `RSS does not hash both addresses and both ports of ${named(weak)}`,
+    'what two hosts send each other, a flood from one address or a tunnel, may all go to one queue: its core is full first',
+    remedy(weak),
   )
 }
 

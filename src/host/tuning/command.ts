@@ -25,6 +25,8 @@ export function commandFor(setting: Setting, facts: InterfaceFacts): string {
       return ethtool('-X', setting.value === 'default' ? 'default' : `equal ${slotsByQueue(setting.value).size}`)
     case 'rss-key':
       return ethtool('-X', `hkey ${setting.value.replaceAll(/(..)(?=.)/g, '$1:')}`)
+    case 'flow-hash':
+      return ethtool('-N', `rx-flow-hash ${setting.flow} ${setting.value}`)
     case 'feature':
       return ethtool('-K', `${SHORT_FEATURE[setting.name] ?? setting.name} ${setting.value ? 'on' : 'off'}`)
     case 'coalescing':

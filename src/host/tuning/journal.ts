@@ -1,7 +1,7 @@
 /** What an interface was like before it was tuned: written before the first change, and all that a revert needs. Text in, values out. */
 import { CaptureError } from '../../errors.js'
 import type { JournalStore, TunedInterface, TuningFacts } from './access.js'
-import { SETTING_ORDER, type Setting, settingKey } from './setting.js'
+import { SETTING_ORDER, type Setting, settingKey, TUNED_FLOWS } from './setting.js'
 
 /** Another number for another shape: a version that does not know it must not guess. */
 const SCHEMA = 1
@@ -153,6 +153,8 @@ function isSetting(value: unknown): value is Setting {
       return isCounts(setting.value)
     case 'rss-key':
       return typeof setting.value === 'string' && /^([0-9a-f]{2})*$/.test(setting.value)
+    case 'flow-hash':
+      return TUNED_FLOWS.includes(setting.flow) && typeof setting.value === 'string' && /^[a-z]*$/.test(setting.value)
     case 'feature':
       return typeof setting.name === 'string' && typeof setting.value === 'boolean'
     case 'interrupt':

@@ -7,6 +7,7 @@ import { Descriptor } from '../../kernel/descriptor.js'
 import { callFailed, EAGAIN, ENODEV } from '../../kernel/errno.js'
 import { openControlSocket } from '../../kernel/ethtool.js'
 import { setFeatures } from '../../kernel/ethtool-features.js'
+import { setFlowHash } from '../../kernel/ethtool-flow-hash.js'
 import { setChannels, setCoalescing, setRings } from '../../kernel/ethtool-queues.js'
 import { setRss } from '../../kernel/ethtool-rss.js'
 import { carriedDefaultRoute } from '../../kernel/interface-use.js'
@@ -88,6 +89,7 @@ const WRITERS: { readonly [K in SettingKind]: (door: Door, setting: Extract<Sett
   rings: ({ kernel, ethtool, name }, { value }) => setRings(kernel, ethtool, name, value),
   'rss-indirection': ({ kernel, ethtool, name }, { value }) => setRss(kernel, ethtool, name, { indirection: value }),
   'rss-key': ({ kernel, ethtool, name }, { value }) => setRss(kernel, ethtool, name, { key: value }),
+  'flow-hash': ({ kernel, ethtool, name }, { flow, value }) => setFlowHash(kernel, ethtool, name, flow, value),
   feature: ({ kernel, ethtool, name }, { name: feature, value }) => setFeatures(kernel, ethtool, name, { [feature]: value }),
   coalescing: ({ kernel, ethtool, name }, { value }) => setCoalescing(kernel, ethtool, name, value),
   interrupt: (door, { name, value }) => door.files.write(`/proc/irq/${requireIrq(door, name)}/smp_affinity_list`, cpuListText(value)),

@@ -71,7 +71,7 @@ class Present {
 }
 
 /**
- * What is not there to be put back: a CPU that is offline, or has no such governor any more. And an interrupt of no queue, which tuning never sets, is
+ * What is not there to be put back: a CPU that is offline, or has no such governor any more; flows that the driver told of with more queues only. And an interrupt of no queue, which tuning never sets, is
  * known by its name alone, and drivers name it after the interface: after a rename there is another one in its place.
  */
 export function isGone(setting: Setting, { host, interface: facts }: TuningFacts): boolean {
@@ -79,5 +79,6 @@ export function isGone(setting: Setting, { host, interface: facts }: TuningFacts
     const cpu = host.cpus.find((it) => it.cpu === setting.cpu)
     return cpu?.governor === undefined || cpu.availableGovernors?.includes(setting.value) === false
   }
+  if (setting.kind === 'flow-hash') return facts.flowHash?.[setting.flow] === undefined && !facts.unread.some(({ what }) => what === 'hash fields')
   return setting.kind === 'interrupt' && !isOfQueue(setting) && currentSetting(setting, host, facts) === undefined
 }

@@ -3,7 +3,7 @@
  * (a plan) and what is written. Read from facts, so that nothing but facts ever says what is in force.
  */
 import { cpuListText } from '../../kernel/cpus.js'
-import type { ChannelFacts, HostFacts, InterfaceFacts, InterruptFacts } from '../facts.js'
+import type { ChannelFacts, FlowType, HostFacts, InterfaceFacts, InterruptFacts } from '../facts.js'
 
 export interface ChannelCounts {
   combined: number
@@ -20,6 +20,8 @@ export type Setting =
   | { kind: 'rss-indirection'; value: number[] | 'default' }
   /** Lower-case hexadecimal without separators. */
   | { kind: 'rss-key'; value: string }
+  /** The letters of `ethtool -N IFACE rx-flow-hash`: `sdfn`. */
+  | { kind: 'flow-hash'; flow: TunedFlow; value: string }
   /** The kernel's name, as `ethtool -k` prints it where it has no alias of its own: `rx-gro`. */
   | { kind: 'feature'; name: string; value: boolean }
   /** Of struct ethtool_coalesce, those that are to be so. */
@@ -33,6 +35,10 @@ export type Setting =
   /** xps_rxqs, which tuning never sets and which is lost with its queue. */
   | { kind: 'transmit-queue-receivers'; queue: number; value: number[] }
 
+/** Kinds of flows whose hash fields tuning sets. */
+export const TUNED_FLOWS = ['tcp4', 'udp4', 'tcp6', 'udp6'] as const satisfies readonly FlowType[]
+export type TunedFlow = (typeof TUNED_FLOWS)[number]
+
 export type SettingKind = Setting['kind']
 
 /**
@@ -45,6 +51,7 @@ export const SETTING_ORDER: readonly SettingKind[] = [
   'rings',
   'rss-indirection',
   'rss-key',
+  'flow-hash',
   'coalescing',
   'interrupt',
   'receive-queue-cpus',
@@ -67,6 +74,8 @@ export function settingKey(setting: Setting): string {
     case 'feature':
     case 'interrupt':
       return `${setting.kind} ${setting.name}`
+    case 'flow-hash':
+      return `${setting.kind} ${setting.flow}`
     case 'governor':
       return `${setting.kind} ${setting.cpu}`
     case 'receive-queue-cpus':
@@ -101,6 +110,8 @@ export function valueText(setting: Setting): string {
     case 'governor':
     case 'rss-key':
       return setting.value
+    case 'flow-hash':
+      return setting.value === '' ? 'none' : setting.value
     case 'channels':
       return channelText(setting.value)
     case 'rings':
@@ -200,6 +211,11 @@ const READERS: Readonly<Record<SettingKind, (host: HostFacts, facts: InterfaceFa
   rings: (_, { rings }) => (rings === undefined ? [] : [{ kind: 'rings', value: { rx: rings.rx.current, tx: rings.tx.current } }]),
   'rss-indirection': (_, { rss }) => (rss === undefined || rss.indirection.length === 0 ? [] : [{ kind: 'rss-indirection', value: [...rss.indirection] }]),
   'rss-key': (_, { rss }) => (rss?.key === undefined ? [] : [{ kind: 'rss-key', value: rss.key }]),
+  'flow-hash': (_, { flowHash }) =>
+    TUNED_FLOWS.flatMap((flow) => {
+      const value = flowHash?.[flow]
+      return value === undefined ? [] : [{ kind: 'flow-hash', flow, value }]
+    }),
   // What was asked for, which is what a write sets: the kernel takes it back where it must not be.
   feature: (_, { features }) =>
     Object.entries(features)

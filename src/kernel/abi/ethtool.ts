@@ -8,6 +8,8 @@ export const ETHTOOL_SRINGPARAM = 0x11
 export const ETHTOOL_GSTRINGS = 0x1b
 export const ETHTOOL_GFLAGS = 0x25
 export const ETHTOOL_GSTATS = 0x1d
+export const ETHTOOL_GRXFH = 0x29
+export const ETHTOOL_SRXFH = 0x2a
 export const ETHTOOL_GGRO = 0x2b
 export const ETHTOOL_SGRO = 0x2c
 export const ETHTOOL_GSSET_INFO = 0x37
@@ -104,6 +106,31 @@ export const ETH_RXFH_INDIR_NO_CHANGE = 0xffffffff
 export const RXH_XFRM_SYM_XOR = 1
 /** They are ORed and XORed. Since Linux 6.16. */
 export const RXH_XFRM_SYM_OR_XOR = 2
+
+/** struct ethtool_rxnfc as far as ETHTOOL_GRXFH and ETHTOOL_SRXFH go; 64 bits of RXH_* in `data`. */
+export const ETHTOOL_RXNFC = { cmd: 0, flow_type: 4, data: 8, sizeof: 16 } as const
+/** Of ethtool_rxnfc.flow_type. */
+export const TCP_V4_FLOW = 0x01
+export const UDP_V4_FLOW = 0x02
+export const SCTP_V4_FLOW = 0x03
+export const TCP_V6_FLOW = 0x05
+export const UDP_V6_FLOW = 0x06
+export const SCTP_V6_FLOW = 0x07
+/** What of a packet goes into its hash. */
+export const RXH_L2DA = 1 << 1
+export const RXH_VLAN = 1 << 2
+export const RXH_L3_PROTO = 1 << 3
+export const RXH_IP_SRC = 1 << 4
+export const RXH_IP_DST = 1 << 5
+/** First two bytes after the IP header: the source port. */
+export const RXH_L4_B_0_1 = 1 << 6
+export const RXH_L4_B_2_3 = 1 << 7
+/** Since Linux 6.9. */
+export const RXH_GTP_TEID = 1 << 8
+/** Since Linux 6.18. */
+export const RXH_IP6_FL = 1 << 9
+/** The NIC throws such packets away. */
+export const RXH_DISCARD = 2 ** 31
 
 /** struct ethtool_gfeatures; `size` blocks of 32 features each. */
 export const ETHTOOL_GFEATURES_HDR = { cmd: 0, size: 4, features: 8 } as const

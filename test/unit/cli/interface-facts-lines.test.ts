@@ -29,6 +29,11 @@ test('slots that are not spread evenly', () => {
   assert.equal(lineOf({ rss }, 'rss '), '  rss           toeplitz, symmetric, 6 slots: 3 for queue 0, 1 each for queues 1-3, input transformation 1')
 })
 
+test('hash fields by flow, and none of a driver that does not tell', () => {
+  assert.equal(lineOf({ flowHash: { udp4: 'sd', tcp6: '', sctp4: 'r' } }, 'hash fields'), '  hash fields   udp4 sd, tcp6 none, sctp4 r')
+  assert.equal(lineOf({ flowHash: undefined }, 'hash fields'), undefined)
+})
+
 test('a feature that is wanted and not in force, programs, and what could not be read', () => {
   const facts: InterfaceFacts = {
     ...IXGBE,

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { applyTuning } from '#src/host/apply-tuning.js'
-import type { HostFacts, InterfaceFacts, QueueFacts } from '#src/host/facts.js'
+import type { FlowHashFacts, HostFacts, InterfaceFacts, QueueFacts } from '#src/host/facts.js'
 import { planTuning } from '#src/host/plan-tuning.js'
 import { revertTuning } from '#src/host/revert-tuning.js'
 import { settingKey, settingsOf } from '#src/host/tuning/setting.js'
@@ -88,6 +88,7 @@ test('with nothing to do there is neither a write nor a journal', () => {
 
 const SAME_NAME = range(3).map((it) => ({ irq: 90 + it, name: 'CEQ', queue: undefined, affinity: [it], effective: [it], counts: {} }))
 const MERGING = { rings: { rx: adjustable(511, 2047), tx: adjustable(511, 2047) }, features: { ...SOME_FEATURES, 'rx-gro-hw': feature(true) } }
+const ADDRESSES = { tcp4: 'sd', udp4: 'sd', tcp6: 'sd', udp6: 'sd' }
 const ADAPTIVE = { use_adaptive_rx_coalesce: 1, rx_coalesce_usecs: 8 }
 
 const MACHINES: readonly (readonly [name: string, host: HostFacts, facts: InterfaceFacts, ways?: DriverWays])[] = [
@@ -111,6 +112,14 @@ const MACHINES: readonly (readonly [name: string, host: HostFacts, facts: Interf
   ['a NIC with interrupts of one name', HOST, nicFacts({ rxQueues: 8, interrupts: [...queueInterrupts('eth0', 8, range(8)), ...SAME_NAME] })],
   ['a NIC with tables of flows', HOST, nicFacts({ rxQueues: 8, receiveQueues: range(8).map((queue) => ({ queue, rpsCpus: [], rpsFlowCount: 64 })) })],
   ['a NIC whose ring may be longer without merging', HOST, nicFacts(MERGING), { ringMaximum: [2047, 8191] }],
+  ['a NIC that hashes by addresses, with both ports or with none', HOST, nicFacts({ rxQueues: 8, flowHash: ADDRESSES }), { pickyHash: true }],
+  ['a NIC with one set of hash fields for all flows', HOST, nicFacts({ rxQueues: 8, flowHash: ADDRESSES }), { oneHash: true }],
+  [
+    'a NIC whose hash fields are the driver’s own again after a change of queues',
+    HOST,
+    nicFacts({ rxQueues: 8, flowHash: { tcp4: 'sdfn', udp4: 'vsd', tcp6: '', udp6: 'sdfn' } }),
+    { channelsResetHash: { tcp4: 'sdfn', udp4: 'sd', tcp6: 'sdfn', udp6: 'sd' } },
+  ],
   ...RECORDED_HOSTS.map((name) => {
     const host = recordedHost(name)
     return [name, host.hostFacts(), host.interfaceFacts(Object.keys(host.devices)[0] as string)] as const
@@ -586,7 +595,14 @@ function randomInterface(random: Random, cpus: number): InterfaceFacts {
     receiveQueues: range(rxQueues).map((queue) => ({ queue, rpsCpus: random.oneIn(3) ? anyCpus() : [], rpsFlowCount: 0 })),
   })
   const { rss } = facts
-  if (rss === undefined || random.oneIn(4)) return { ...facts, rss: undefined, coalescing: undefined }
+  const flowHash = random.oneIn(4) ? undefined : randomFlowHash(random)
+  if (rss === undefined || random.oneIn(4)) return { ...facts, flowHash, rss: undefined, coalescing: undefined }
   const indirection = random.oneIn(2) ? rss.indirection : rss.indirection.map(() => random.between(0, rxQueues - 1))
-  return { ...facts, rss: { ...rss, indirection, key: Buffer.from(random.bytes(random.pick([40, 52]))).toString('hex') } }
+  return { ...facts, flowHash, rss: { ...rss, indirection, key: Buffer.from(random.bytes(random.pick([40, 52]))).toString('hex') } }
+}
+
+function randomFlowHash(random: Random): FlowHashFacts {
+  const flows = ['tcp4', 'udp4', 'tcp6', 'udp6', 'sctp4'] as const
+  const known = flows.filter(() => !random.oneIn(6))
+  return Object.fromEntries(known.map((flow) => [flow, [...'mvtsdfnelr'].filter(() => random.oneIn(2)).join('')]))
 }

@@ -18,15 +18,16 @@ test('each answer that could not be had is named, and the rest stands', () => {
   const facts = ixgbe({
     driver: refused,
     rss: refused,
+    flowHash: refused,
     features: refused,
     use: refused,
     xdpPrograms: { value: [{ mode: 'native', programId: 17, name: refused }] },
   }).interfaceFacts('eth0')
   assert.deepEqual(
     facts.unread.map(({ what }) => what),
-    ['driver', 'RSS', 'features', 'name of XDP program 17', 'use'],
+    ['driver', 'RSS', 'hash fields', 'features', 'name of XDP program 17', 'use'],
   )
-  assert.deepEqual([facts.driver, facts.rss, facts.features, facts.use], [undefined, undefined, {}, []])
+  assert.deepEqual([facts.driver, facts.rss, facts.flowHash, facts.features, facts.use], [undefined, undefined, undefined, {}, []])
   assert.deepEqual(facts.xdpPrograms, [{ mode: 'native', programId: 17, name: undefined }])
   assert.equal(facts.interrupts.length, 9)
 })
@@ -36,6 +37,17 @@ test('queues in use are those of the driver, else those of the link', () => {
   assert.deepEqual([rxQueues, txQueues], [8, 8])
   const bare = ixgbe({ channels: {} }).interfaceFacts('eth0')
   assert.deepEqual([bare.rxQueues, bare.txQueues, bare.channels], [64, 64, undefined])
+})
+
+test('hash fields are those of the driver, unless it hashes nothing and has no RSS either', () => {
+  const none = { tcp4: '', udp4: '', tcp6: '', udp6: '' }
+  const flowHash = (value: Record<string, string>, rss?: DeviceAnswers['rss']) =>
+    ixgbe({ flowHash: { value }, ...(rss && { rss }) }).interfaceFacts('eth0').flowHash
+  assert.equal(ixgbe().interfaceFacts('eth0').flowHash?.udp4, 'sd')
+  assert.equal(flowHash(none, {}), undefined)
+  assert.deepEqual(flowHash(none), none)
+  // dpaa2 has neither key nor table to show.
+  assert.deepEqual(flowHash({ ...none, udp4: 'sd' }, {}), { ...none, udp4: 'sd' })
 })
 
 test('a key of zeros is not symmetric: it sends all to one queue', () => {

@@ -107,6 +107,53 @@ test('a table is equal when no queue has two slots more than another, in whichev
   assert.deepEqual([step?.from, step?.to, step?.command], ['all 128 slots to queue 0', '4 queues, 32 slots each', 'ethtool -X eth0 equal 4'])
 })
 
+test('addresses and ports are hashed of TCP and UDP, and what else is hashed stays', () => {
+  const commands = (facts: Partial<InterfaceFacts>) => plan({}, facts).steps.flatMap(({ change, command }) => (change.kind === 'flow-hash' ? [command] : []))
+  const set = (flow: string, fields: string) => `ethtool -N eth0 rx-flow-hash ${flow} ${fields}`
+  assert.deepEqual(commands({}), [set('udp4', 'sdfn'), set('udp6', 'sdfn')])
+  const odd = { tcp4: 'sdf', udp4: 'vsd', tcp6: 'nftds', udp6: 'mtn', sctp4: 'sd' }
+  assert.deepEqual(commands({ flowHash: odd }), [set('tcp4', 'sdfn'), set('udp4', 'vsdfn'), set('udp6', 'mtsdfn')])
+  assert.deepEqual(commands({ flowHash: odd, rss: undefined }), commands({ flowHash: odd }))
+  assert.deepEqual(commands({ rxQueues: 1, channels: undefined }), [])
+  const udp = plan({}, {}).step('flow-hash udp4')
+  assert.deepEqual([udp?.subject, udp?.from, udp?.to, udp?.mayFlap, udp?.hostWide], ['eth0 udp4', 'sd', 'sdfn', false, false])
+  assert.match(udp?.why ?? '', /^without the ports .* flood from one address.*; the price: of datagrams that come in fragments only the first has ports/)
+  assert.match(
+    plan({}, { flowHash: odd }).step('flow-hash tcp4')?.why ?? '',
+    /^flows that differ in nothing but what is left out .*segments that come in fragments/,
+  )
+})
+
+test('hash fields that are better left, or to a person, or that the driver does not tell', () => {
+  const told = (flowHash: InterfaceFacts['flowHash'], facts: Partial<InterfaceFacts> = {}) => {
+    const { remarks, steps } = planTuning(hostFacts(), nicFacts({ ...facts, flowHash }))
+    assert.ok(!steps.some(({ change }) => change.kind === 'flow-hash'))
+    return remarks.filter(({ what }) => what === 'hash fields')
+  }
+  assert.deepEqual(
+    told(undefined).map(({ status, subject }) => [status, subject]),
+    [['unsupported', 'eth0']],
+  )
+  assert.deepEqual(
+    told({ udp4: 'sd' }, { rxQueues: 1, channels: undefined }).map(({ status, why }) => [status, why]),
+    [['left', 'the only queue gets every flow']],
+  )
+  assert.deepEqual(
+    told({ tcp4: 'sdfn', udp4: 'fn', udp6: '' }).map(({ status, subject, command }) => [status, subject, command]),
+    [
+      ['in-place', 'eth0 tcp4', undefined],
+      ['left', 'eth0 udp4', undefined],
+      ['unsupported', 'eth0 tcp6', undefined],
+      ['by-hand', 'eth0 udp6', 'ethtool -N eth0 rx-flow-hash udp6 sdfn'],
+    ],
+  )
+  for (const fields of ['r', 'sdr', 'sdfnr']) {
+    const [discarded] = told({ tcp4: fields })
+    assert.deepEqual([discarded?.status, discarded?.command], ['by-hand', 'ethtool -N eth0 rx-flow-hash tcp4 sdfn'])
+    assert.match(discarded?.why ?? '', /throws them away/)
+  }
+})
+
 test('what makes one packet of several or takes the tag away is switched off where it is on and can be', () => {
   const features = { 'rx-gro': feature(true), 'rx-lro': feature(true, true), 'rx-gro-hw': feature(false), 'rx-vlan-hw-parse': feature(false, false, true) }
   const { steps, remark } = plan({}, { features })

@@ -79,6 +79,7 @@ const LAYOUTS: Readonly<Record<string, Layout>> = {
   BPF_PROG_INFO: { size: 'offsetof(struct bpf_prog_info, ifindex)' },
   ETHTOOL_GFEATURES_HDR: { type: 'struct ethtool_gfeatures' },
   ETHTOOL_GSTRINGS_HDR: { type: 'struct ethtool_gstrings' },
+  ETHTOOL_RXNFC: { size: 'offsetof(struct ethtool_rxnfc, data) + sizeof(__u64)' },
   ETHTOOL_SFEATURES_HDR: { type: 'struct ethtool_sfeatures' },
   PACKET_DIAG_MCLIST_ENTRY: { type: 'struct packet_diag_mclist' },
   SOCKADDR_LL_AFTER_HDR: { type: 'struct sockaddr_ll', start: 'TPACKET_ALIGN(sizeof(struct tpacket3_hdr))' },
@@ -103,6 +104,7 @@ const LAYOUTS: Readonly<Record<string, Layout>> = {
 const EXPRESSIONS: Readonly<Record<string, string>> = {
   IFLA_STATS_LINK_64_FILTER: 'IFLA_STATS_FILTER_BIT(IFLA_STATS_LINK_64)',
   NLA_TYPE_MASK: '(__u16)NLA_TYPE_MASK',
+  RXH_DISCARD: '(__u32)RXH_DISCARD',
   SPEED_UNKNOWN: '(__u32)SPEED_UNKNOWN',
 }
 
@@ -129,6 +131,8 @@ const SINCE: Readonly<Record<string, readonly [major: number, minor: number]>> =
   NETDEV_XDP_RX_METADATA_TIMESTAMP: [6, 7],
   NETDEV_XDP_RX_METADATA_VLAN_TAG: [6, 8],
   PACKET_FANOUT_FLAG_IGNORE_OUTGOING: [6, 2],
+  RXH_GTP_TEID: [6, 9],
+  RXH_IP6_FL: [6, 18],
   RXH_XFRM_SYM_OR_XOR: [6, 16],
   RXH_XFRM_SYM_XOR: [6, 8],
   TP_STATUS_GSO_TCP: [6, 3],

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Descriptor } from '#src/kernel/descriptor.js'
-import { EBUSY, EPERM } from '#src/kernel/errno.js'
+import { EBUSY, EINVAL, EOPNOTSUPP, EPERM } from '#src/kernel/errno.js'
 import { DriverCounters, openControlSocket } from '#src/kernel/ethtool.js'
 import { driverOf, readDriver, readLinkSettings, readTimestamping, speedOf } from '#src/kernel/ethtool-device.js'
 import { readFeatures, setFeatures } from '#src/kernel/ethtool-features.js'
+import { readFlowHash, setFlowHash } from '#src/kernel/ethtool-flow-hash.js'
 import { channelsOf, readChannels, readCoalescing, readRings, setChannels, setCoalescing, setRings } from '#src/kernel/ethtool-queues.js'
 import { readRss, setRss } from '#src/kernel/ethtool-rss.js'
 import type { Kernel } from '#src/kernel/system.js'
@@ -47,6 +48,7 @@ test('what a driver does not have is undefined, and what is wrong is thrown', ()
     readRings,
     readCoalescing,
     readRss,
+    readFlowHash,
     readFeatures,
   ]
   for (const read of readers) {
@@ -125,6 +127,7 @@ test('the same error where there is nothing to change', () => {
     [() => setRings(kernel, control, 'eth0', { rx: 1, tx: 2 }), 'ETHTOOL_SRINGPARAM, rx_pending=1 tx_pending=2'],
     [() => setCoalescing(kernel, control, 'eth0', { rx_coalesce_usecs: 1 }), 'ETHTOOL_SCOALESCE, rx_coalesce_usecs=1'],
     [() => setRss(kernel, control, 'eth0', { indirection: [0, 1] }), 'ETHTOOL_SRSSH, indirection=0,1'],
+    [() => setFlowHash(kernel, control, 'eth0', 'udp6', 'sdfn'), 'ETHTOOL_SRXFH, udp6=sdfn'],
   ] as const
   for (const [change, call] of refusals) assert.throws(change, { errnoName: 'EOPNOTSUPP', syscall: `ioctl(${call})` })
 })
@@ -173,6 +176,58 @@ test('RSS: a table or key of another length, and a hash function that there is n
   const told = [{ indirection: [0] }, { key: '6d5a' }, { key: '6d5a6d5' }, { key: 'no hex!!' }, { hashFunction: 'md5' }]
   for (const change of told) assert.throws(() => setRss(kernel, control, 'eth0', change), { code: 'INVALID_OPTION' }, JSON.stringify(change))
   assert.deepEqual(state.rss, rss())
+})
+
+/** TCP_V4_FLOW, UDP_V4_FLOW, SCTP_V4_FLOW, TCP_V6_FLOW, UDP_V6_FLOW, SCTP_V6_FLOW of linux/ethtool.h. */
+const [TCP4, UDP4, SCTP4, TCP6, UDP6, SCTP6] = [1, 2, 3, 5, 6, 7]
+
+test('hash fields: the letters of ethtool, for each kind of flow', () => {
+  const fields = (bits: bigint) => ({ fields: bits })
+  const flowHash = new Map([
+    [TCP4, fields(0xf0n)],
+    [UDP4, fields(0x30n)],
+    [SCTP4, fields(0n)],
+    [TCP6, fields(0x3fen)],
+    [UDP6, fields(0x90n)],
+    // As niu has it: a negative int in 64 bits.
+    [SCTP6, fields(0xffff_ffff_8000_0000n)],
+  ])
+  assert.deepEqual(on({ flowHash }).ask(readFlowHash), { tcp4: 'sdfn', udp4: 'sd', tcp6: 'mvtsdfnel', udp6: 'sn', sctp4: '', sctp6: 'r' })
+})
+
+test('hash fields: flows that the driver does not know, or whose fields have no letter, are left out', () => {
+  const flowHash = new Map([
+    [TCP4, { fields: 0xf0n }],
+    [UDP4, { fields: 0x400_0030n }],
+    [TCP6, { errno: EOPNOTSUPP }],
+    [SCTP6, { errno: EINVAL }],
+  ])
+  assert.deepEqual(on({ flowHash }).ask(readFlowHash), { tcp4: 'sdfn' })
+  assert.equal(on({ flowHash: new Map([[SCTP6, { errno: EINVAL }]]) }).ask(readFlowHash), undefined)
+  assert.throws(() => on({ flowHash: new Map([[UDP4, { errno: EBUSY }]]) }).ask(readFlowHash), { errnoName: 'EBUSY', syscall: 'ioctl(ETHTOOL_GRXFH)' })
+})
+
+test('hash fields: one kind of flow changes, the rest stays, and what is read can be written', () => {
+  const flowHash: NonNullable<FakeDriverState['flowHash']> = new Map([
+    [TCP4, { fields: 0xf0n }],
+    [UDP4, { fields: 0x30n }],
+    [UDP6, { fields: 0x30n }],
+    [SCTP4, { errno: EINVAL }],
+  ])
+  const { kernel, control, ask } = on({ flowHash })
+  setFlowHash(kernel, control, 'eth0', 'udp4', 'sdfn')
+  assert.deepEqual(ask(readFlowHash), { tcp4: 'sdfn', udp4: 'sdfn', udp6: 'sd' })
+  for (const letters of ['sd', '', 'mvtsdfnel', 'r']) {
+    setFlowHash(kernel, control, 'eth0', 'udp6', letters)
+    assert.deepEqual(ask(readFlowHash), { tcp4: 'sdfn', udp4: 'sdfn', udp6: letters })
+  }
+  assert.deepEqual(flowHash.get(UDP6), { fields: 0x8000_0000n })
+  assert.throws(() => setFlowHash(kernel, control, 'eth0', 'tcp4', 'sdx'), {
+    code: 'INVALID_OPTION',
+    message: 'eth0: no field x of a flow to hash; ethtool knows mvtsdfnelr',
+  })
+  assert.throws(() => setFlowHash(kernel, control, 'eth0', 'sctp4', 'sd'), { errnoName: 'EINVAL', syscall: 'ioctl(ETHTOOL_SRXFH, sctp4=sd)' })
+  assert.deepEqual(flowHash.get(TCP4), { fields: 0xf0n })
 })
 
 /** 40 features, so that there are two blocks; number 5 is none. */

@@ -13,7 +13,7 @@ import { RECORDED_HOSTS, recordedHost } from '../../../support/recorded-host.js'
 import { memoryJournal, TunableMachine } from '../../../support/tunable-machine.js'
 
 /** Findings about what tuning sets. */
-const TUNED = ['queues', 'interrupts', 'gro', 'gro-hw', 'lro', 'rxvlan', 'ring', 'rss', 'rps']
+const TUNED = ['queues', 'interrupts', 'gro', 'gro-hw', 'lro', 'rxvlan', 'ring', 'rss', 'flow-hash', 'rps']
 /** Remedies that look and do not change. */
 const ONLY_LOOKS = /^(ringtap tune plan|ethtool -x) /
 
@@ -100,6 +100,7 @@ function randomInterface(random: Random, host: HostFacts): InterfaceFacts {
     interrupts: random.oneIn(4) ? [] : random.oneIn(3) ? [...interrupts, ...queueInterrupts('eth0', rxQueues, online, 900)] : interrupts,
     features: { ...SOME_FEATURES, 'rx-gro-hw': feature(random.oneIn(2)) },
     ...(random.oneIn(4) ? { rss: undefined } : {}),
+    flowHash: random.pick([undefined, ...['sd', 'sdfn', 'vsdf', 'tsn', 'fn'].map((fields) => ({ tcp4: 'sdfn', udp4: fields, udp6: fields }))]),
   })
 }
 

@@ -244,6 +244,8 @@ const HOST_CASES: Record<string, Case> = {
 
 const setRss = (change: (rss: NonNullable<InterfaceFacts['rss']>) => void): Change => nic((it) => change(it.rss as NonNullable<InterfaceFacts['rss']>))
 
+const setFlowHash = (flowHash: InterfaceFacts['flowHash']): Change => nic((it) => Object.assign(it, { flowHash }))
+
 const queues = (count: number): Change =>
   nic((it) => {
     it.rxQueues = count
@@ -387,6 +389,20 @@ const INTERFACE_CASES: Record<string, Case> = {
     ],
     unknown: nic((it) => Object.assign(it, { rss: undefined })),
   },
+  'flow-hash': {
+    right: setFlowHash({ udp4: 'tsdfn', udp6: 'sdfn' }),
+    wrong: [
+      [
+        nothing,
+        'note',
+        /^RSS does not hash both addresses and both ports of udp4 \(sd\), udp6 \(sd\)$/,
+        /^sudo ethtool -N eth0 rx-flow-hash udp4 sdfn && .*udp6/,
+      ],
+      [setFlowHash({ tcp6: 'vsdf', udp4: '' }), 'note', /of udp4 \(none\), tcp6 \(vsdf\)$/, /udp4 sdfn && sudo ethtool -N eth0 rx-flow-hash tcp6 vsdfn$/],
+      [setFlowHash({ udp4: 'r', udp6: 'sd' }), 'limits', /^the NIC throws udp4 \(r\) away$/, /^sudo ethtool -N eth0 rx-flow-hash udp4 sdfn$/],
+    ],
+    unknown: setFlowHash({ sctp4: 'sd' }),
+  },
   rps: {
     right: all(
       nic((it) => Object.assign(it, { rss: undefined })),
@@ -516,4 +532,15 @@ test('what could not be read is told, of interfaces with their name', () => {
       .map((it) => it.what),
     ['a thing', 'eth0: a thing'],
   )
+})
+
+test('hash fields: ports alone are let be, and neither a driver that does not tell nor a single queue is a finding', () => {
+  const found = (...changes: Change[]) => {
+    const examined = examinedHost('ixgbe')
+    all(...changes)(examined)
+    return findingOf(examined, 'flow-hash')
+  }
+  assert.deepEqual([found(setFlowHash({ udp4: 'fn' }))?.severity, found(setFlowHash({ udp4: 'fn' }))?.what], ['ok', 'RSS hashes the ports'])
+  assert.equal(found(setFlowHash(undefined)), undefined)
+  assert.equal(found(queues(1)), undefined)
 })

@@ -13,6 +13,7 @@ test('every setting has the command that a person would type', () => {
     [{ kind: 'rss-indirection', value: [0, 1, 2, 0, 1, 2] }, 'ethtool -X eth0 equal 3'],
     [{ kind: 'rss-indirection', value: 'default' }, 'ethtool -X eth0 default'],
     [{ kind: 'rss-key', value: '6d5a6d' }, 'ethtool -X eth0 hkey 6d:5a:6d'],
+    [{ kind: 'flow-hash', flow: 'udp6', value: 'sdfn' }, 'ethtool -N eth0 rx-flow-hash udp6 sdfn'],
     [{ kind: 'feature', name: 'rx-lro', value: false }, 'ethtool -K eth0 lro off'],
     [{ kind: 'feature', name: 'rx-gro-hw', value: true }, 'ethtool -K eth0 rx-gro-hw on'],
     [{ kind: 'coalescing', value: { use_adaptive_rx_coalesce: 0, rx_coalesce_usecs: 50 } }, 'ethtool -C eth0 adaptive-rx off rx-usecs 50'],

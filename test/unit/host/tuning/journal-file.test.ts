@@ -136,6 +136,9 @@ test('what is no setting does not get through', (t) => {
     { kind: 'channels', value: { combined: -1 } },
     { kind: 'rss-key', value: 'xy' },
     { kind: 'rss-indirection', value: 'default' },
+    { kind: 'flow-hash', flow: 'sctp4', value: 'sd' },
+    { kind: 'flow-hash', flow: 'udp4', value: 'sd fn' },
+    { kind: 'flow-hash', flow: 'udp4' },
     { kind: 'receive-queue-cpus', queue: 0, value: ['0'] },
     { kind: 'coalescing', value: [1.5] },
   ] satisfies (Setting | unknown)[]
