@@ -3,6 +3,7 @@ import {
   type AppliedTuning,
   type InterfaceFacts,
   type RevertedTuning,
+  ringtapCommand,
   type Setting,
   settingsOf,
   type TuningPlan,
@@ -104,7 +105,7 @@ export function appliedLines({ applied, refused, plan, journal }: AppliedTuning)
     ...applied.map(({ subject, what, from, to }) => `  ${subject}: ${what}: ${from} -> ${to}`),
     ...refused.map(({ step, reason }) => `  ${step.subject}: ${step.what}: left as it is: ${reason}`),
     ...remarkLines(byHand),
-    ...(journal === undefined ? [] : ['', `what was before is kept in ${journal}; ringtap tune revert -i ${name} puts it back`]),
+    ...(journal === undefined ? [] : ['', `what was before is kept in ${journal}; ${ringtapCommand('tune revert', { name, netns: plan.netns })} puts it back`]),
   ]
 }
 

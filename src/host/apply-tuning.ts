@@ -1,10 +1,12 @@
 /** Carries a tuning plan out: journal first, then step by step, each read back; all or nothing. */
 import { CaptureError } from '../errors.js'
-import { EINVAL, EIO, ENOSPC, ENOTSUPP, EOPNOTSUPP, EPERM, EROFS } from '../kernel/errno.js'
+import { EBUSY, EINVAL, EIO, ENOSPC, ENOTSUPP, EOPNOTSUPP, EPERM, EROFS } from '../kernel/errno.js'
+import type { InterfaceFacts } from './facts.js'
 import { planTuning } from './plan-tuning.js'
 import { notRestoredText } from './revert-tuning.js'
 import type { JournalStore, TuningAccess, TuningFacts } from './tuning/access.js'
 import { TABLE_ASIDE } from './tuning/channels.js'
+import { ringtapCommand } from './tuning/command.js'
 import { readJournal, type TuningJournal, tunedInterface, withSettings, writeJournal } from './tuning/journal.js'
 import type { TuningOptions, TuningPlan, TuningStep } from './tuning/plan.js'
 import { restoreSettings } from './tuning/restore.js'
@@ -141,7 +143,7 @@ class TuningRun {
       this.#access.write(step.change)
       this.applied.push(step)
     } catch (error) {
-      const reason = refusal(error, step)
+      const reason = refusal(error, step, this.facts.interface)
       if (reason === undefined) throw stepFailed(step, error)
       if (isUnsupported(error)) this.#takeBackWish(step)
       this.#refused.set(step.id, reason)
@@ -163,10 +165,13 @@ function isUnsupported(error: unknown): boolean {
 const READ_ONLY = 'it is read-only here: in a container, its host has to do it'
 
 /** Why a setting is not for this driver or this place; undefined for what is a failure. */
-function refusal(error: unknown, { change }: TuningStep): string | undefined {
+function refusal(error: unknown, { change }: TuningStep, facts: InterfaceFacts): string | undefined {
   if (!(error instanceof CaptureError)) return undefined
   if (isUnsupported(error)) return `the driver does not support it: ${error.message}`
   if (change.kind === 'interrupt') return interruptRefusal(error)
+  const program = facts.xdpPrograms.find(({ mode }) => mode !== 'generic')
+  if (change.kind === 'channels' && program !== undefined && (error.errno === EINVAL || error.errno === EBUSY))
+    return `${error.message}: the driver has its queues in use while an XDP program is attached (id ${program.programId}${program.name ? `, ${program.name}` : ''}); ${QUEUE_IN_USE}`
   if (error.errno === EINVAL && change.kind === 'governor') return 'the CPU does not have this governor'
   if (error.errno === EINVAL && change.kind === 'receive-queue-cpus') return 'RPS does not reach isolated CPUs (isolcpus, nohz_full)'
   // ixgbe has more queues than its table can lead to (ixgbe_set_rxfh).
@@ -239,12 +244,12 @@ function undone(error: unknown, { access, store, facts, earlier, journal }: Undo
   try {
     const left = restoreSettings(access, [...interfaceSettings(facts), ...then])
     if (left.length > 0) {
-      return extend(`undoing it left ${notRestoredText(left)}`, `ringtap tune revert -i ${facts.interface.name} tries again, from ${store.path}`)
+      return extend(`undoing it left ${notRestoredText(left)}`, `${ringtapCommand('tune revert', facts.interface)} tries again, from ${store.path}`)
     }
     if (earlier === undefined) store.remove()
     else writeJournal(store, earlier)
   } catch (cause) {
-    return extend(`undoing it failed: ${(cause as Error).message}`, `ringtap tune revert -i ${facts.interface.name} tries again, from ${store.path}`)
+    return extend(`undoing it failed: ${(cause as Error).message}`, `${ringtapCommand('tune revert', facts.interface)} tries again, from ${store.path}`)
   }
   return extend('everything is as it was before')
 }

@@ -9,9 +9,11 @@ import { readDriver, readLinkSettings, readTimestamping } from '../kernel/ethtoo
 import { readFeatures } from '../kernel/ethtool-features.js'
 import { readFlowHash } from '../kernel/ethtool-flow-hash.js'
 import { coalescingFields } from '../kernel/ethtool-netlink.js'
-import { readChannels, readCoalescing, readRings } from '../kernel/ethtool-queues.js'
+import { channelsOf, readChannels, readCoalescing, readRings } from '../kernel/ethtool-queues.js'
 import { readRss } from '../kernel/ethtool-rss.js'
 import { defaultRoute, interfaceUse, PAIRS } from '../kernel/interface-use.js'
+import { openNamespace, withNamespace } from '../kernel/namespace.js'
+import { namespaceOfId } from '../kernel/namespace-id.js'
 import { xdpFeatures } from '../kernel/netdev.js'
 import { attachedXdp, getLink, type Link, listLinks, RouteSocket } from '../kernel/netlink.js'
 import { promiscuousSockets } from '../kernel/packet-diag.js'
@@ -29,8 +31,10 @@ export function askDevice(kernel: Kernel, interfaceName: string): DeviceAnswers 
   const link = getLink(route, interfaceName)
   const { name, index } = link
   const driver = <T>(read: (kernel: Kernel, control: Descriptor, name: string) => T | undefined) => answerOf(() => read(kernel, control, name))
+  const all = listLinks(route)
   return {
-    link: linkAnswer(link, listLinks(route)),
+    link: linkAnswer(link, all),
+    ...(link.kind === 'veth' && { peerTxQueues: answerOf(() => peerTxQueues(kernel, route, control, link, all)) }),
     driver: driver(readDriver),
     settings: driver(readLinkSettings),
     channels: driver(readChannels),
@@ -46,6 +50,36 @@ export function askDevice(kernel: Kernel, interfaceName: string): DeviceAnswers 
     use: answerOf(() => interfaceUse(kernel, name, index)),
     defaultRoute: answerOf(() => defaultRoute(kernel, name, index)),
   }
+}
+
+/**
+ * Transmit queues in use of the other end of a veth.
+ * @throws CaptureError when it is where this process does not come.
+ */
+function peerTxQueues(
+  kernel: Kernel,
+  route: RouteSocket,
+  control: Descriptor,
+  { name, lower, lowerElsewhere }: Link,
+  all: readonly Link[],
+): number | undefined {
+  if (lowerElsewhere === undefined) return txQueuesOf(kernel, control, all, lower)
+  const path = namespaceOfId(kernel, route, lowerElsewhere.namespaceId)
+  if (path === undefined)
+    throw new CaptureError('NO_SUCH_NAMESPACE', `${name}: neither a name nor a process leads to the network namespace of its other end`, {
+      syscall: 'RTM_GETNSID',
+    })
+  using namespace = openNamespace(kernel, path)
+  return withNamespace(kernel, namespace, () => {
+    using there = RouteSocket.open(kernel)
+    using device = openControlSocket(kernel)
+    return txQueuesOf(kernel, device, listLinks(there), lowerElsewhere.index)
+  })
+}
+
+function txQueuesOf(kernel: Kernel, control: Descriptor, links: readonly Link[], index: number): number | undefined {
+  const link = links.find((it) => it.index === index)
+  return link && (channelsOf(kernel, control, link.name)?.tx ?? link.txQueues)
 }
 
 /** The fields that the driver has; all of them where the kernel does not tell which those are. */

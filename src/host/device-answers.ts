@@ -52,6 +52,8 @@ export interface DeviceAnswers {
   link: LinkAnswer
   driver: Answer<{ driver: string; version: string; firmware: string; bus: string }>
   settings: Answer<{ speedMbps?: number | undefined; duplex?: 'full' | 'half' | undefined }>
+  /** Of a veth. */
+  peerTxQueues?: Answer<number> | undefined
   channels: Answer<Record<'combined' | 'rx' | 'tx' | 'other', LimitedAnswer>>
   rings: Answer<Record<'rx' | 'tx', LimitedAnswer>>
   /** Fields that the driver has; before Linux 5.6 all, those that it has not 0. */

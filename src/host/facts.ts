@@ -155,6 +155,11 @@ export interface InterfaceFacts {
   /** Queues in use. */
   rxQueues: number
   txQueues: number
+  /**
+   * Of a veth: transmit queues in use of its other end, each of which fills the receive queue of its number. Undefined for others, and where
+   * that is not to be read.
+   */
+  peerTxQueues?: number | undefined
   channels: ChannelFacts | undefined
   rings: RingFacts | undefined
   rss: RssFacts | undefined
@@ -165,6 +170,8 @@ export interface InterfaceFacts {
   timestamping: TimestampingFacts | undefined
   receiveQueues: QueueFacts[]
   transmitQueues: TransmitQueueFacts[]
+  /** Set where /sys of this process is that of another network namespace, or none: what is written there by hand would go astray. Unset where that is not to be told. */
+  foreignSysfs?: true
   interrupts: InterruptFacts[]
   /** Of NETDEV_A_DEV_XDP_FEATURES, Linux 6.3: `basic`, `redirect`, `ndo-xmit`, `xsk-zerocopy`, `hw-offload`, `rx-sg`, `ndo-xmit-sg`; undefined where the kernel does not tell. */
   xdpFeatures: string[] | undefined

@@ -15,6 +15,8 @@ export interface HostFiles {
   list(path: string): readonly string[] | Unreadable
   /** What a symbolic link says, as it stands. */
   link(path: string): string | Unreadable
+  /** What others find at /sys is not what is read here: it is that of another network namespace, or none. Undefined where that is not to be told. */
+  readonly foreignSysfs?: boolean | undefined
 }
 
 export interface WritableHostFiles extends HostFiles {

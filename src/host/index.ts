@@ -18,6 +18,7 @@ export { type RingSimulation, type RingSimulationOptions, simulateRing } from '.
 export { type CaptureSize, lineRate, type SizedRing, type SizeOptions, sizeCapture } from './size/size.js'
 export { parseSoftnet, readSoftnet, type SoftnetCpu, softnetDifference } from './softnet.js'
 export { applyTuning, type RevertOptions, readTuning, revertTuning, type TuneOptions, type TuningState } from './tune.js'
+export { ringtapCommand } from './tuning/command.js'
 export type { FoundJournal } from './tuning/journal-file.js'
 export { TUNING_GOALS, type TuningGoal, type TuningOptions, type TuningPlan, type TuningRemark, type TuningStep } from './tuning/plan.js'
 export { type Setting, settingKey, settingsOf, valueText } from './tuning/setting.js'

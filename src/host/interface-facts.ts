@@ -42,6 +42,7 @@ export function interfaceFacts(answers: DeviceAnswers, files: HostFiles, netns?:
     promiscuous,
     rxQueues: count('rx') || link.rxQueues,
     txQueues: count('tx') || link.txQueues,
+    ...(answers.peerTxQueues && { peerTxQueues: told('transmit queues of the other end', answers.peerTxQueues) }),
     channels,
     rings: told('ring sizes', answers.rings),
     rss,
@@ -51,6 +52,7 @@ export function interfaceFacts(answers: DeviceAnswers, files: HostFiles, netns?:
     timestamping: timestampingFacts(told('timestamping', answers.timestamping)),
     receiveQueues: [],
     transmitQueues: [],
+    ...(files.foreignSysfs === true && { foreignSysfs: true }),
     interrupts: [],
     xdpFeatures: told('XDP features', answers.xdpFeatures),
     xdpPrograms: (told('XDP programs', answers.xdpPrograms) ?? []).map(({ mode, programId, name }) => ({

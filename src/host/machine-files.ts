@@ -1,5 +1,5 @@
 /** The files of this machine, with /sys as one network namespace has it. */
-import { readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, readlinkSync, statSync, writeFileSync } from 'node:fs'
 import { constants } from 'node:os'
 import { CaptureError } from '../errors.js'
 import { Descriptor } from '../kernel/descriptor.js'
@@ -34,6 +34,7 @@ export function openMachineFiles(kernel: Kernel, netns?: string): MachineFiles {
     if (sysfs instanceof Descriptor) sysfs.close()
   }
   return {
+    foreignSysfs: sysfs instanceof Descriptor ? isForeign(sysfs) : undefined,
     read: (path) => attempt(at(path), (found) => readFileSync(found, 'latin1')),
     list: (path) => attempt(at(path), (found) => readdirSync(found)),
     link: (path) => attempt(at(path), (found) => readlinkSync(found)),
@@ -53,6 +54,13 @@ function sysfsOf(kernel: Kernel): Descriptor | Unreadable {
     if (error instanceof CaptureError && error.errno !== undefined) return { errno: error.errno }
     throw error
   }
+}
+
+/** sysfs has one superblock for each network namespace, and so one device number. */
+function isForeign(own: Descriptor): boolean | undefined {
+  const device = (folder: string) => attempt(folder, (path) => statSync(path).dev)
+  const ours = device(`/proc/self/fd/${own.fd}`)
+  return typeof ours === 'number' ? device('/sys/class/net') !== ours : undefined
 }
 
 function attempt<T>(at: string | Unreadable, act: (path: string) => T): T | Unreadable {

@@ -2,7 +2,7 @@
 import { CaptureError } from '../errors.js'
 import { cpuListText } from '../kernel/cpus.js'
 import type { HostFacts, InterfaceFacts } from './facts.js'
-import { afterChannels, planChannels } from './tuning/channels.js'
+import { afterChannels, filledQueues, planChannels, TABLE_ASIDE } from './tuning/channels.js'
 import { planCoalescing } from './tuning/coalescing.js'
 import { chooseCpus } from './tuning/cpus.js'
 import { planFlowHash } from './tuning/flow-hash.js'
@@ -37,12 +37,12 @@ export function planTuning(host: HostFacts, facts: InterfaceFacts, options: Tuni
   const goal = options.goal ?? 'capture'
   if (!TUNING_GOALS.includes(goal)) throw new CaptureError('INVALID_OPTION', `Expected goal to be one of ${TUNING_GOALS.join(', ')}, got ${goal}`)
   const { cpus, why } = chooseCpus(host, facts, options)
-  const context: TuningContext = { host, facts, cpus, cpusWhy: why, queues: facts.rxQueues }
+  const context: TuningContext = { host, facts, cpus, cpusWhy: why, queues: filledQueues(facts) }
 
-  const channels = withoutRefused(planChannels(context), refused)
+  const channels = withoutRefused(planChannels(context), withWhatIsForThem(refused))
   const change = channels.steps.map((it) => it.change).find((it) => it.kind === 'channels')
   const after = change === undefined ? facts : afterChannels(facts, change.value)
-  const then = { ...context, facts: after, queues: after.rxQueues }
+  const then = { ...context, facts: after, queues: filledQueues(after) }
   const parts = [channels, ...PARTS.map((plan) => withoutRefused(plan(then), refused))]
 
   const steps = parts.flatMap((it) => it.steps)
@@ -65,6 +65,12 @@ export function planTuning(host: HostFacts, facts: InterfaceFacts, options: Tuni
 /** What one interface of one namespace is to be fit for must not decide for all others. */
 function forTheHost({ subject, what, from, to, why, command }: TuningStep): TuningRemark {
   return { status: 'by-hand', subject, what, why: `${from} -> ${to} would be for the whole machine, not for this namespace alone: ${why}`, command }
+}
+
+/** A table is put aside for the channels alone. */
+function withWhatIsForThem(refused: ReadonlyMap<string, string>): ReadonlyMap<string, string> {
+  const why = refused.get('channels')
+  return why === undefined ? refused : new Map([...refused, [TABLE_ASIDE, why]])
 }
 
 function withoutRefused(part: TuningPart, refused: ReadonlyMap<string, string>): TuningPart {

@@ -2,6 +2,7 @@
 import { CaptureError } from '../errors.js'
 import type { InterfaceFacts } from './facts.js'
 import type { JournalStore, TuningAccess, TuningFacts } from './tuning/access.js'
+import { inNamespace, quoted, ringtapCommand } from './tuning/command.js'
 import { type Heir, heirOf, inherited, readJournal, type TuningJournal, tunedInterface, writeJournal } from './tuning/journal.js'
 import { isGone, type NotRestored, restoreSettings } from './tuning/restore.js'
 import { currentSetting, isHostWide, type Setting, sameValue, settingKey, valueText } from './tuning/setting.js'
@@ -85,10 +86,10 @@ function assertMayLose({ interface: { name, defaultRoute } }: TuningFacts, pendi
   })
 }
 
-function againText({ name, up }: InterfaceFacts, left: readonly NotRestored[]): string {
-  const again = `ringtap tune revert -i ${name} may be run again`
-  if (up || !left.some(({ setting }) => setting.kind === 'interrupt')) return again
-  return `a driver has its interrupts only while the interface is up: ip link set ${name} up, then ${again}`
+function againText(facts: InterfaceFacts, left: readonly NotRestored[]): string {
+  const again = `${ringtapCommand('tune revert', facts)} may be run again`
+  if (facts.up || !left.some(({ setting }) => setting.kind === 'interrupt')) return again
+  return `a driver has its interrupts only while the interface is up: ${inNamespace(facts, `ip link set dev ${quoted(facts.name)} up`)}, then ${again}`
 }
 
 export function notRestoredText(left: readonly NotRestored[]): string {

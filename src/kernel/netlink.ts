@@ -273,6 +273,8 @@ export interface Link {
   master: number
   /** Index of the link that it stands on, for one end of a pair of the other; 0 for none in this namespace. */
   lower: number
+  /** The same where it is in another namespace, by the number that this one has for it. */
+  lowerElsewhere: { namespaceId: number; index: number } | undefined
   /** Queues that the device was made with, which may be more than it uses. */
   rxQueues: number
   txQueues: number
@@ -336,6 +338,8 @@ function linkOf(message: NetlinkMessage): Link {
   const words = viewOf(message.body)
   const attributes = parseAttributes(message.body.subarray(IFINFOMSG.sizeof))
   const kind = parseAttributes(attributes.get(IFLA_LINKINFO) ?? EMPTY).get(IFLA_INFO_KIND)
+  const lower = numberOf(attributes.get(IFLA_LINK))
+  const elsewhere = attributes.get(IFLA_LINK_NETNSID)
   return {
     index: words.getInt32(IFINFOMSG.ifi_index, true),
     name: textOf(attributes.get(IFLA_IFNAME) ?? EMPTY),
@@ -347,7 +351,8 @@ function linkOf(message: NetlinkMessage): Link {
     operState: attributes.get(IFLA_OPERSTATE)?.[0] ?? 0,
     kind: kind === undefined ? undefined : textOf(kind),
     master: numberOf(attributes.get(IFLA_MASTER)),
-    lower: attributes.has(IFLA_LINK_NETNSID) ? 0 : numberOf(attributes.get(IFLA_LINK)),
+    lower: elsewhere === undefined ? lower : 0,
+    lowerElsewhere: elsewhere && { namespaceId: viewOf(elsewhere).getInt32(0, true), index: lower },
     rxQueues: numberOf(attributes.get(IFLA_NUM_RX_QUEUES)),
     txQueues: numberOf(attributes.get(IFLA_NUM_TX_QUEUES)),
     promiscuity: numberOf(attributes.get(IFLA_PROMISCUITY)),

@@ -135,3 +135,19 @@ live('from another namespace, by --netns; and the library leaves no descriptor o
   // There is no hardware there: the veths are looked at.
   assert.deepEqual(diagnoseHost({ netns }).interfaces, [name])
 })
+
+live('tuning what carries the default route of a bridge is named with what apply asks for, and in its namespace', (t) => {
+  if (Number(execFileSync('nproc', { encoding: 'utf8' })) < 2) return t.skip('one CPU: one queue is enough')
+  using testbed = createTestbed({ queues: 1 })
+  const { netns, interface: name } = testbed.receiver
+  const ip = (...words: string[]) => inNamespace(netns, 'ip', ...words)
+  const remedy = () => diagnoseHost({ netns, interfaces: [name] }).findings.find((it) => it.id === 'queues')?.remedy ?? ''
+  const command = `sudo ringtap tune apply -i ${name} --netns ${netns}`
+  assert.ok(remedy().startsWith(`${command} (RPS: `), remedy())
+  ip('link', 'add', 'br0', 'up', 'type', 'bridge')
+  ip('link', 'set', name, 'master', 'br0')
+  ip('address', 'add', '192.0.2.1/24', 'dev', 'br0')
+  ip('route', 'add', 'default', 'via', '192.0.2.254')
+  assert.ok(remedy().startsWith(`${command} --yes-i-may-lose-this-link (`), remedy())
+  assert.match(remedy(), /it carries this host's default via 192\.0\.2\.254 over br0: /)
+})

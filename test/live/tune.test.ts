@@ -1,20 +1,21 @@
 /** Tuning of a veth, as ethtool(8) and sysfs see it from outside: byte for byte as before once it is taken back. */
 import assert from 'node:assert/strict'
-import { spawnSync } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { applyTuning } from '#src/host/apply-tuning.js'
-import { applyTuning as applyHere, readTuning } from '#src/host/index.js'
+import { applyTuning as applyHere, planTuning, readTuning } from '#src/host/index.js'
 import { revertTuning } from '#src/host/revert-tuning.js'
 import type { JournalStore } from '#src/host/tuning/access.js'
 import { tunedInterface } from '#src/host/tuning/journal.js'
 import { journalFile } from '#src/host/tuning/journal-file.js'
 import { type MachineAccess, openTuningAccess } from '#src/host/tuning/machine-access.js'
 import type { Setting } from '#src/host/tuning/setting.js'
-import { CaptureError } from '#src/index.js'
+import { CaptureError, countInKernel } from '#src/index.js'
 import { EIO } from '#src/kernel/errno.js'
 import { openKernel } from '#src/kernel/system.js'
 import { createTestbed, type TestbedEnd } from '#src/testbed/index.js'
@@ -47,11 +48,17 @@ interface Tuned {
   directory: string
 }
 
+/** The other end, in the same namespace: how many transmit queues it has is to be read. */
+const OTHER = 'other0'
+
 /** A veth of two queues of which one is in use, with settings of somebody's. */
 function tuned(t: TestContext): Tuned {
-  const testbed = createTestbed({ queues: 2 })
+  const testbed = createTestbed({ queues: 1 })
   t.after(() => testbed.close())
-  const end = testbed.receiver
+  const end = { interface: 'tuned0', netns: testbed.receiver.netns }
+  const queues = ['numrxqueues', '2', 'numtxqueues', '2']
+  inNamespace(end.netns, 'ip', 'link', 'add', end.interface, 'up', ...queues, 'type', 'veth', 'peer', 'name', OTHER, ...queues)
+  inNamespace(end.netns, 'ip', 'link', 'set', OTHER, 'up')
   inNamespace(end.netns, 'ethtool', '-L', end.interface, 'rx', '1')
   inNamespace(end.netns, 'ethtool', '-K', end.interface, 'tx-nocache-copy', 'on', 'tso', 'off')
   inSysfs(end.netns, `echo 2 > /sys/class/net/${end.interface}/queues/rx-0/rps_cpus && echo 1 > /sys/class/net/${end.interface}/queues/tx-1/xps_cpus`)
@@ -98,6 +105,7 @@ live('queues, features, RPS and XPS of a veth are set, seen by ethtool and sysfs
 live('what a queue had that went for a while comes back with it', (t) => {
   const { end, access, store } = tuned(t)
   inNamespace(end.netns, 'ethtool', '-L', end.interface, 'rx', '2')
+  inNamespace(end.netns, 'ethtool', '-L', OTHER, 'tx', '1')
   const folder = `cd /sys/class/net/${end.interface}/queues`
   inSysfs(end.netns, `${folder} && echo 64 > rx-1/rps_flow_cnt && echo 32 > rx-0/rps_flow_cnt && echo 3 > rx-1/rps_cpus && echo 1 > tx-1/xps_rxqs`)
   const before = seen(end)
@@ -170,7 +178,7 @@ live('a journal of an interface that is gone is not put upon another of its name
   const { end, access, store, directory } = tuned(t)
   applyTuning(access, store, { cpus: CPUS })
   inNamespace(end.netns, 'ip', 'link', 'delete', end.interface)
-  inNamespace(end.netns, 'ip', 'link', 'add', end.interface, 'type', 'veth', 'peer', 'name', 'other0')
+  inNamespace(end.netns, 'ip', 'link', 'add', end.interface, 'type', 'veth', 'peer', 'name', OTHER)
   const again = journalFile(tunedInterface(access.facts(), access.netnsInode), directory)
   assert.equal(again.path, store.path)
   for (const act of [() => revertTuning(access, again), () => applyTuning(access, again)]) {
@@ -217,11 +225,11 @@ live('the interface of the default route is left alone unless that was allowed, 
   for (const name of ['br0', 'above0']) ip('link', 'set', name, 'up')
   ip('address', 'add', '192.0.2.1/24', 'dev', 'above0')
   ip('route', 'add', 'default', 'via', '192.0.2.254')
-  refuses(/mirror0 carries this host's default via 192\.0\.2\.254 over above0/)
+  refuses(/tuned0 carries this host's default via 192\.0\.2\.254 over above0/)
   ip('link', 'delete', 'br0')
   ip('address', 'add', '192.0.2.1/24', 'dev', end.interface)
   ip('route', 'add', 'default', 'via', '192.0.2.254')
-  refuses(/mirror0 carries this host's default via 192\.0\.2\.254(,|\n)/)
+  refuses(/tuned0 carries this host's default via 192\.0\.2\.254(,|\n)/)
   assert.equal(seen(end), before)
   const { journal } = applyHere(end.interface, { netns, yesIMayLoseThisLink: true })
   t.after(() => rmSync(journal ?? '', { force: true }))
@@ -249,6 +257,101 @@ live('the commands that a plan names do what apply does', (t) => {
   assert.equal(seen(end), before)
   applyTuning(access, store, { cpus: CPUS })
   assert.equal(seen(end), typed)
+})
+
+/** A process in a network namespace of its own, which goes with it: the number of the process. */
+async function otherNamespace(t: TestContext): Promise<string> {
+  const child = spawn('unshare', ['--net', 'sh', '-c', 'echo; exec sleep 60'], { stdio: ['ignore', 'pipe', 'inherit'] })
+  t.after(() => child.kill())
+  await once(child.stdout, 'data')
+  return `${child.pid}`
+}
+
+live('the command for a queue reaches the namespace of the shell, though /sys there is another one’s', async (t) => {
+  const [ours, theirs] = [await otherNamespace(t), await otherNamespace(t)]
+  const masks = (pid: string) => inSysfs(`/proc/${pid}/ns/net`, 'cat /sys/class/net/zz/queues/rx-0/rps_cpus')
+  for (const pid of [ours, theirs]) inNamespace(`/proc/${pid}/ns/net`, 'ip', 'link', 'add', 'zz', 'up', 'type', 'bridge')
+  // A shell with the /sys of one namespace, in the other.
+  const within = (sysOf: string, netOf: string, ...command: string[]) => {
+    const [enter, mount] = [`nsenter --net=/proc/${sysOf}/ns/net`, 'mount -t sysfs sysfs /sys']
+    const { status, stdout, stderr } = spawnSync(
+      'unshare',
+      ['-m', 'sh', '-ec', `${enter} ${mount}; exec nsenter --net=/proc/${netOf}/ns/net "$@"`, '-', ...command],
+      {
+        encoding: 'utf8',
+      },
+    )
+    assert.equal(status, 0, stderr)
+    return stdout
+  }
+  const commandIn = (sysOf: string, netOf: string) => {
+    const { steps } = JSON.parse(within(sysOf, netOf, process.execPath, MAIN, 'tune', 'plan', '-i', 'zz', '--cpus', '0,1', '--json')) as {
+      steps: { id: string; command: string }[]
+    }
+    return steps.find(({ id }) => id === 'receive-queue-cpus 0')?.command as string
+  }
+  assert.equal(commandIn(theirs, theirs), 'echo 3 > /sys/class/net/zz/queues/rx-0/rps_cpus')
+  const command = commandIn(ours, theirs)
+  within(ours, theirs, 'sh', '-ec', command)
+  assert.match(masks(ours), /^0+\n$/)
+  assert.match(masks(theirs), /^0*3\n$/)
+})
+
+live('a veth as ip makes it is spread by RPS: its other end sends by one queue, wherever that is', async (t) => {
+  const pid = await otherNamespace(t)
+  const netns = `/proc/${pid}/ns/net`
+  const elsewhere = await otherNamespace(t)
+  const ip = (...words: string[]) => inNamespace(netns, 'ip', ...words)
+  const planned = () => {
+    const { host, interface: facts } = readTuning('s0', { netns })
+    const { steps } = planTuning(host, facts, { cpus: CPUS })
+    return [facts.peerTxQueues, steps.some(({ id }) => id === 'channels'), steps.some(({ id }) => id === 'receive-queue-cpus 0')]
+  }
+  ip('link', 'add', 's0', 'up', 'type', 'veth', 'peer', 'name', 's1')
+  assert.deepEqual(planned(), [1, false, true])
+  ip('link', 'delete', 's0')
+  const queues = ['numrxqueues', '2', 'numtxqueues', '2']
+  ip('link', 'add', 's0', 'up', ...queues, 'type', 'veth', 'peer', 'name', 's1', ...queues)
+  inNamespace(netns, 'ethtool', '-L', 's0', 'rx', '1')
+  assert.deepEqual(planned(), [2, true, false])
+  ip('link', 'set', 's1', 'netns', elsewhere)
+  assert.deepEqual(planned(), [2, true, false])
+  inNamespace(`/proc/${elsewhere}/ns/net`, 'ethtool', '-L', 's1', 'tx', '1')
+  assert.deepEqual(planned(), [1, false, true])
+})
+
+live('where the other end of a veth is out of reach, its queues stay and that is told', (t) => {
+  const testbed = createTestbed({ queues: 2 })
+  t.after(() => testbed.close())
+  const { netns, interface: name } = testbed.receiver
+  inNamespace(netns, 'ethtool', '-L', name, 'rx', '1')
+  const { host, interface: facts } = readTuning(name, { netns })
+  assert.equal(facts.peerTxQueues, undefined)
+  const { steps, unread } = planTuning(host, facts, { cpus: CPUS })
+  assert.ok(
+    unread.some(({ what, reason }) => what === 'transmit queues of the other end' && /neither a name nor a process/.test(reason)),
+    JSON.stringify(unread),
+  )
+  assert.ok(steps.some(({ id }) => id === 'receive-queue-cpus 0') && !steps.some(({ id }) => id === 'channels'))
+})
+
+live('a veth with a program counting on it is tuned, and keeps its queues', async (t) => {
+  const netns = `/proc/${await otherNamespace(t)}/ns/net`
+  const queues = ['numrxqueues', '4', 'numtxqueues', '4']
+  inNamespace(netns, 'ip', 'link', 'add', 'v0', 'up', ...queues, 'type', 'veth', 'peer', 'name', 'v1', ...queues)
+  inNamespace(netns, 'ip', 'link', 'set', 'v1', 'up')
+  using count = countInKernel({ interface: 'v0', netns, xdpMode: 'native' })
+  const { applied, refused, journal } = applyHere('v0', { netns, cpus: CPUS })
+  t.after(() => rmSync(journal ?? '', { force: true }))
+  assert.ok(applied.length > 0)
+  assert.deepEqual(refused, [])
+  assert.match(inNamespace(netns, 'ethtool', '-l', 'v0'), /Current hardware settings:\nRX:\s+4\n/)
+  assert.deepEqual(
+    count.counters().interfaces.map(({ mode }) => mode),
+    ['native'],
+  )
+  const { status, stderr } = ringtap('tune', 'revert', '-i', 'v0', '--netns', netns)
+  assert.equal(status, 0, stderr)
 })
 
 live('without root a plan says what it can and names what it cannot, and apply says why it does not', () => {

@@ -169,7 +169,9 @@ export class TunableMachine implements TuningAccess {
   }
 
   #setChannels(to: { combined: number; rx: number; tx: number }): void {
-    const { rss, interrupts, name } = this.interface
+    const { rss, interrupts, name, xdpPrograms, peerTxQueues } = this.interface
+    // veth_set_channels.
+    if (xdpPrograms.length > 0 && peerTxQueues !== undefined && to.rx < peerTxQueues) throw kernelError(EINVAL, { kind: 'channels', value: to })
     if (this.#isTableSet && mustResetTable(rss, to)) throw kernelError(EINVAL, { kind: 'channels', value: to })
     const table = rss?.indirection
     const after = afterChannels(this.interface, to)

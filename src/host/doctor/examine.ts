@@ -1,7 +1,10 @@
 /** Looks at this machine, and says what is in the way of a capture. */
+import { CaptureError } from '../../errors.js'
+import { carriedDefaultRoute } from '../../kernel/interface-use.js'
 import { openNamespace, withNamespace } from '../../kernel/namespace.js'
 import { type Kernel, openKernel } from '../../kernel/system.js'
 import { sleepThread } from '../../kernel/thread.js'
+import type { InterfaceFacts } from '../facts.js'
 import { type InterfaceScope, listInterfaces, type NetworkInterface } from '../interfaces.js'
 import { openMachineFiles } from '../machine-files.js'
 import { readHostFactsOf, readInterfaceFactsOf } from '../read-facts.js'
@@ -32,7 +35,7 @@ export function diagnoseHost(options: DiagnosisOptions = {}): Diagnosis {
   const start = performance.now()
   const host = readHostFactsOf(kernel, files)
   const probes = probesIn(kernel, options.netns)
-  const interfaces = names.map((name) => readInterfaceFactsOf(kernel, files, name, scope))
+  const interfaces = names.map((name) => withCarriedRoute(kernel, readInterfaceFactsOf(kernel, files, name, scope)))
   sleepThread(Math.max(0, start + WATCHED_MS - performance.now()))
   return diagnose({
     host,
@@ -42,6 +45,19 @@ export function diagnoseHost(options: DiagnosisOptions = {}): Diagnosis {
     interfaces,
     node: { version: process.versions.node, pointerCompression: isPointerCompressed(process.config.variables) },
   })
+}
+
+/** Tuning asks what the link carries, not only what it has itself. */
+function withCarriedRoute(kernel: Kernel, facts: InterfaceFacts): InterfaceFacts {
+  using namespace = facts.netns === undefined ? undefined : openNamespace(kernel, facts.netns)
+  try {
+    const defaultRoute = withNamespace(kernel, namespace, () => carriedDefaultRoute(kernel, facts.name, facts.index))
+    return { ...facts, defaultRoute }
+  } catch (error) {
+    // The facts name what could not be read.
+    if (error instanceof CaptureError) return facts
+    throw error
+  }
 }
 
 /** A capture opens its sockets in the namespace of the interface. */

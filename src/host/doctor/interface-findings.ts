@@ -1,12 +1,13 @@
 /** Findings about one interface, one small function each. Pure. Figures as in host-findings.ts. */
 import { cpuListText } from '../../kernel/cpus.js'
 import type { FeatureFacts, HostFacts, InterfaceFacts, InterruptFacts } from '../facts.js'
-import { wantedChannels } from '../tuning/channels.js'
-import { commandFor } from '../tuning/command.js'
+import { filledQueues, otherEndText, wantedChannels } from '../tuning/channels.js'
+import { commandFor, inNamespace, inOwnSysfs, queueFiles, quoted, ringtapCommand } from '../tuning/command.js'
 import { chooseCpus } from '../tuning/cpus.js'
 import { isDiscarded, type WeakFlow, weakFlows } from '../tuning/flow-hash.js'
 import { feedsXdpByGro } from '../tuning/offloads.js'
 import { TUNED_FLOWS } from '../tuning/setting.js'
+import { isVeth } from '../tuning/step.js'
 import { fine, type Verdict, wrong } from './finding.js'
 
 type InterfaceFinding = (nic: InterfaceFacts, host: HostFacts) => Verdict
@@ -28,10 +29,39 @@ export const INTERFACE_FINDINGS: Readonly<Record<string, InterfaceFinding>> = {
   use: hostUse,
 }
 
-function linkState({ name, up, operState }: InterfaceFacts): Verdict {
-  if (!up) return wrong('limits', 'the interface is down', 'nothing arrives; a capture waits for it', `sudo ip link set ${name} up`)
+/** As root, in the namespace of the interface. */
+function asRoot(nic: InterfaceFacts, command: string): string {
+  return `sudo ${inNamespace(nic, command)}`
+}
+
+/** What only looks takes no privilege, but to enter a namespace. */
+function looking(nic: InterfaceFacts, command: string): string {
+  return nic.netns === undefined ? command : asRoot(nic, command)
+}
+
+/** `ethtool -K eth0 gro off`. */
+function ethtool(nic: InterfaceFacts, option: string, rest: string): string {
+  return asRoot(nic, `ethtool ${option} ${quoted(nic.name)} ${rest}`)
+}
+
+function planCommand(nic: InterfaceFacts): string {
+  return `${nic.netns === undefined ? '' : 'sudo '}${ringtapCommand('tune plan', nic)}`
+}
+
+/** Refused on the interface of the default route, unless one says that one knows. */
+function applyCommand(nic: InterfaceFacts, ...notes: string[]): string {
+  const route = nic.defaultRoute?.replace(/^route /, '')
+  const warning = route === undefined ? [] : [`it carries this host's ${route}: whoever is connected over it may be cut off`]
+  const all = [...notes, ...warning].join('; ')
+  const flag = route === undefined ? '' : ' --yes-i-may-lose-this-link'
+  return `sudo ${ringtapCommand('tune apply', nic)}${flag}${all === '' ? '' : ` (${all})`}`
+}
+
+function linkState(nic: InterfaceFacts): Verdict {
+  const { name, up, operState } = nic
+  if (!up) return wrong('limits', 'the interface is down', 'nothing arrives; a capture waits for it', asRoot(nic, `ip link set dev ${quoted(name)} up`))
   if (operState === 'down' || operState === 'lowerlayerdown')
-    return wrong('limits', 'no carrier', 'nothing arrives', `ethtool ${name}; see to cable, transceiver and the other end`)
+    return wrong('limits', 'no carrier', 'nothing arrives', `${looking(nic, `ethtool ${quoted(name)}`)}; see to cable, transceiver and the other end`)
   return fine('up')
 }
 
@@ -40,26 +70,22 @@ function isVirtual(nic: InterfaceFacts): boolean {
 }
 
 function queuesFinding(nic: InterfaceFacts, host: HostFacts): Verdict {
-  const { name, rxQueues, channels } = nic
+  const { rxQueues } = nic
+  const filled = filledQueues(nic)
   const cores = usableCores(nic, host)
   const place = `${cores} ${cores === 1 ? 'core' : 'cores'}${isOfOneNode(nic, host) ? ` of NUMA node ${nic.numaNode}` : ''}`
-  const what = `${rxQueues === 1 ? '1 receive queue' : `${rxQueues} receive queues`} for ${place}`
-  if (rxQueues >= cores) return fine(what)
+  const what = `${rxQueues === 1 ? '1 receive queue' : `${rxQueues} receive queues`} for ${place}${filled < rxQueues ? `, and ${filled} of them filled` : ''}`
+  if (filled >= cores) return fine(what)
   const cost = 'one core takes in all that a queue gets: 4 Mpps of 12 with interrupts on one of 8 cores (the article, ixgbe)'
-  const wanted = channels && wantedChannels(channels, cores)
+  const wanted = wantedChannels(nic, cores)
+  const most = `${what}; ${isVeth(nic) ? otherEndText(nic) : 'the driver has no more'}`
   if (wanted !== undefined && wanted.combined + wanted.rx > rxQueues)
     return wrong('limits', what, cost, `sudo ${commandFor({ kind: 'channels', value: wanted }, nic)}`)
-  if (rxQueues > 1)
-    return wrong('note', `${what}; the driver has no more`, 'cores without a queue can take packets by RPS only', `ringtap tune plan -i ${name}`)
+  if (filled > 1) return wrong('note', most, 'cores without a queue can take packets by RPS only', planCommand(nic))
   if (nic.receiveQueues.some((it) => it.rpsCpus.length > 1)) {
     return wrong('note', `${what}, spread by RPS`, 'one core still takes every packet from the driver before another works on it')
   }
-  return wrong(
-    'limits',
-    `${what}; the driver has no more`,
-    cost,
-    `sudo ringtap tune apply -i ${name} (RPS: with one capture it gains little; see docs/host.md)`,
-  )
+  return wrong('limits', most, cost, applyCommand(nic, 'RPS: with one capture it gains little; see docs/host.md'))
 }
 
 /** Those that tuning gives queues to, or fewer where this process may not use them. */
@@ -103,7 +129,7 @@ function interruptBalance(nic: InterfaceFacts, host: HostFacts): Verdict {
     'note',
     `queue ${busiest.queue} has ${Math.round((100 * most) / all)} % of the interrupts of ${queues} queues (${busiest.name})`,
     'RSS puts much traffic into one queue: a single tunnel, or traffic that is no IP; its core is full first',
-    `ethtool -x ${nic.name}; ethtool -n ${nic.name} rx-flow-hash udp4`,
+    `${looking(nic, `ethtool -x ${quoted(nic.name)}`)}; ${looking(nic, `ethtool -n ${quoted(nic.name)} rx-flow-hash udp4`)}`,
   )
 }
 
@@ -131,7 +157,7 @@ function sharedCpu(nic: InterfaceFacts, host: HostFacts, serving: readonly Servi
     'limits',
     what,
     'cores that serve two queues are full first: 4 Mpps of 12 with all on one (the article, ixgbe)',
-    `sudo ringtap tune apply -i ${nic.name}, or echo CPU | sudo tee /proc/irq/${second?.irq}/smp_affinity_list`,
+    `${applyCommand(nic)}, or echo CPU | sudo tee /proc/irq/${second?.irq}/smp_affinity_list`,
   )
 }
 
@@ -150,7 +176,7 @@ function numaFinding(nic: InterfaceFacts, host: HostFacts): Verdict {
     isNone ? 'limits' : 'note',
     `the NIC is on NUMA node ${numaNode}; ${isNone ? 'no CPU that may be used is' : `CPUs ${cpuListText(away)} are not`}`,
     'packets, rings and descriptors cross the link between the processors',
-    `taskset -c ${cpuListText(near)} ringtap capture -i ${nic.name} …`,
+    `taskset -c ${cpuListText(near)} ${ringtapCommand('capture', nic)} …`,
   )
 }
 
@@ -164,7 +190,7 @@ function merging(nic: InterfaceFacts, feature: string, title: string, option: st
   }
   const what = `${title} is on: packets of a flow are merged before a capture sees them`
   // What is merged on the way into software was mostly merged before.
-  return wrong(isVirtual(nic) ? 'note' : 'limits', fixedText(what, found), cost, found.fixed ? undefined : `sudo ethtool -K ${nic.name} ${option} off`)
+  return wrong(isVirtual(nic) ? 'note' : 'limits', fixedText(what, found), cost, found.fixed ? undefined : ethtool(nic, '-K', `${option} off`))
 }
 
 function fixedText(what: string, { fixed }: FeatureFacts): string {
@@ -179,7 +205,7 @@ function lroFinding(nic: InterfaceFacts): Verdict {
     'limits',
     fixedText('LRO is on: the NIC merges packets', lro),
     'packets that were never on the wire, wrong counts; native XDP is refused',
-    lro.fixed ? undefined : `sudo ethtool -K ${nic.name} lro off`,
+    lro.fixed ? undefined : ethtool(nic, '-K', 'lro off'),
   )
 }
 
@@ -192,11 +218,12 @@ function strippedTags(nic: InterfaceFacts): Verdict {
     'note',
     'the NIC takes VLAN tags out of frames (rxvlan)',
     'packet sockets get them beside the packet; XDP programs and AF_XDP do not see them',
-    stripping.fixed ? undefined : `sudo ethtool -K ${nic.name} rxvlan off`,
+    stripping.fixed ? undefined : ethtool(nic, '-K', 'rxvlan off'),
   )
 }
 
-function ringSize({ name, rings }: InterfaceFacts): Verdict {
+function ringSize(nic: InterfaceFacts): Verdict {
+  const { rings } = nic
   if (rings === undefined) return undefined
   const { current, maximum = 0 } = rings.rx
   if (maximum === 0) return undefined
@@ -207,11 +234,12 @@ function ringSize({ name, rings }: InterfaceFacts): Verdict {
     'note',
     `the RX ring has ${current} of ${maximum} entries`,
     `holds ${ms(current)} ms instead of ${ms(maximum)} of 10G line rate on 8 queues while the kernel is busy; what does not fit is missed`,
-    `sudo ethtool -G ${name} rx ${maximum}`,
+    ethtool(nic, '-G', `rx ${maximum}`),
   )
 }
 
-function rssFinding({ name, rss, rxQueues }: InterfaceFacts): Verdict {
+function rssFinding(nic: InterfaceFacts): Verdict {
+  const { rss, rxQueues } = nic
   if (rss === undefined || rxQueues < 2) return undefined
   const used = new Set(rss.indirection)
   if (used.size < rxQueues && rss.indirection.length >= rxQueues) {
@@ -219,7 +247,7 @@ function rssFinding({ name, rss, rxQueues }: InterfaceFacts): Verdict {
       'limits',
       `RSS spreads packets over ${used.size} of ${rxQueues} queues`,
       'cores of the others are idle',
-      `sudo ethtool -X ${name} equal ${rxQueues}`,
+      ethtool(nic, '-X', `equal ${rxQueues}`),
     )
   }
   if (rss.symmetric) return fine('RSS spreads packets over all queues, both directions of a flow to one')
@@ -227,7 +255,7 @@ function rssFinding({ name, rss, rxQueues }: InterfaceFacts): Verdict {
     'note',
     'RSS puts the two directions of a flow into different queues',
     'with --fanout cpu or AF_XDP a worker sees one side of a flow; --fanout hash sees both',
-    `ringtap tune plan -i ${name} (a symmetric key)`,
+    `${planCommand(nic)} (a symmetric key)`,
   )
 }
 
@@ -248,7 +276,8 @@ function flowHashFinding(nic: InterfaceFacts): Verdict {
   )
 }
 
-function rpsFinding({ name, receiveQueues, rxQueues, rss }: InterfaceFacts): Verdict {
+function rpsFinding(nic: InterfaceFacts): Verdict {
+  const { receiveQueues, rxQueues, rss } = nic
   const on = receiveQueues.filter((it) => it.rpsCpus.length > 0)
   if (receiveQueues.length < 2 || rxQueues < 2) return undefined
   if (on.length === 0) return fine('RPS is off: queues do it')
@@ -257,18 +286,25 @@ function rpsFinding({ name, receiveQueues, rxQueues, rss }: InterfaceFacts): Ver
     'note',
     `RPS is on for ${on.length} of ${receiveQueues.length} queues`,
     'packets go from core to core before they are captured, through a backlog that may be full',
-    `echo 0 | sudo tee /sys/class/net/${name}/queues/rx-*/rps_cpus`,
+    rpsOff(nic),
   )
 }
 
-function attachedPrograms({ name, xdpPrograms }: InterfaceFacts): Verdict {
-  const [program] = xdpPrograms
+/** A shell that is not root's cannot write there: tee does. */
+function rpsOff(nic: InterfaceFacts): string {
+  const files = queueFiles(nic, 'rx-*/rps_cpus')
+  const inside = inOwnSysfs(nic, `echo 0 | tee ${files}`)
+  return nic.netns === undefined && nic.foreignSysfs !== true ? `echo 0 | sudo tee ${files}` : `sudo ${inside}`
+}
+
+function attachedPrograms(nic: InterfaceFacts): Verdict {
+  const [program] = nic.xdpPrograms
   if (program === undefined) return fine('no XDP program is attached')
   return wrong(
     'note',
     `an XDP program is attached (${program.mode}, id ${program.programId}${program.name ? `, ${program.name}` : ''})`,
     'what it drops or redirects no packet socket sees; AF_XDP is refused while it is there',
-    `bpftool prog show id ${program.programId}; sudo ip link set ${name} xdp off`,
+    `bpftool prog show id ${program.programId}; ${asRoot(nic, `ip link set dev ${quoted(nic.name)} xdp off`)}`,
   )
 }
 

@@ -2,7 +2,7 @@
 import type { ChannelFacts, HostFacts, InterfaceFacts, RssFacts, TransmitQueueFacts } from '../facts.js'
 import { part, remark, type TuningContext, type TuningPart } from './plan.js'
 import type { ChannelCounts, Setting } from './setting.js'
-import { step } from './step.js'
+import { isVeth, step } from './step.js'
 
 /** The step that goes before fewer queues. */
 export const TABLE_ASIDE = 'rss-default'
@@ -11,11 +11,15 @@ export const TABLE_ASIDE = 'rss-default'
 export function planChannels({ host, facts, cpus, cpusWhy }: TuningContext): TuningPart {
   const { channels } = facts
   if (channels === undefined) return part(remark('unsupported', facts.name, 'queues', 'the driver has no channels to set: their number is fixed'))
-  const to = wantedChannels(channels, cpus.length)
+  const to = wantedChannels(facts, cpus.length)
   if (to === undefined) return part(remark('unsupported', facts.name, 'queues', 'the driver does not let their number be changed'))
   const kind = usesCombined(channels) ? 'combined' : 'rx'
-  if (to[kind] === channels[kind].current) return part(remark('in-place', facts.name, 'queues', inPlaceText(to[kind], cpus.length)))
-  const most = to[kind] < cpus.length ? `; the driver has ${to[kind]} at most for ${cpus.length} CPUs` : ''
+  if (to[kind] === channels[kind].current) {
+    if (to[kind] !== cpus.length && isVeth(facts)) return part(remark('left', facts.name, 'queues', `${to[kind]}: ${otherEndText(facts)}`))
+    return part(remark('in-place', facts.name, 'queues', inPlaceText(to[kind], cpus.length)))
+  }
+  const limit = to[kind] === facts.peerTxQueues ? otherEndText(facts) : `the driver has ${to[kind]} at most for ${cpus.length} CPUs`
+  const most = to[kind] < cpus.length ? `; ${limit}` : ''
   const why = `one receive queue for each CPU that takes packets (${cpusWhy})${most}`
   return part(...resetBefore(host, facts, to), step({ kind: 'channels', value: to }, 'queues', why, host, facts))
 }
@@ -39,14 +43,36 @@ export function mustResetTable(rss: RssFacts | undefined, { combined, rx }: Chan
   return rss?.indirection.some((queue) => queue >= combined + rx) ?? false
 }
 
+/** Receive queues that get frames at all. */
+export function filledQueues({ rxQueues, peerTxQueues = rxQueues }: InterfaceFacts): number {
+  return Math.min(rxQueues, peerTxQueues)
+}
+
+/** Why a veth has no more receive queues, or none that get frames. */
+export function otherEndText({ peerTxQueues: queues }: InterfaceFacts): string {
+  if (queues === undefined) return 'a veth gets frames on as many as its other end has transmit queues, and how many those are is not to be read'
+  return `a veth gets frames on as many as its other end has transmit queues, and those are ${queues}`
+}
+
 /** A queue for each of so many CPUs, as far as the driver has them; undefined where nothing can be set. */
-export function wantedChannels(channels: ChannelFacts, cpus: number): ChannelCounts | undefined {
+export function wantedChannels(facts: InterfaceFacts, cpus: number): ChannelCounts | undefined {
+  const { channels } = facts
+  if (channels === undefined) return undefined
   const kind = usesCombined(channels) ? 'combined' : 'rx'
   const maximum = channels[kind].maximum ?? 0
   // A maximum of one leaves no choice: as good as fixed.
   if (maximum === 0 || (maximum === 1 && channels[kind].current === 1)) return undefined
   const counts = { combined: channels.combined.current, rx: channels.rx.current, tx: channels.tx.current }
-  return { ...counts, [kind]: Math.min(maximum, cpus) }
+  return { ...counts, [kind]: Math.min(maximum, isVeth(facts) ? wantedOfVeth(facts, counts[kind], cpus) : cpus) }
+}
+
+/**
+ * What transmit queue N of the other end sends comes to receive queue N (veth_xmit): more queues than it has stay empty. With fewer it sends past
+ * them, and the driver takes no XDP program, or does not let go of queues while there is one (veth_xdp_set, veth_set_channels).
+ */
+function wantedOfVeth({ peerTxQueues }: InterfaceFacts, current: number, cpus: number): number {
+  if (peerTxQueues === undefined) return current
+  return Math.max(Math.min(cpus, peerTxQueues), Math.min(current, Math.max(cpus, peerTxQueues)))
 }
 
 /** Most drivers have receive and transmit queue share an interrupt. Where both ways are offered that in use is kept. */

@@ -9,9 +9,13 @@ import { interruptRole, type Setting, slotsByQueue } from './setting.js'
 const SHORT_FEATURE: Readonly<Record<string, string>> = { 'rx-gro': 'gro', 'rx-lro': 'lro', 'rx-vlan-hw-parse': 'rxvlan' }
 const SHORT_COALESCING: Readonly<Record<string, string>> = { use_adaptive_rx_coalesce: 'adaptive-rx', rx_coalesce_usecs: 'rx-usecs' }
 
+/** Where a command is to act. */
+export type Place = Pick<InterfaceFacts, 'name' | 'netns' | 'foreignSysfs'>
+
 export function commandFor(setting: Setting, facts: InterfaceFacts): string {
-  const { name, netns } = facts
-  const ethtool = (option: string, rest: string) => inNamespace(netns, `ethtool ${option} ${name} ${rest}`)
+  const name = quoted(facts.name)
+  const ethtool = (option: string, rest: string) => inNamespace(facts, `ethtool ${option} ${name} ${rest}`)
+  const write = (file: string, value: string) => inOwnSysfs(facts, `echo ${value} > ${queueFiles(facts, file)}`)
   switch (setting.kind) {
     case 'sysctl':
       return `sysctl -w ${setting.name}="${setting.value}"`.replace(/"(\S+)"$/, '$1')
@@ -36,14 +40,29 @@ export function commandFor(setting: Setting, facts: InterfaceFacts): string {
     case 'interrupt':
       return `echo ${cpuListText(setting.value)} > /proc/irq/${irqOf(setting.name, facts.interrupts) ?? '?'}/smp_affinity_list`
     case 'receive-queue-cpus':
-      return writeInNamespace(netns, cpuMaskText(setting.value), `/sys/class/net/${name}/queues/rx-${setting.queue}/rps_cpus`)
+      return write(`rx-${setting.queue}/rps_cpus`, cpuMaskText(setting.value))
     case 'receive-queue-flows':
-      return writeInNamespace(netns, `${setting.value}`, `/sys/class/net/${name}/queues/rx-${setting.queue}/rps_flow_cnt`)
+      return write(`rx-${setting.queue}/rps_flow_cnt`, `${setting.value}`)
     case 'transmit-queue-cpus':
-      return writeInNamespace(netns, cpuMaskText(setting.value), `/sys/class/net/${name}/queues/tx-${setting.queue}/xps_cpus`)
+      return write(`tx-${setting.queue}/xps_cpus`, cpuMaskText(setting.value))
     case 'transmit-queue-receivers':
-      return writeInNamespace(netns, cpuMaskText(setting.value), `/sys/class/net/${name}/queues/tx-${setting.queue}/xps_rxqs`)
+      return write(`tx-${setting.queue}/xps_rxqs`, cpuMaskText(setting.value))
   }
+}
+
+/** `ringtap tune apply -i eth0`, with the namespace as it was asked for. */
+export function ringtapCommand(command: string, { name, netns }: Pick<Place, 'name' | 'netns'>): string {
+  return `ringtap ${command} -i ${quoted(name)}${netns === undefined ? '' : ` --netns ${quoted(netns)}`}`
+}
+
+/** A word as sh(1) takes it. Names of interfaces may have all but white space, `/` and `:` (dev_valid_name). */
+export function quoted(word: string): string {
+  return /^[\w.:@%+=/-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`
+}
+
+/** Where the queues have their files; `file` may be a pattern. */
+export function queueFiles({ name }: Place, file: string): string {
+  return `/sys/class/net/${quoted(name)}/queues/${file}`
 }
 
 /** The number that the interrupt of a setting has now. */
@@ -62,17 +81,16 @@ function coalescingWords([name, value]: readonly [string, number]): string {
   return word.startsWith('adaptive') ? `${word} ${value === 0 ? 'off' : 'on'}` : `${word} ${value}`
 }
 
-function inNamespace(netns: string | undefined, command: string): string {
+export function inNamespace({ netns }: Pick<Place, 'netns'>, command: string): string {
   if (netns === undefined) return command
-  return isNamed(netns) ? `ip netns exec ${netns} ${command}` : `nsenter --net=${namespacePath(netns)} ${command}`
+  return isNamed(netns) ? `ip netns exec ${quoted(netns)} ${command}` : `nsenter --net=${quoted(namespacePath(netns))} ${command}`
 }
 
-/** sysfs shows the interfaces of the namespace that mounted it: ip-netns(8) mounts one of its own, nsenter(1) does not. */
-function writeInNamespace(netns: string | undefined, value: string, path: string): string {
-  const write = `echo ${value} > ${path}`
-  if (netns === undefined) return write
-  if (isNamed(netns)) return `ip netns exec ${netns} sh -c '${write}'`
-  return `nsenter --net=${namespacePath(netns)} unshare -m sh -c 'mount -t sysfs sysfs /sys && ${write}'`
+/** sysfs shows the interfaces of the namespace that mounted it: ip-netns(8) mounts one of its own, nsenter(1) and unshare(1) do not. */
+export function inOwnSysfs({ netns, foreignSysfs }: Pick<Place, 'netns' | 'foreignSysfs'>, script: string): string {
+  if (netns === undefined && foreignSysfs !== true) return script
+  if (netns !== undefined && isNamed(netns)) return inNamespace({ netns }, `sh -c ${quoted(script)}`)
+  return inNamespace({ netns }, `unshare -m sh -c ${quoted(`mount -t sysfs sysfs /sys && ${script}`)}`)
 }
 
 /** As openNamespace takes it: a path has a slash, a pid is digits. */

@@ -1,5 +1,6 @@
 /** One interrupt a core, and nobody who moves them again: the first step of the article. */
 import type { InterruptFacts } from '../facts.js'
+import { inNamespace, quoted } from './command.js'
 import { part, remark, type TuningContext, type TuningPart, type TuningRemark, type TuningStep } from './plan.js'
 import { interruptRole } from './setting.js'
 import { isHardware, step } from './step.js'
@@ -16,7 +17,8 @@ export function planInterrupts(context: TuningContext): TuningPart {
 function whyNone({ facts }: TuningContext): string {
   const unread = facts.unread.find(({ what }) => what.includes('interrupt'))
   if (unread !== undefined) return `not readable: ${unread.source}: ${unread.reason}`
-  if (isHardware(facts) && !facts.up) return `the interface is down, and a driver has them only while it is up: ip link set ${facts.name} up first`
+  if (isHardware(facts) && !facts.up)
+    return `the interface is down, and a driver has them only while it is up: ${inNamespace(facts, `ip link set dev ${quoted(facts.name)} up`)} first`
   return isHardware(facts) ? 'none of them names a receive queue' : 'it has none: the CPU that sends into it receives for it'
 }
 

@@ -1,7 +1,7 @@
 /** Offloads that make of several packets one, or take bytes out of a frame: what a capture is to see is the wire. */
 import type { InterfaceFacts } from '../facts.js'
 import { part, remark, type TuningContext, type TuningPart, type TuningRemark, type TuningStep } from './plan.js'
-import { step } from './step.js'
+import { isVeth, step } from './step.js'
 
 const OFFLOADS: readonly { name: string; what: string; why: string }[] = [
   {
@@ -41,6 +41,6 @@ const GRO_OF_VETH =
   'a veth takes frames that XDP redirects to it only with GRO or an XDP program of its own, and without both loses them uncounted; ' +
   'what is sent into it as TCP in the ordinary way may be merged'
 
-export function feedsXdpByGro({ kind, driver }: InterfaceFacts): boolean {
-  return kind === 'veth' || driver === 'veth'
+export function feedsXdpByGro(facts: InterfaceFacts): boolean {
+  return isVeth(facts)
 }

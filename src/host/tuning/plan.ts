@@ -77,7 +77,7 @@ export interface TuningContext {
   cpus: readonly number[]
   /** Why these. */
   cpusWhy: string
-  /** Of `facts`. */
+  /** Receive queues of `facts` that get frames. */
   queues: number
 }
 

@@ -1,5 +1,6 @@
 /** RPS and XPS: what the kernel steers by itself, where the NIC does not or after it has. */
 import type { QueueFacts, TransmitQueueFacts } from '../facts.js'
+import { otherEndText } from './channels.js'
 import { part, remark, type TuningContext, type TuningPart, type TuningRemark, type TuningStep } from './plan.js'
 import { step } from './step.js'
 
@@ -28,7 +29,9 @@ function planFlows(context: TuningContext, { queue, rpsFlowCount }: QueueFacts):
 function planRps(context: TuningContext, { queue, rpsCpus }: QueueFacts): TuningStep | TuningRemark {
   const { host, facts, cpus } = context
   const subject = `${facts.name} queue ${queue}`
-  if (!wantsRps(context)) {
+  const isEmpty = facts.peerTxQueues !== undefined && queue >= context.queues
+  if (isEmpty && rpsCpus.length > 0) return remark('left', subject, 'RPS', `nothing comes to it: ${otherEndText(facts)}`)
+  if (isEmpty || !wantsRps(context)) {
     if (rpsCpus.length === 0) return remark('in-place', subject, 'RPS', 'off')
     if (facts.rss === undefined && context.queues > 1) return remark('left', subject, 'RPS', 'without RSS nothing else spreads what comes to one queue')
     const why = 'the NIC spreads already: RPS would send each packet on to another core, an interrupt between processors and cold caches'
@@ -38,7 +41,8 @@ function planRps(context: TuningContext, { queue, rpsCpus }: QueueFacts): Tuning
   if (value.length === 0)
     return remark('unsupported', subject, 'RPS', 'the CPUs that take packets are isolated (isolcpus, nohz_full), and RPS does not reach those')
   if (sameCpus(rpsCpus, value)) return remark('in-place', subject, 'RPS', 'on, over the CPUs that take packets')
-  const why = `the only receive queue: one core takes all packets off the NIC, and hands them by flow to ${value.length} for all that comes after`
+  const only = facts.rxQueues > 1 ? `the only receive queue that gets frames (the other end has one transmit queue)` : 'the only receive queue'
+  const why = `${only}: one core takes all packets off the NIC, and hands them by flow to ${value.length} for all that comes after`
   const isOut = !value.includes(cpus[0] as number)
   return step({ kind: 'receive-queue-cpus', queue, value }, 'RPS', `${why}${isOut ? ', itself left out' : ''}`, host, facts, subject)
 }

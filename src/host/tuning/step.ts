@@ -35,6 +35,10 @@ export function isHardware({ kind, bus }: InterfaceFacts): boolean {
   return kind === undefined && bus !== undefined
 }
 
+export function isVeth({ kind, driver }: InterfaceFacts): boolean {
+  return kind === 'veth' || driver === 'veth'
+}
+
 /** Packets a second of minimum-size frames at line rate: 64 bytes, and 20 of preamble and gap between them. */
 export function lineRatePackets(speedMbps: number): number {
   return (speedMbps * 1e6) / (84 * 8)

@@ -8,6 +8,8 @@ export const RTM_NEWADDR = 20
 export const RTM_GETADDR = 22
 export const RTM_NEWROUTE = 24
 export const RTM_GETROUTE = 26
+export const RTM_NEWNSID = 88
+export const RTM_GETNSID = 90
 export const RTM_NEWSTATS = 92
 /** Since Linux 4.7. */
 export const RTM_GETSTATS = 94
@@ -27,6 +29,12 @@ export const IFLA_NUM_TX_QUEUES = 31
 export const IFLA_NUM_RX_QUEUES = 32
 /** The link of IFLA_LINK is in this other namespace. */
 export const IFLA_LINK_NETNSID = 37
+
+/** Of RTM_GETNSID; linux/net_namespace.h. */
+export const NETNSA_NSID = 1
+export const NETNSA_PID = 2
+export const NETNSA_FD = 3
+export const RTGENMSG = { rtgen_family: 0, sizeof: 1 } as const
 
 export const IFLA_XDP = 43
 /** Since Linux 5.6. */

@@ -84,3 +84,9 @@ test('a plan is JSON without loss', () => {
   assert.equal(plan.netns, null)
   assert.deepEqual(plan.steps.find(({ id }) => id === 'rings')?.change, { kind: 'rings', value: { rx: 4096, tx: 512 } })
 })
+
+test('the way back leads to the namespace, and sh finds the interface whatever its name is', () => {
+  const last = (facts: Partial<typeof NIC>) => appliedLines(applyTuning(new TunableMachine(HOST, { ...NIC, ...facts }), memoryJournal())).at(-1)
+  assert.match(last({ netns: 'blue' }) ?? '', /; ringtap tune revert -i eth0 --netns blue puts it back$/)
+  assert.match(last({ name: 'a;id>q' }) ?? '', /; ringtap tune revert -i 'a;id>q' puts it back$/)
+})

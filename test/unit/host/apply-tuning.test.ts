@@ -223,6 +223,60 @@ test('what holds a queue that is to go is hinted at, and a table that cannot be 
   }
 })
 
+const PROGRAM = { mode: 'native', programId: 42, name: 'counts' } as const
+
+test('a driver that keeps its queues while an XDP program is attached keeps them: all else is done, and put back', () => {
+  for (const errno of [EINVAL, EBUSY]) {
+    const machine = new TunableMachine(HOST, { ...CROWDED, xdpPrograms: [PROGRAM] })
+    const before = settings(machine)
+    machine.before = (setting) => {
+      if (setting.kind === 'channels') throw kernelError(errno, setting)
+    }
+    const journal = memoryJournal()
+    const { applied, refused, plan } = applyTuning(machine, journal)
+    assert.deepEqual(
+      refused.map(({ step, reason }) => [step.id, /while an XDP program is attached \(id 42, counts\).*ethtool -n .*AF_XDP/.test(reason)]),
+      [['channels', true]],
+    )
+    assert.ok(applied.some(({ id }) => id === 'feature rx-gro'))
+    assert.deepEqual(plan.steps, [])
+    machine.before = () => {}
+    revertTuning(machine, journal)
+    assert.deepEqual(settings(machine), before)
+  }
+  // Generic XDP is none of the driver's.
+  const machine = new TunableMachine(HOST, { ...CROWDED, xdpPrograms: [{ ...PROGRAM, mode: 'generic' }] })
+  machine.before = (setting) => {
+    if (setting.kind === 'channels') throw kernelError(EINVAL, setting)
+  }
+  assert.throws(() => applyTuning(machine, memoryJournal()), captureError('TUNING_FAILED', /queues from/))
+})
+
+test('a veth with an XDP program keeps a receive queue for each transmit queue of its other end', () => {
+  const channels = { combined: adjustable(0, 0), rx: adjustable(8, 8), tx: adjustable(8, 8), other: adjustable(0, 0) }
+  const machine = new TunableMachine(HOST, vethFacts({ rxQueues: 8, channels, peerTxQueues: 8, xdpPrograms: [PROGRAM] }))
+  const { applied, refused } = applyTuning(machine, memoryJournal())
+  assert.deepEqual(refused, [])
+  assert.ok(applied.length > 0 && !applied.some(({ id }) => id === 'channels'))
+})
+
+test('the revert that a failure names is that of the namespace', () => {
+  const machine = new TunableMachine(HOST, { ...CROWDED, netns: 'blue' })
+  machine.before = (setting) => {
+    if (setting.kind === 'feature' && (setting.value || setting.name === 'rx-vlan-hw-parse')) throw kernelError(EINVAL, setting)
+  }
+  const hint = (error: unknown) => error instanceof CaptureError && /^ringtap tune revert -i eth0 --netns blue tries again, from /.test(error.hint ?? '')
+  const journal = memoryJournal()
+  assert.throws(() => applyTuning(machine, journal), hint)
+  machine.before = (setting) => {
+    if (setting.kind === 'feature') throw kernelError(EINVAL, setting)
+  }
+  assert.throws(
+    () => revertTuning(machine, journal),
+    (error) => error instanceof CaptureError && /ringtap tune revert -i eth0 --netns blue may be run again/.test(error.hint ?? ''),
+  )
+})
+
 test('when every step is refused there is nothing to revert, and no journal', () => {
   const machine = new TunableMachine(HOST, CROWDED)
   machine.before = (setting) => {
@@ -497,7 +551,7 @@ test('an interface that is down has no interrupts: a plan says so, and so does a
   const { interrupts } = machine.interface
   machine.interface = { ...machine.interface, up: false, interrupts: [] }
   const { remarks } = planTuning(HOST, machine.interface)
-  assert.match(remarks.find(({ what }) => what === 'interrupts')?.why ?? '', /^the interface is down, .*ip link set eth0 up first$/)
+  assert.match(remarks.find(({ what }) => what === 'interrupts')?.why ?? '', /^the interface is down, .*ip link set dev eth0 up first$/)
   const write = machine.write.bind(machine)
   machine.write = (setting) => {
     write(setting)
@@ -505,7 +559,7 @@ test('an interface that is down has no interrupts: a plan says so, and so does a
   }
   assert.throws(
     () => revertTuning(machine, journal),
-    (error) => error instanceof CaptureError && /ip link set eth0 up, then ringtap tune revert -i eth0 may be run again/.test(error.hint ?? ''),
+    (error) => error instanceof CaptureError && /ip link set dev eth0 up, then ringtap tune revert -i eth0 may be run again/.test(error.hint ?? ''),
   )
   machine.write = write
   machine.interface = { ...machine.interface, up: true, interrupts: [...interrupts, ...queueInterrupts('eth0', 8, range(4), 300).slice(interrupts.length)] }

@@ -172,6 +172,51 @@ test('GRO of a veth is left alone, whether it is on or off', () => {
   }
 })
 
+function planVeth(facts: Partial<InterfaceFacts>, cores = 4) {
+  const { steps, remarks } = planTuning(hostFacts({ cpus: cpuFacts(cores) }), vethFacts(facts))
+  const rps = steps.flatMap(({ change }) => (change.kind === 'receive-queue-cpus' ? [[change.queue, change.value]] : []))
+  return { queues: steps.find(({ id }) => id === 'channels')?.to, remark: remarks.find(({ what }) => what === 'queues'), rps, remarks }
+}
+
+test('a veth has receive queues for the transmit queues of its other end, and no more', () => {
+  const veth = (rx: number, peerTxQueues: number | undefined, maximum = 8): Partial<InterfaceFacts> => {
+    const channels = { combined: adjustable(0, 0), rx: adjustable(rx, maximum), tx: adjustable(1, maximum), other: adjustable(0, 0) }
+    return { rxQueues: rx, channels, peerTxQueues, transmitQueues: [{ queue: 0, xpsCpus: undefined }] }
+  }
+  // Receive queues, transmit queues of the other end; to, on 4 CPUs.
+  for (const [rx, peer, to] of [
+    [1, 4, 'rx 4 tx 1'],
+    [1, 8, 'rx 4 tx 1'],
+    [1, 3, 'rx 3 tx 1'],
+    [1, 1, undefined],
+    [2, 1, undefined],
+    [4, 4, undefined],
+    [8, 8, undefined],
+    [8, 6, 'rx 6 tx 1'],
+    [8, 1, 'rx 4 tx 1'],
+    [1, undefined, undefined],
+    [8, undefined, undefined],
+  ] as const) {
+    assert.equal(planVeth(veth(rx, peer)).queues, to, `rx ${rx}, peer ${peer}`)
+  }
+  assert.match(planVeth(veth(1, 1)).remark?.why ?? '', /^1: a veth gets frames on as many as its other end has transmit queues, and those are 1$/)
+  assert.match(planVeth(veth(1, undefined)).remark?.why ?? '', /how many those are is not to be read$/)
+  assert.equal(planVeth(veth(1, 1)).remark?.status, 'left')
+  assert.equal(planVeth(veth(1, 4, 2)).queues, 'rx 2 tx 1')
+})
+
+test('where all frames of a veth come to one queue they are spread by RPS, however many it has', () => {
+  const rxQueues = 2
+  assert.deepEqual(planVeth({ rxQueues: 1, peerTxQueues: 1 }).rps, [[0, [0, 1, 2, 3]]])
+  assert.deepEqual(planVeth({ rxQueues: 1 }).rps, [[0, [0, 1, 2, 3]]])
+  assert.deepEqual(planVeth({ rxQueues, peerTxQueues: 1 }).rps, [[0, [0, 1, 2, 3]]])
+  assert.deepEqual(planVeth({ rxQueues, peerTxQueues: 2 }).rps, [])
+  const on = range(2).map((queue) => ({ queue, rpsCpus: [0, 1], rpsFlowCount: 0 }))
+  const { rps, remarks } = planVeth({ rxQueues, peerTxQueues: 1, receiveQueues: on })
+  assert.deepEqual(rps, [[0, [0, 1, 2, 3]]])
+  assert.equal(remarks.find(({ what, subject }) => what === 'RPS' && subject === 'veth0 queue 1')?.status, 'left')
+})
+
 test('an interrupt waits no longer than half a ring takes to fill, nor than 50 µs', () => {
   const usecs = (facts: Partial<InterfaceFacts>) => plan({}, facts).step('coalescing')?.to
   assert.equal(usecs({}), 'use_adaptive_rx_coalesce 0 rx_coalesce_usecs 50')

@@ -42,7 +42,7 @@ const HEADERS: Readonly<Record<string, readonly string[]>> = {
     'time.h',
     'unistd.h',
   ],
-  'rtnetlink.ts': ['linux/rtnetlink.h', 'linux/if_link.h', 'linux/if.h', 'linux/veth.h'],
+  'rtnetlink.ts': ['linux/rtnetlink.h', 'linux/if_link.h', 'linux/if.h', 'linux/veth.h', 'linux/net_namespace.h'],
   'socket.ts': ['sys/socket.h', 'sys/uio.h', 'linux/if_ether.h', 'linux/if_arp.h', 'linux/net_tstamp.h', 'linux/filter.h'],
 }
 

@@ -92,7 +92,7 @@ function randomInterface(random: Random, host: HostFacts): InterfaceFacts {
     channels: random.oneIn(4) ? undefined : { combined, rx, tx: adjustable(1, 1), other: adjustable(0, 0) },
     receiveQueues: range(rxQueues).map((queue) => ({ queue, rpsCpus: rps ? [random.pick(online)] : [], rpsFlowCount: 0 })),
   }
-  if (random.oneIn(4)) return vethFacts(shared)
+  if (random.oneIn(4)) return vethFacts({ ...shared, ...(random.oneIn(4) ? {} : { peerTxQueues: random.between(1, 12) }) })
   const interrupts = queueInterrupts('eth0', rxQueues, [random.pick(online)])
   return nicFacts({
     ...shared,
@@ -109,7 +109,7 @@ test('machines at random', (t) => {
   for (let round = 0; round < 300; round++) {
     const host = randomHost(random)
     const facts = randomInterface(random, host)
-    const { rxQueues, channels, kind, numaNode } = facts
-    assertRight(tuned(host, facts), JSON.stringify({ rxQueues, channels, kind, numaNode, cpus: host.cpus.length, allowed: host.allowedCpus }))
+    const { rxQueues, peerTxQueues, channels, kind, numaNode } = facts
+    assertRight(tuned(host, facts), JSON.stringify({ rxQueues, peerTxQueues, channels, kind, numaNode, cpus: host.cpus.length, allowed: host.allowedCpus }))
   }
 })

@@ -266,7 +266,7 @@ const INTERFACE_CASES: Record<string, Case> = {
   link: {
     right: nothing,
     wrong: [
-      [nic((it) => Object.assign(it, { up: false })), 'limits', /is down/, /ip link set eth0 up/],
+      [nic((it) => Object.assign(it, { up: false })), 'limits', /is down/, /ip link set dev eth0 up/],
       [nic((it) => Object.assign(it, { operState: 'down' })), 'limits', /no carrier/, /cable/],
     ],
   },
@@ -543,4 +543,64 @@ test('hash fields: ports alone are let be, and neither a driver that does not te
   assert.deepEqual([found(setFlowHash({ udp4: 'fn' }))?.severity, found(setFlowHash({ udp4: 'fn' }))?.what], ['ok', 'RSS hashes the ports'])
   assert.equal(found(setFlowHash(undefined)), undefined)
   assert.equal(found(queues(1)), undefined)
+})
+
+/** Every remedy that names the interface, by finding. */
+function remedies(change: Change): string[] {
+  return Object.entries(INTERFACE_CASES).flatMap(([id, { wrong }]) =>
+    wrong.flatMap(([of]) => {
+      const examined = examinedHost('ixgbe')
+      all(of, change)(examined)
+      const remedy = findingOf(examined, id)?.remedy
+      return remedy === undefined ? [] : [remedy]
+    }),
+  )
+}
+
+test('of an interface in another namespace every remedy acts there', () => {
+  const there = remedies(nic((it) => Object.assign(it, { netns: 'blue' })))
+  assert.ok(there.length > 12)
+  for (const remedy of there) {
+    for (const command of remedy.split(/; |, or /).filter((it) => it.includes('eth0'))) {
+      assert.match(command, /^sudo ip netns exec blue .*eth0|^(sudo |taskset .*)?ringtap .* -i eth0 --netns blue/, remedy)
+    }
+  }
+  assert.ok(there.includes("sudo ip netns exec blue sh -c 'echo 0 | tee /sys/class/net/eth0/queues/rx-*/rps_cpus'"))
+  const here = remedies(nic((it) => Object.assign(it, { foreignSysfs: true })))
+  assert.ok(here.includes("sudo unshare -m sh -c 'mount -t sysfs sysfs /sys && echo 0 | tee /sys/class/net/eth0/queues/rx-*/rps_cpus'"))
+})
+
+test('sh takes the name of the interface as it is', () => {
+  const remediesOf = remedies(nic((it) => Object.assign(it, { name: 'a;id>q' })))
+  assert.ok(remediesOf.filter((it) => it.includes('a;id>q')).length > 12)
+  for (const remedy of remediesOf) assert.ok(!remedy.replaceAll("'a;id>q'", '').includes('a;id'), remedy)
+})
+
+test('tuning the interface of the default route takes a word more, and the remedy says it', () => {
+  const plain = remedies(nothing).filter((it) => it.includes('tune apply'))
+  const warned = remedies(nic((it) => Object.assign(it, { defaultRoute: 'route default via 192.0.2.254' }))).filter((it) => it.includes('tune apply'))
+  assert.ok(plain.length > 1 && plain.length === warned.length)
+  for (const remedy of plain) assert.doesNotMatch(remedy, /may-lose/)
+  for (const remedy of warned) {
+    assert.match(remedy, /^sudo ringtap tune apply -i eth0 --yes-i-may-lose-this-link \(.*it carries this host's default via 192\.0\.2\.254: /)
+  }
+})
+
+test('queues of a veth that its other end cannot fill do not count', () => {
+  const veth = (rxQueues: number, peerTxQueues: number | undefined) => {
+    const examined = examinedHost('veth')
+    const [facts] = examined.interfaces as [InterfaceFacts]
+    const channels = facts.channels && { ...facts.channels, rx: { current: rxQueues, maximum: 4 } }
+    const receiveQueues = facts.receiveQueues.slice(0, rxQueues)
+    examined.interfaces = [{ ...facts, rxQueues, channels, receiveQueues, peerTxQueues }]
+    const found = findingOf(examined, 'queues')
+    return [found?.severity, found?.what, found?.remedy]
+  }
+  const others = 'a veth gets frames on as many as its other end has transmit queues'
+  const rps = 'sudo ringtap tune apply -i veth0 (RPS: with one capture it gains little; see docs/host.md)'
+  assert.deepEqual(veth(2, 2), ['ok', '2 receive queues for 2 cores', undefined])
+  assert.deepEqual(veth(1, 2), ['limits', '1 receive queue for 2 cores', 'sudo ethtool -L veth0 rx 2'])
+  assert.deepEqual(veth(2, 1), ['limits', `2 receive queues for 2 cores, and 1 of them filled; ${others}, and those are 1`, rps])
+  assert.deepEqual(veth(1, 1), ['limits', `1 receive queue for 2 cores; ${others}, and those are 1`, rps])
+  assert.deepEqual(veth(1, undefined), ['limits', `1 receive queue for 2 cores; ${others}, and how many those are is not to be read`, rps])
 })

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
 import { test } from 'node:test'
-import { commandFor } from '#src/host/tuning/command.js'
+import { commandFor, quoted, ringtapCommand } from '#src/host/tuning/command.js'
 import type { Setting } from '#src/host/tuning/setting.js'
 import { adjustable, nicFacts } from '../../../support/host-facts.js'
 
@@ -52,4 +53,42 @@ test('in a namespace it goes there, with a sysfs of its own', () => {
 test('a driver that has receive and transmit queues apart is told of those that change', () => {
   const apart = { combined: adjustable(0, 0), rx: adjustable(1, 8), tx: adjustable(1, 8), other: adjustable(0, 0) }
   assert.equal(commandFor({ kind: 'channels', value: { combined: 0, rx: 4, tx: 1 } }, nicFacts({ channels: apart })), 'ethtool -L eth0 rx 4')
+})
+
+/** The words that sh makes of a command. */
+function words(command: string): string[] {
+  const { stdout, stderr } = spawnSync('sh', ['-c', `printf '%s\\0' ${command}`], { encoding: 'utf8' })
+  assert.equal(stderr, '', command)
+  return stdout.split('\0').slice(0, -1)
+}
+
+const NASTY = ['a;id>q', 'a$x', "it's", '`id`', '"', '\\', '$(id)', '-x', '*', 'ä', '#1', '~', '!', 'a&b|c', "''", '{a,b}', '\u0001']
+
+test('sh takes the name of an interface or a namespace as it is, whatever stands in it', () => {
+  const write: Setting = { kind: 'receive-queue-cpus', queue: 0, value: [0] }
+  const gro: Setting = { kind: 'feature', name: 'rx-gro', value: false }
+  for (const name of NASTY) {
+    assert.deepEqual(words(quoted(name)), [name])
+    assert.deepEqual(words(commandFor(gro, nicFacts({ name }))), ['ethtool', '-K', name, 'gro', 'off'])
+    assert.deepEqual(words(ringtapCommand('tune apply', { name, netns: name })), ['ringtap', 'tune', 'apply', '-i', name, '--netns', name])
+    assert.deepEqual(words(commandFor(gro, nicFacts({ name, netns: name }))), ['ip', 'netns', 'exec', name, 'ethtool', '-K', name, 'gro', 'off'])
+    assert.deepEqual(words(commandFor(gro, nicFacts({ netns: `/x/${name}` }))).slice(0, 2), ['nsenter', `--net=/x/${name}`])
+    const path = `/sys/class/net/${name}/queues/rx-0/rps_cpus`
+    assert.deepEqual(commandFor(write, nicFacts({ name })).split(' > ').map(words), [['echo', '1'], [path]])
+    // A script within a command: taken out of its quotes it is the command without a namespace.
+    for (const place of [{ netns: 'blue' }, { netns: '4711' }, { foreignSysfs: true }] as const) {
+      const script = words(commandFor(write, nicFacts({ name, ...place }))).at(-1)
+      assert.equal(script?.replace(/^mount -t sysfs sysfs \/sys && /, ''), commandFor(write, nicFacts({ name })))
+    }
+  }
+  for (const plain of ['eth0', 'enp3s0f1.100', 'br-1a2b', 'a_b@c:d+e=f%g']) assert.equal(quoted(plain), plain)
+})
+
+test('where /sys is that of another namespace, one is mounted for the write alone', () => {
+  const write: Setting = { kind: 'receive-queue-cpus', queue: 0, value: [0] }
+  const rings: Setting = { kind: 'rings', value: { rx: 4096, tx: 512 } }
+  const mounted = "sh -c 'mount -t sysfs sysfs /sys && echo 1 > /sys/class/net/eth0/queues/rx-0/rps_cpus'"
+  assert.equal(commandFor(write, nicFacts({ foreignSysfs: true })), `unshare -m ${mounted}`)
+  assert.equal(commandFor(rings, nicFacts({ foreignSysfs: true })), 'ethtool -G eth0 rx 4096')
+  assert.equal(commandFor(write, nicFacts({ foreignSysfs: true, netns: '4711' })), `nsenter --net=/proc/4711/ns/net unshare -m ${mounted}`)
 })
