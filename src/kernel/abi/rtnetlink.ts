@@ -29,6 +29,8 @@ export const IFLA_NUM_RX_QUEUES = 32
 export const IFLA_LINK_NETNSID = 37
 
 export const IFLA_XDP = 43
+/** Since Linux 5.5. */
+export const IFLA_ALT_IFNAME = 53
 /** Since Linux 5.6. */
 export const IFLA_PERM_ADDRESS = 54
 
