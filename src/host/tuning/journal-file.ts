@@ -6,7 +6,7 @@ import { errnoName } from '../../kernel/errno.js'
 import type { JournalStore, NetworkNamespace, TunedInterface, Whereabouts } from './access.js'
 import { type Heir, isSameNamespace, readable, readJournal } from './journal.js'
 import type { Setting } from './setting.js'
-import { isOfThisBoot, movedHere, ofPlace } from './whose-journal.js'
+import { movedHere, ofPlace } from './whose-journal.js'
 
 export const JOURNAL_DIRECTORY = '/run/ringtap'
 
@@ -35,7 +35,7 @@ export function journalFile(of: TunedInterface, directory = JOURNAL_DIRECTORY, w
  */
 export function findStore(of: TunedInterface, directory = JOURNAL_DIRECTORY, whereabouts = NOWHERE): FoundStore {
   const found = (path: string, more: Partial<FoundStore> = {}, isMoved = false): FoundStore => {
-    return { store: storeAt(directory, path, isMoved), isOfNameOnly: false, doubtful: [], ...more }
+    return { store: storeAt(directory, path, of.bootId, isMoved), isOfNameOnly: false, doubtful: [], ...more }
   }
   const own = ownPath(of, directory)
   const path = [own, inodePath(of, directory)].find((it) => isTaken(directory, it, of))
@@ -61,22 +61,34 @@ function inodePath({ netnsInode, index }: TunedInterface, directory: string): st
 
 /** Also by what is damaged. */
 function isTaken(directory: string, path: string, of: TunedInterface): boolean {
-  if (readText(path) === undefined) return false
-  const [kept] = readable([storeAt(directory, path)])
-  return kept === undefined || (isOfThisBoot(kept, of) && isSameNamespace(kept.journal.interface, of))
+  const store = storeAt(directory, path, of.bootId)
+  if (store.read() === undefined) return false
+  const [kept] = readable([store])
+  return kept === undefined || isSameNamespace(kept.journal.interface, of)
 }
 
 /** All that can be read, of this boot. */
-export function keptJournals(namespace: NetworkNamespace, directory = JOURNAL_DIRECTORY): Heir[] {
-  return readable(journalPaths(directory).map((path) => storeAt(directory, path))).filter((it) => isOfThisBoot(it, namespace))
+export function keptJournals({ bootId }: NetworkNamespace, directory = JOURNAL_DIRECTORY): Heir[] {
+  return readable(journalPaths(directory).map((path) => storeAt(directory, path, bootId)))
 }
 
-function storeAt(directory: string, path: string, isMoved = false): JournalStore {
+/** What one of another boot tells of has gone, the machine's with it: as good as none. */
+function isOfThisBoot(text: string, path: string, bootId: string | undefined): boolean {
+  if (bootId === undefined) return true
+  const [kept] = readable([{ path, read: () => text }])
+  const then = kept?.journal.interface.bootId
+  return then === undefined || then === bootId
+}
+
+function storeAt(directory: string, path: string, bootId?: string, isMoved = false): JournalStore {
   return {
     path,
     isMoved,
-    others: () => journalPaths(directory).flatMap((other) => (other === path ? [] : [storeAt(directory, other)])),
-    read: () => readText(path),
+    others: () => journalPaths(directory).flatMap((other) => (other === path ? [] : [storeAt(directory, other, bootId)])),
+    read() {
+      const text = readText(path)
+      return text === undefined || !isOfThisBoot(text, path, bootId) ? undefined : text
+    },
     write: (text) => writeDurably(directory, path, text),
     remove() {
       inWords(path, 'unlink', () => rmSync(path, { force: true }))

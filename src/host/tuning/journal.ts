@@ -52,18 +52,18 @@ export function heirOf(store: JournalStore, { interface: of }: TuningJournal, wh
 /** Journals of this namespace whose interface has gone, and which alone know how something of the machine was. */
 export function orphansBeside(store: JournalStore, { interface: of }: TuningJournal, whereabouts: Whereabouts): Heir[] {
   const beside = readable(store.others()).filter(({ journal }) => isSameNamespace(journal.interface, of) && journal.before.some(isHostWide))
-  return beside.filter(({ journal }) => !isThere(journal.interface, whereabouts.interfaces))
+  return beside.filter(({ journal }) => !whereabouts.interfaces.some((it) => isSamePlace(journal.interface, it)))
 }
 
 /** Those that are none, and of an earlier version, are in nobody's way. */
-export function readable(stores: readonly JournalStore[]): Heir[] {
+export function readable<S extends Pick<JournalStore, 'path' | 'read'>>(stores: readonly S[]): { store: S; journal: TuningJournal }[] {
   return stores.flatMap((store) => {
     const journal = journalOrNone(store)
     return journal === undefined ? [] : [{ store, journal }]
   })
 }
 
-function journalOrNone(store: JournalStore): TuningJournal | undefined {
+function journalOrNone(store: Pick<JournalStore, 'path' | 'read'>): TuningJournal | undefined {
   try {
     const text = store.read()
     return text === undefined ? undefined : parseJournal(text, store.path)

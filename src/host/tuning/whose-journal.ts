@@ -2,12 +2,6 @@
 import type { NetworkNamespace, PresentInterface, TunedInterface, Whereabouts } from './access.js'
 import { type Heir, isSameDevice, isSameNamespace, isSamePlace, isThere } from './journal.js'
 
-/** Of another boot: what it tells of has gone, the machine's with it. */
-export function isOfThisBoot({ journal }: Heir, { bootId }: NetworkNamespace): boolean {
-  const then = journal.interface.bootId
-  return then === undefined || bootId === undefined || then === bootId
-}
-
 export function ofPlace(kept: readonly Heir[], of: TunedInterface): Heir | undefined {
   return kept.find(({ journal }) => isSamePlace(journal.interface, of) && isSameDevice(journal.interface, of))
 }
@@ -32,7 +26,8 @@ export function movedHere(kept: readonly Heir[], of: TunedInterface, whereabouts
 /** Journals of interfaces of this name that are no more, of this namespace or of one that has gone. */
 export function orphansOf(kept: readonly Heir[], name: string, namespace: NetworkNamespace, { interfaces, isComplete }: Whereabouts): Heir[] {
   return kept.filter(({ journal: { interface: then } }) => {
-    if (then.name !== name || isThere(then, interfaces) || interfaces.some((it) => isAlike(then, it) && !isSamePlace(then, it))) return false
+    // NB: at its place it is still the same one, perhaps with another MAC address.
+    if (then.name !== name || interfaces.some((it) => isSamePlace(then, it) || isAlike(then, it))) return false
     return isSameNamespace(then, namespace) || (isComplete && !isNamespaceThere(then, interfaces))
   })
 }
