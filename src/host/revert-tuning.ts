@@ -16,7 +16,7 @@ import {
 import { absentInterface, isGone, type NotRestored, restoreSettings } from './tuning/restore.js'
 import { currentSetting, isHostWide, type Setting, sameValue, settingKey, valueText } from './tuning/setting.js'
 import { mayFlap } from './tuning/step.js'
-import { isNamespaceThere } from './tuning/whose-journal.js'
+import { isNamespaceGone } from './tuning/whose-journal.js'
 
 export interface RevertedTuning {
   /** When the tuning that has been taken back began; undefined when there was none. */
@@ -128,7 +128,7 @@ function ofThisMachine({ home }: TuningAccess, { store, journal }: Heir, whereab
   const of = journal.interface
   if (isSameNamespace(of, home)) return { own, lost: [] }
   const limits = own.filter(({ kind }) => kind === 'sysctl')
-  if (limits.length > 0 && (!whereabouts.isComplete || isNamespaceThere(of, whereabouts.interfaces))) {
+  if (limits.length > 0 && !isNamespaceGone(of, whereabouts)) {
     throw new CaptureError('TUNING_FAILED', `${of.name}: what the limits of net.core were, in ${store.path}, is of network namespace net:[${of.netnsInode}]`, {
       hint: `this is net:[${home.netnsInode}]: revert it from there (lsns -t net lists them, nsenter --net=PATH enters one), with --netns for an interface that is here`,
     })

@@ -105,7 +105,13 @@ function revertAbsent(access: MachineAccess, name: string, error: CaptureError):
 
 function elsewhereHint(kept: readonly Heir[], name: string, whereabouts: Whereabouts): string | undefined {
   const away = movedAway(kept, name, whereabouts)
-  if (away === undefined) return undefined
+  if (away === undefined) {
+    const one = kept.find(({ journal }) => journal.interface.name === name)
+    return (
+      one &&
+      `${one.store.path} is of one of network namespace net:[${one.journal.interface.netnsInode}], which is not to be seen from here; if that has gone: ${dropText(one.journal, one.store.path)}`
+    )
+  }
   const { now, kept: one } = away
   return `${one.store.path} is of one that is elsewhere now: ringtap tune revert -i ${now.name}${now.netns === undefined ? '' : ` --netns ${now.netns}`}`
 }

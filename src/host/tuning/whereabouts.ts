@@ -44,8 +44,10 @@ function cookieOf(kernel: Kernel, control: Descriptor): string | undefined {
 export function findInterfaces(kernel: Kernel, { netns }: InterfaceScope = {}): Whereabouts {
   const seen = new Set<number>()
   const interfaces: PresentInterface[] = []
+  let isComplete = seesAllProcesses()
   for (const path of [undefined, ...(netns === undefined ? [] : [namespacePath(netns)]), ...mounted(), ...ofProcesses()]) {
     const inode = inodeOf(path ?? OWN_NAMESPACE)
+    if (inode === undefined && isDenied(path ?? OWN_NAMESPACE)) isComplete = false
     // Without /proc there is this one alone.
     if (path !== undefined && (inode === undefined || seen.has(inode))) continue
     if (inode !== undefined) seen.add(inode)
@@ -53,9 +55,25 @@ export function findInterfaces(kernel: Kernel, { netns }: InterfaceScope = {}): 
       interfaces.push(...interfacesOf(kernel, path))
     } catch (error) {
       if (!(error instanceof CaptureError)) throw error
+      isComplete = false
     }
   }
-  return { interfaces, isComplete: orNone(() => readlinkSync('/proc/self/ns/pid')) === FIRST_PID_NAMESPACE && inodeOf('/proc/1/ns/net') !== undefined }
+  return { interfaces, isComplete }
+}
+
+/** Not so in a container, nor with hidepid. */
+function seesAllProcesses(): boolean {
+  return orNone(() => readlinkSync('/proc/self/ns/pid')) === FIRST_PID_NAMESPACE && orNone(() => statSync('/proc/1')) !== undefined
+}
+
+/** Not merely gone. */
+function isDenied(path: string): boolean {
+  try {
+    statSync(path)
+    return false
+  } catch (error) {
+    return ['EACCES', 'EPERM'].includes((error as NodeJS.ErrnoException).code ?? '')
+  }
 }
 
 function interfacesOf(kernel: Kernel, netns: string | undefined): PresentInterface[] {

@@ -24,11 +24,12 @@ export function movedHere(kept: readonly Heir[], of: TunedInterface, whereabouts
 }
 
 /** Journals of interfaces of this name that are no more, of this namespace or of one that has gone. */
-export function orphansOf(kept: readonly Heir[], name: string, namespace: NetworkNamespace, { interfaces, isComplete }: Whereabouts): Heir[] {
+export function orphansOf(kept: readonly Heir[], name: string, namespace: NetworkNamespace, whereabouts: Whereabouts): Heir[] {
+  const { interfaces } = whereabouts
   return kept.filter(({ journal: { interface: then } }) => {
     // NB: at its place it is still the same one, perhaps with another MAC address.
     if (then.name !== name || interfaces.some((it) => isSamePlace(then, it) || isAlike(then, it))) return false
-    return isSameNamespace(then, namespace) || (isComplete && !isNamespaceThere(then, interfaces))
+    return isSameNamespace(then, namespace) || isNamespaceGone(then, whereabouts)
   })
 }
 
@@ -42,7 +43,13 @@ export function movedAway(kept: readonly Heir[], name: string, { interfaces }: W
   return undefined
 }
 
-export function isNamespaceThere(then: NetworkNamespace, interfaces: readonly TunedInterface[]): boolean {
+/** For certain: none is hidden, or another one has its inode. */
+export function isNamespaceGone(then: NetworkNamespace, { interfaces, isComplete }: Whereabouts): boolean {
+  if (isNamespaceThere(then, interfaces)) return false
+  return isComplete || interfaces.some(({ netnsInode }) => netnsInode === then.netnsInode)
+}
+
+function isNamespaceThere(then: NetworkNamespace, interfaces: readonly TunedInterface[]): boolean {
   return interfaces.some((it) => isSameNamespace(then, it))
 }
 

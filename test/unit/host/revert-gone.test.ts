@@ -160,6 +160,12 @@ test('an orphan is what is nowhere; what is elsewhere is said to be there', () =
   assert.equal(orphansOf(kept, 'eth1', elsewhere, machine.whereabouts()).length, 0)
   assert.equal(orphansOf(kept, 'eth1', elsewhere, { interfaces: [], isComplete: true }).length, 1)
   assert.equal(orphansOf(kept, 'eth1', elsewhere, { interfaces: [], isComplete: false }).length, 0)
+  // What has its inode now has its cookie not.
+  const cookies = keptIn(...[first, second].map((it) => ({ ...it, read: () => it.text?.replace('"interface": {', '"interface": {"netnsCookie":"5",') })))
+  assert.equal(cookies.length, 2)
+  const successor = { ...eth1, index: 1, bus: undefined, permanentMac: undefined, mac: undefined, netnsCookie: '6' }
+  assert.equal(orphansOf(cookies, 'eth1', elsewhere, { interfaces: [successor], isComplete: false }).length, 1)
+  assert.equal(orphansOf(cookies, 'eth1', elsewhere, { interfaces: [{ ...successor, netnsCookie: '5' }], isComplete: false }).length, 0)
 })
 
 test('whoever is told to remove a journal is told what only it knows', () => {
