@@ -109,14 +109,19 @@ export function appliedLines({ applied, refused, plan, journal }: AppliedTuning)
   ]
 }
 
-export function revertedLines(name: string, { since, restored, gone, left }: RevertedTuning): string[] {
+export function revertedLines(name: string, { since, restored, gone, left, isAbsent, orphans = [] }: RevertedTuning): string[] {
   if (since === undefined) return [`${name}: has not been tuned, there is nothing to revert`]
   const kept = left && `what is the whole machine's stays for another interface that is tuned still, with ${left.journal}`
   return [
-    `${name}: everything is as it was before ${since}`,
+    isAbsent === true
+      ? `${name}: gone, and its settings with it; what is the machine's is as it was before ${since}`
+      : `${name}: everything is as it was before ${since}`,
     ...restored.map((setting) => `  ${labelOf(setting)}: ${valueText(setting)}`),
     ...gone.map((setting) => `  ${labelOf(setting)}: not there any more, was ${valueText(setting)}`),
     ...(left === undefined ? [] : [`  ${kept}: ${left.settings.map(labelOf).join(', ')}`]),
+    ...orphans.map(
+      (it) => `  ${it.name} has gone without a revert, and the machine is as its tuning made it: ringtap tune revert -i ${it.name} (${it.journal})`,
+    ),
   ]
 }
 

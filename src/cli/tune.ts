@@ -1,5 +1,5 @@
 /** `ringtap tune`. */
-import { applyTuning, planTuning, readTuning, revertTuning } from '../host/index.js'
+import { applyTuning, planTuning, readTuning, revertTuning, type TuningState } from '../host/index.js'
 import { EXIT } from './exit-status.js'
 import type { Io } from './io.js'
 import type { ValuesOf } from './table.js'
@@ -37,11 +37,21 @@ export async function runTune(values: ValuesOf<'tune'>, io: Io): Promise<number>
       return EXIT.done
     }
     case 'revert': {
-      const warning = revertWarning(name, readTuning(name, scope).pending)
+      const warning = revertWarning(name, pendingOf(name, scope))
       if (warning !== undefined) io.err(warning)
       const reverted = revertTuning(name, { yesIMayLoseThisLink: values.yesIMayLoseThisLink, ...scope })
       print({ type: 'tuning-reverted', interface: name, netns, ...reverted }, revertedLines(name, reverted))
       return EXIT.done
     }
+  }
+}
+
+/** None of an interface that has gone: what a revert puts back then is the machine's. */
+function pendingOf(name: string, scope: { netns?: string }): TuningState['pending'] {
+  try {
+    return readTuning(name, scope).pending
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'NO_SUCH_INTERFACE') return []
+    throw error
   }
 }

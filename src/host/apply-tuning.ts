@@ -35,11 +35,11 @@ export interface AppliedTuning {
 export function applyTuning(access: TuningAccess, store: JournalStore, options: ApplyTuningOptions = {}): AppliedTuning {
   const run = new TuningRun(access, options)
   const { facts } = run
-  const earlier = readJournal(store, tunedInterface(facts, access.netnsInode))
+  const earlier = readJournal(store, tunedInterface(facts, access))
   const nothing = { applied: [], refused: [], plan: run.plan, journal: earlier && store.path }
   if (run.plan.steps.length === 0) return nothing
   assertMayLose(run.plan, options)
-  const fresh: TuningJournal = { interface: tunedInterface(facts, access.netnsInode), since: new Date().toISOString(), before: interfaceSettings(facts) }
+  const fresh: TuningJournal = { interface: tunedInterface(facts, access), since: new Date().toISOString(), before: interfaceSettings(facts) }
   let journal = earlier
   try {
     while (run.plan.steps.length > 0) {

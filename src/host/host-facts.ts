@@ -89,7 +89,7 @@ function readMemoryBytes(files: HostFiles): number {
 }
 
 /** The inode of the first PID namespace, PROC_PID_INIT_INO: only from there are all processes to be seen. */
-const FIRST_PID_NAMESPACE = 'pid:[4026531836]'
+export const FIRST_PID_NAMESPACE = 'pid:[4026531836]'
 
 function readIrqBalance(files: HostFiles, unread: UnreadFact[]): IrqBalance | undefined {
   const names = files.list('/proc')

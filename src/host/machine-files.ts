@@ -1,9 +1,9 @@
 /** The files of this machine, with /sys as one network namespace has it. */
-import { readdirSync, readFileSync, readlinkSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, readlinkSync, statSync, writeFileSync } from 'node:fs'
 import { constants } from 'node:os'
 import { CaptureError } from '../errors.js'
 import { Descriptor } from '../kernel/descriptor.js'
-import { EACCES, EIO, EPERM, errnoName, errnoText } from '../kernel/errno.js'
+import { EACCES, EIO, ENOENT, EPERM, errnoName, errnoText } from '../kernel/errno.js'
 import { openNamespace, withNamespace } from '../kernel/namespace.js'
 import { openSysfs } from '../kernel/sysfs.js'
 import type { Kernel } from '../kernel/system.js'
@@ -16,7 +16,7 @@ export interface MachineFiles extends WritableHostFiles, Disposable {
 
 /**
  * Opens the files of this machine. /sys/class/net shows the interfaces of the namespace that is asked for, or of the calling thread's: sysfs is
- * mounted for that, where nobody else sees it. Without CAP_SYS_ADMIN, or before Linux 5.2, it is the one at /sys, which may be that of another
+ * mounted for that, where nobody else sees it. Without CAP_SYS_ADMIN or /proc, or before Linux 5.2, it is the one at /sys, which may be that of another
  * namespace; with `netns` there is none then.
  * NB: /proc/sys/net is always that of the thread that reads.
  * @throws CaptureError NO_SUCH_NAMESPACE, PERMISSION for a namespace that may not be entered.
@@ -24,11 +24,14 @@ export interface MachineFiles extends WritableHostFiles, Disposable {
 export function openMachineFiles(kernel: Kernel, netns?: string): MachineFiles {
   using namespace = netns === undefined ? undefined : openNamespace(kernel, netns)
   const sysfs = withNamespace(kernel, namespace, () => sysfsOf(kernel))
+  // Without /proc a descriptor has no path.
+  const reachable = sysfs instanceof Descriptor && existsSync(`/proc/self/fd/${sysfs.fd}`)
   /** Where a path is to be found, or why it is not. */
   const at = (path: string): string | Unreadable => {
     if (!path.startsWith('/sys/')) return path
-    if (sysfs instanceof Descriptor) return `/proc/self/fd/${sysfs.fd}${path.slice('/sys'.length)}`
-    return netns === undefined ? path : sysfs
+    if (sysfs instanceof Descriptor && reachable) return `/proc/self/fd/${sysfs.fd}${path.slice('/sys'.length)}`
+    if (netns === undefined) return path
+    return sysfs instanceof Descriptor ? { errno: ENOENT } : sysfs
   }
   const close = () => {
     if (sysfs instanceof Descriptor) sysfs.close()

@@ -1,12 +1,23 @@
 /** Back to what was before the first `apply`, exactly. */
 import { CaptureError } from '../errors.js'
 import type { InterfaceFacts } from './facts.js'
-import type { JournalStore, TuningAccess, TuningFacts } from './tuning/access.js'
+import type { JournalStore, TuningAccess, TuningFacts, Whereabouts } from './tuning/access.js'
 import { inNamespace, quoted, ringtapCommand } from './tuning/command.js'
-import { type Heir, heirOf, inherited, readJournal, type TuningJournal, tunedInterface, writeJournal } from './tuning/journal.js'
-import { isGone, type NotRestored, restoreSettings } from './tuning/restore.js'
+import {
+  type Heir,
+  heirOf,
+  inherited,
+  isSameNamespace,
+  orphansBeside,
+  readJournal,
+  type TuningJournal,
+  tunedInterface,
+  writeJournal,
+} from './tuning/journal.js'
+import { absentInterface, isGone, type NotRestored, restoreSettings } from './tuning/restore.js'
 import { currentSetting, isHostWide, type Setting, sameValue, settingKey, valueText } from './tuning/setting.js'
 import { mayFlap } from './tuning/step.js'
+import { isNamespaceGone } from './tuning/whose-journal.js'
 
 export interface RevertedTuning {
   /** When the tuning that has been taken back began; undefined when there was none. */
@@ -17,6 +28,10 @@ export interface RevertedTuning {
   gone: Setting[]
   /** What is the machine's, and stays for another interface that is tuned still: its revert puts these back. */
   left: { settings: Setting[]; journal: string } | undefined
+  /** The interface is gone: what is the machine's has been put back, all else went with it. */
+  isAbsent?: true
+  /** Interfaces of this namespace that have gone without a revert: what is the machine's is still as their tuning made it. A revert by their name puts it back. */
+  orphans?: { name: string; journal: string }[]
 }
 
 export interface RevertTuningOptions {
@@ -49,10 +64,12 @@ export function pendingSettings({ host, interface: facts }: TuningFacts, before:
  */
 export function revertTuning(access: TuningAccess, store: JournalStore, options: RevertTuningOptions = {}): RevertedTuning {
   const facts = access.facts()
-  const journal = readJournal(store, tunedInterface(facts, access.netnsInode))
+  const journal = readJournal(store, tunedInterface(facts, access))
   if (journal === undefined) return { since: undefined, restored: [], gone: [], left: undefined }
-  const heir = heirOf(store, journal)
-  const own = heir === undefined ? journal.before : journal.before.filter((setting) => !isHostWide(setting))
+  const whereabouts = inNeed(() => access.whereabouts())
+  const heir = heirOf(store, journal, whereabouts)
+  const machine = heir === undefined ? ofThisMachine(access, { store, journal }, whereabouts) : { own: [], lost: [] }
+  const own = [...journal.before.filter((setting) => !isHostWide(setting)), ...machine.own]
   const pending = pendingSettings(facts, own)
   assertMayLose(facts, pending, options)
   const left = heir && leaveTo(heir, journal)
@@ -64,8 +81,77 @@ export function revertTuning(access: TuningAccess, store: JournalStore, options:
   }
   store.remove()
   const now = access.facts()
-  const gone = own.filter((setting) => isGone(setting, now))
-  return { since: journal.since, restored: pending.flatMap(({ setting }) => (gone.includes(setting) ? [] : [setting])), gone, left }
+  const gone = [...own.filter((setting) => isGone(setting, now)), ...machine.lost]
+  const orphans = orphansBeside(store, journal, whereabouts).map((it) => ({ name: it.journal.interface.name, journal: it.store.path }))
+  const restored = pending.flatMap(({ setting }) => (gone.includes(setting) ? [] : [setting]))
+  return { since: journal.since, restored, gone, left, ...(orphans.length > 0 && { orphans }) }
+}
+
+/**
+ * Puts back what is the machine's from journals of an interface that has gone, and removes them; with none of another interface that is tuned still,
+ * which gets it.
+ * @throws CaptureError TUNING_FAILED when something could not be put back: that journal stays then.
+ */
+export function revertOrphans(access: TuningAccess, orphans: readonly Heir[]): RevertedTuning {
+  const whereabouts = access.whereabouts()
+  const total: RevertedTuning = { since: undefined, restored: [], gone: [], left: undefined, isAbsent: true }
+  // The eldest knows what was before all of them: it comes last.
+  for (const orphan of [...orphans].sort((a, b) => (a.journal.since < b.journal.since ? 1 : -1))) {
+    const { store, journal } = orphan
+    const absent = absentInterface(journal.interface)
+    const facts = (): TuningFacts => ({ host: access.hostFacts(), interface: absent })
+    const heir = heirOf(store, journal, whereabouts)
+    if (heir === undefined) {
+      const { own, lost } = ofThisMachine(access, orphan, whereabouts)
+      const pending = pendingSettings(facts(), own)
+      const failed = restoreSettings({ facts, write: (setting) => access.write(setting) }, own)
+      if (failed.length > 0) {
+        throw new CaptureError('TUNING_FAILED', `${absent.name}: not everything is as it was before: ${notRestoredText(failed)}`, {
+          hint: `the journal stays: ${store.path}; ringtap tune revert -i ${quoted(absent.name)} may be run again`,
+        })
+      }
+      total.restored.push(...pending.map(({ setting }) => setting))
+      total.gone.push(...lost)
+    } else total.left = leaveTo(heir, journal) ?? total.left
+    store.remove()
+    total.since = journal.since
+  }
+  return total
+}
+
+/**
+ * The machine's settings of a journal that this thread can put back. What is below /proc/sys/net is of the namespace that the interface was tuned in:
+ * lost with it where that has gone.
+ * @throws CaptureError TUNING_FAILED where it is another one.
+ */
+function ofThisMachine({ home }: TuningAccess, { store, journal }: Heir, whereabouts: Whereabouts): { own: Setting[]; lost: Setting[] } {
+  const own = journal.before.filter(isHostWide)
+  const of = journal.interface
+  if (isSameNamespace(of, home)) return { own, lost: [] }
+  const limits = own.filter(({ kind }) => kind === 'sysctl')
+  if (limits.length > 0 && !isNamespaceGone(of, whereabouts)) {
+    throw new CaptureError('TUNING_FAILED', `${of.name}: what the limits of net.core were, in ${store.path}, is of network namespace net:[${of.netnsInode}]`, {
+      hint: `this is net:[${home.netnsInode}]: revert it from there (lsns -t net lists them, nsenter --net=PATH enters one), with --netns for an interface that is here`,
+    })
+  }
+  return { own: own.filter((setting) => !limits.includes(setting)), lost: limits }
+}
+
+/** Asked once, and only by who has to know. */
+function inNeed(ask: () => Whereabouts): Whereabouts {
+  let answer: Whereabouts | undefined
+  const now = () => {
+    answer ??= ask()
+    return answer
+  }
+  return {
+    get interfaces() {
+      return now().interfaces
+    },
+    get isComplete() {
+      return now().isComplete
+    },
+  }
 }
 
 /** Written before this journal goes: cut off between the two, both know what was before. */

@@ -1,12 +1,16 @@
 /** Tuning an interface of this machine. */
+import { CaptureError } from '../errors.js'
 import { openKernel } from '../kernel/system.js'
 import * as apply from './apply-tuning.js'
 import type { HostFacts, InterfaceFacts } from './facts.js'
 import type { InterfaceScope } from './interfaces.js'
 import * as revert from './revert-tuning.js'
-import { tunedInterface } from './tuning/journal.js'
-import { type FoundJournal, findJournal, journalFile } from './tuning/journal-file.js'
+import type { Whereabouts } from './tuning/access.js'
+import { dropText, type Heir, tunedInterface } from './tuning/journal.js'
+import { doubtText, type FoundJournal, findJournal, findStore, keptJournals } from './tuning/journal-file.js'
 import { type MachineAccess, openTuningAccess } from './tuning/machine-access.js'
+import { isHostWide } from './tuning/setting.js'
+import { movedAway, orphansOf } from './tuning/whose-journal.js'
 
 export interface TuneOptions extends apply.ApplyTuningOptions, InterfaceScope {}
 
@@ -28,7 +32,7 @@ export interface RevertOptions extends revert.RevertTuningOptions, InterfaceScop
 export function readTuning(interfaceName: string, scope: InterfaceScope = {}): TuningState {
   using access = openTuningAccess(openKernel(), interfaceName, scope)
   const facts = access.facts()
-  const found = findJournal(tunedInterface(facts, access.netnsInode))
+  const found = findJournal(() => tunedInterface(facts, access), undefined, access.whereabouts)
   if (found === undefined) return { ...facts, journal: undefined, pending: [] }
   const { before, ...journal } = found
   return { ...facts, journal, pending: revert.pendingSettings(facts, before) }
@@ -43,19 +47,71 @@ export function readTuning(interfaceName: string, scope: InterfaceScope = {}): T
 export function applyTuning(interfaceName: string, options: TuneOptions = {}): apply.AppliedTuning {
   using access = openTuningAccess(openKernel(), interfaceName, options)
   access.lock()
-  return apply.applyTuning(access, journalOf(access), options)
+  return apply.applyTuning(access, foundOf(access).store, options)
 }
 
 /**
- * Puts back what was before the first `applyTuning`, also after that was killed in the middle. Without a journal there is nothing to do.
+ * Puts back what was before the first `applyTuning`, also after that was killed in the middle. Without a journal there is nothing to do. Of an interface
+ * that has gone what is the machine's.
  * @throws CaptureError TUNING_FAILED, INTERFACE_IN_USE for the interface of the default route without `yesIMayLoseThisLink` where the link may go down, NO_SUCH_INTERFACE, NO_SUCH_NAMESPACE, PERMISSION, INVALID_FILE
  */
 export function revertTuning(interfaceName: string, options: RevertOptions = {}): revert.RevertedTuning {
   using access = openTuningAccess(openKernel(), interfaceName, options)
   access.lock()
-  return revert.revertTuning(access, journalOf(access), options)
+  const found = foundOrAbsent(access)
+  if (found instanceof CaptureError) return revertAbsent(access, interfaceName, found)
+  const { store, isOfNameOnly, doubtful } = found
+  if (!isOfNameOnly && store.read() !== undefined) return revert.revertTuning(access, store, options)
+  const [other] = doubtful
+  if (other !== undefined) {
+    throw new CaptureError('TUNING_FAILED', doubtText(interfaceName, other), {
+      hint: `if it is, put back by hand what is in there; then, or if it is not: ${dropText(other.journal, other.store.path)}`,
+    })
+  }
+  const { name } = access.facts().interface
+  const kept = keptJournals(access).filter(({ journal }) => journal.interface.name === name && journal.before.some(isHostWide))
+  if (kept.length === 0) return revert.revertTuning(access, store, options)
+  const whereabouts = access.whereabouts()
+  const orphans = orphansOf(kept, name, access, whereabouts)
+  if (orphans.length > 0) return revert.revertOrphans(access, orphans)
+  const hint = isOfNameOnly ? elsewhereHint(kept, name, whereabouts) : undefined
+  if (hint !== undefined) throw new CaptureError('TUNING_FAILED', `${name}: the journal of this name is of another interface`, { hint })
+  return revert.revertTuning(access, store, options)
 }
 
-function journalOf(access: MachineAccess) {
-  return journalFile(tunedInterface(access.facts(), access.netnsInode))
+function foundOf(access: MachineAccess) {
+  return findStore(tunedInterface(access.facts(), access), undefined, access.whereabouts)
+}
+
+function foundOrAbsent(access: MachineAccess) {
+  try {
+    return foundOf(access)
+  } catch (error) {
+    if (error instanceof CaptureError && error.code === 'NO_SUCH_INTERFACE') return error
+    throw error
+  }
+}
+
+/** @throws CaptureError NO_SUCH_INTERFACE where no journal has the name, and where the interface is elsewhere now. */
+function revertAbsent(access: MachineAccess, name: string, error: CaptureError): revert.RevertedTuning {
+  const kept = keptJournals(access)
+  if (!kept.some(({ journal }) => journal.interface.name === name)) throw error
+  const whereabouts = access.whereabouts()
+  const orphans = orphansOf(kept, name, access, whereabouts)
+  if (orphans.length > 0) return revert.revertOrphans(access, orphans)
+  const { code, message, syscall, errno, errnoName } = error
+  throw new CaptureError(code, message, { syscall, errno, errnoName, hint: elsewhereHint(kept, name, whereabouts) })
+}
+
+function elsewhereHint(kept: readonly Heir[], name: string, whereabouts: Whereabouts): string | undefined {
+  const away = movedAway(kept, name, whereabouts)
+  if (away === undefined) {
+    const one = kept.find(({ journal }) => journal.interface.name === name)
+    return (
+      one &&
+      `${one.store.path} is of one of network namespace net:[${one.journal.interface.netnsInode}], which is not to be seen from here; if that has gone: ${dropText(one.journal, one.store.path)}`
+    )
+  }
+  const { now, kept: one } = away
+  return `${one.store.path} is of one that is elsewhere now: ringtap tune revert -i ${now.name}${now.netns === undefined ? '' : ` --netns ${now.netns}`}`
 }

@@ -4,7 +4,7 @@
  */
 
 import { CaptureError } from '../errors.js'
-import { IFF_UP } from './abi/if.js'
+import { ALTIFNAMSIZ, IFF_UP, IFNAMSIZ } from './abi/if.js'
 import {
   NETLINK_CAP_ACK,
   NETLINK_EXT_ACK,
@@ -34,6 +34,7 @@ import {
   IF_STATS_MSG,
   IFINFOMSG,
   IFLA_ADDRESS,
+  IFLA_ALT_IFNAME,
   IFLA_EXT_MASK,
   IFLA_IFNAME,
   IFLA_INFO_DATA,
@@ -72,7 +73,7 @@ import {
 } from './abi/rtnetlink.js'
 import { AF_NETLINK, MSG_TRUNC, SOCK_CLOEXEC, SOCK_RAW } from './abi/socket.js'
 import { Descriptor } from './descriptor.js'
-import { callFailed, EINTR, ENODEV } from './errno.js'
+import { callFailed, EINTR, EINVAL, ENODEV } from './errno.js'
 import type { Kernel } from './system.js'
 
 /** The kernel cuts dumps to fit what the reader offered first, at most 32 KiB; one link with all its attributes stays well below. */
@@ -290,10 +291,9 @@ export function listLinks(socket: RouteSocket): Link[] {
   return socket.request('interfaces', 'RTM_GETLINK dump', RTM_GETLINK, NLM_F_DUMP, body).filter(isLink).map(linkOf)
 }
 
-/** @throws CaptureError NO_SUCH_INTERFACE */
+/** By its name or an alternative one (`ip link property add altname`). @throws CaptureError NO_SUCH_INTERFACE */
 export function getLink(socket: RouteSocket, name: string): Link {
-  const body = encodeAttributes([[IFLA_IFNAME, name], WITHOUT_STATS], interfaceMessage(0))
-  const link = socket.request(name, 'RTM_GETLINK', RTM_GETLINK, 0, body).find(isLink)
+  const link = linkNamed(socket, name)
   if (link === undefined) throw new CaptureError('NO_SUCH_INTERFACE', `${name}: RTM_GETLINK: no link in the answer`)
   return linkOf(link)
 }
@@ -317,8 +317,7 @@ const XDP_MODES: readonly (readonly [mode: XdpMode, attached: number, attribute:
  * @throws CaptureError NO_SUCH_INTERFACE
  */
 export function attachedXdp(socket: RouteSocket, name: string): AttachedXdp[] {
-  const body = encodeAttributes([[IFLA_IFNAME, name], WITHOUT_STATS], interfaceMessage(0))
-  const link = socket.request(name, 'RTM_GETLINK', RTM_GETLINK, 0, body).find(isLink)
+  const link = linkNamed(socket, name)
   const nest = link && parseAttributes(link.body.subarray(IFINFOMSG.sizeof)).get(IFLA_XDP)
   if (nest === undefined) return []
   const attributes = parseAttributes(nest)
@@ -328,6 +327,25 @@ export function attachedXdp(socket: RouteSocket, name: string): AttachedXdp[] {
     const programId = numberOf(attributes.get(attribute)) || (attached === only ? numberOf(attributes.get(IFLA_XDP_PROG_ID)) : 0)
     return programId === 0 ? [] : [{ mode, programId }]
   })
+}
+
+/** What is too long for a name is an alternative one, which IFLA_IFNAME does not take. */
+function linkNamed(socket: RouteSocket, name: string): NetlinkMessage | undefined {
+  const { length } = new TextEncoder().encode(name)
+  const isAlternative = length >= IFNAMSIZ
+  if (length >= ALTIFNAMSIZ) throw noLink(name)
+  const body = encodeAttributes([[isAlternative ? IFLA_ALT_IFNAME : IFLA_IFNAME, name], WITHOUT_STATS], interfaceMessage(0))
+  try {
+    return socket.request(name, 'RTM_GETLINK', RTM_GETLINK, 0, body).find(isLink)
+  } catch (error) {
+    // Before Linux 5.5 there are no such names, and nothing is asked for.
+    if (isAlternative && error instanceof CaptureError && error.errno === EINVAL) throw noLink(name)
+    throw error
+  }
+}
+
+function noLink(name: string): CaptureError {
+  return callFailed({ subject: name, call: 'RTM_GETLINK', errno: ENODEV, code: 'NO_SUCH_INTERFACE' })
 }
 
 function isLink(message: NetlinkMessage): boolean {

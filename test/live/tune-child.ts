@@ -18,4 +18,4 @@ const killed = {
     if (writes === Number(at)) die()
   },
 }
-applyTuning(killed, journalFile(tunedInterface(access.facts(), access.netnsInode), directory), { cpus: [0, 1] })
+applyTuning(killed, journalFile(tunedInterface(access.facts(), access), directory), { cpus: [0, 1] })

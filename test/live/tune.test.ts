@@ -66,7 +66,7 @@ function tuned(t: TestContext): Tuned {
   t.after(() => rmSync(directory, { recursive: true }))
   const access = openTuningAccess(openKernel(), end.interface, { netns: end.netns })
   t.after(() => access.close())
-  return { end, access, store: journalFile(tunedInterface(access.facts(), access.netnsInode), directory), directory }
+  return { end, access, store: journalFile(tunedInterface(access.facts(), access), directory), directory }
 }
 
 /** How many writes a whole apply takes. */
@@ -179,7 +179,7 @@ live('a journal of an interface that is gone is not put upon another of its name
   applyTuning(access, store, { cpus: CPUS })
   inNamespace(end.netns, 'ip', 'link', 'delete', end.interface)
   inNamespace(end.netns, 'ip', 'link', 'add', end.interface, 'type', 'veth', 'peer', 'name', OTHER)
-  const again = journalFile(tunedInterface(access.facts(), access.netnsInode), directory)
+  const again = journalFile(tunedInterface(access.facts(), access), directory)
   assert.equal(again.path, store.path)
   for (const act of [() => revertTuning(access, again), () => applyTuning(access, again)]) {
     assert.throws(act, (error) => error instanceof CaptureError && error.code === 'TUNING_FAILED' && error.hint?.includes(store.path) === true)

@@ -3,9 +3,10 @@
  * interrupts new numbers, spreads the table anew unless somebody set it, and lets the affinities go. Any write can be made to fail.
  */
 import type { FlowHashFacts, FlowType, HostFacts, InterfaceFacts, QueueFacts } from '#src/host/facts.js'
-import type { JournalStore, TuningAccess } from '#src/host/tuning/access.js'
+import type { JournalStore, PresentInterface, TuningAccess, Whereabouts } from '#src/host/tuning/access.js'
 import { afterChannels, mustResetTable, noXps } from '#src/host/tuning/channels.js'
 import { irqOf } from '#src/host/tuning/command.js'
+import { tunedInterface } from '#src/host/tuning/journal.js'
 import { type Setting, valueText } from '#src/host/tuning/setting.js'
 import { CaptureError } from '#src/index.js'
 import { EINVAL, EOPNOTSUPP, errnoName } from '#src/kernel/errno.js'
@@ -36,6 +37,9 @@ export interface DriverWays {
 
 export class TunableMachine implements TuningAccess {
   readonly netnsInode = 4026531840
+  home = { netnsInode: this.netnsInode }
+  /** By index, as facts have told them; whoever takes one out has it gone. */
+  readonly present = new Map<number, PresentInterface>()
   host: HostFacts
   interface: InterfaceFacts
   /** What was written, in order; failed writes as well. */
@@ -54,7 +58,17 @@ export class TunableMachine implements TuningAccess {
   }
 
   facts(): { host: HostFacts; interface: InterfaceFacts } {
-    return structuredClone({ host: this.host, interface: this.interface })
+    const facts = structuredClone({ host: this.host, interface: this.interface })
+    this.present.set(facts.interface.index, { ...tunedInterface(facts, this), netns: undefined })
+    return facts
+  }
+
+  hostFacts(): HostFacts {
+    return structuredClone(this.host)
+  }
+
+  whereabouts(): Whereabouts {
+    return { interfaces: [...this.present.values()], isComplete: true }
   }
 
   write(setting: Setting): void {

@@ -3,27 +3,92 @@ import { closeSync, constants, fsyncSync, lstatSync, mkdirSync, openSync, readdi
 import { join } from 'node:path'
 import { CaptureError } from '../../errors.js'
 import { errnoName } from '../../kernel/errno.js'
-import type { JournalStore, TunedInterface } from './access.js'
-import { parseJournal, readJournal } from './journal.js'
+import type { JournalStore, NetworkNamespace, TunedInterface, Whereabouts } from './access.js'
+import { type Heir, isSameNamespace, readable, readJournal } from './journal.js'
 import type { Setting } from './setting.js'
+import { movedHere, ofPlace } from './whose-journal.js'
 
 export const JOURNAL_DIRECTORY = '/run/ringtap'
 
-/**
- * The journal of an interface: named by namespace and index, so that it is found under another name, too. Where there is none of that index, one
- * that has the interface's name is answered: it is of an interface that is gone, and the reader has to be told.
- */
-export function journalFile({ netnsInode, index, name }: TunedInterface, directory = JOURNAL_DIRECTORY): JournalStore {
-  const own = join(directory, `tune-${netnsInode}-${index}.json`)
-  const path = readText(own) === undefined ? (ofName(directory, netnsInode, name) ?? own) : own
-  return storeAt(directory, path)
+export interface FoundStore {
+  store: JournalStore
+  /** The journal is of another interface, which had this name in this namespace. */
+  isOfNameOnly: boolean
+  /** Journals that may be of this very interface, from another namespace, or of one that is like it: that cannot be told. */
+  doubtful: Heir[]
 }
 
-function storeAt(directory: string, path: string): JournalStore {
+/** What tells where all interfaces are; asked only where that matters. */
+export type AskWhereabouts = () => Whereabouts
+
+const NOWHERE: AskWhereabouts = () => ({ interfaces: [], isComplete: false })
+
+/** The journal of an interface, as `findStore` finds it. */
+export function journalFile(of: TunedInterface, directory = JOURNAL_DIRECTORY, whereabouts?: AskWhereabouts): JournalStore {
+  return findStore(of, directory, whereabouts).store
+}
+
+/**
+ * The journal of an interface: named by namespace and index, so that it is found under another name, too. Where there is none of that index, it may
+ * be from another namespace, where the interface was. Or one that has the interface's name is answered: it is of an interface that is gone, and the
+ * reader has to be told. A damaged one is in the way of its own interface alone.
+ */
+export function findStore(of: TunedInterface, directory = JOURNAL_DIRECTORY, whereabouts = NOWHERE): FoundStore {
+  const found = (path: string, more: Partial<FoundStore> = {}, isMoved = false): FoundStore => {
+    return { store: storeAt(directory, path, of.bootId, isMoved), isOfNameOnly: false, doubtful: [], ...more }
+  }
+  const own = ownPath(of, directory)
+  const path = [own, inodePath(of, directory)].find((it) => isTaken(directory, it, of))
+  if (path !== undefined) return found(path)
+  const kept = keptJournals(of, directory)
+  const here = ofPlace(kept, of)
+  if (here !== undefined) return found(here.store.path)
+  // NB: only with whereabouts: that it is elsewhere no more has to be seen.
+  const { moved, doubtful } = whereabouts === NOWHERE ? { moved: undefined, doubtful: [] } : movedHere(kept, of, whereabouts)
+  if (moved !== undefined) return found(moved.store.path, {}, true)
+  const named = kept.find(({ journal }) => isSameNamespace(journal.interface, of) && journal.interface.name === of.name)
+  return named === undefined ? found(own, { doubtful }) : found(named.store.path, { isOfNameOnly: true, doubtful })
+}
+
+function ownPath({ netnsInode, netnsCookie, index }: TunedInterface, directory: string): string {
+  return join(directory, `tune-${netnsInode}${netnsCookie === undefined ? '' : `.${netnsCookie}`}-${index}.json`)
+}
+
+/** Before Linux 5.14, and of earlier versions. */
+function inodePath({ netnsInode, index }: TunedInterface, directory: string): string {
+  return join(directory, `tune-${netnsInode}-${index}.json`)
+}
+
+/** Also by what is damaged. */
+function isTaken(directory: string, path: string, of: TunedInterface): boolean {
+  const store = storeAt(directory, path, of.bootId)
+  if (store.read() === undefined) return false
+  const [kept] = readable([store])
+  return kept === undefined || isSameNamespace(kept.journal.interface, of)
+}
+
+/** All that can be read, of this boot. */
+export function keptJournals({ bootId }: NetworkNamespace, directory = JOURNAL_DIRECTORY): Heir[] {
+  return readable(journalPaths(directory).map((path) => storeAt(directory, path, bootId)))
+}
+
+/** What one of another boot tells of has gone, the machine's with it: as good as none. */
+function isOfThisBoot(text: string, path: string, bootId: string | undefined): boolean {
+  if (bootId === undefined) return true
+  const [kept] = readable([{ path, read: () => text }])
+  const then = kept?.journal.interface.bootId
+  return then === undefined || then === bootId
+}
+
+function storeAt(directory: string, path: string, bootId?: string, isMoved = false): JournalStore {
   return {
     path,
-    others: () => journalPaths(directory).flatMap((other) => (other === path ? [] : [storeAt(directory, other)])),
-    read: () => readText(path),
+    isMoved,
+    others: () => journalPaths(directory).flatMap((other) => (other === path ? [] : [storeAt(directory, other, bootId)])),
+    read() {
+      const text = readText(path)
+      return text === undefined || !isOfThisBoot(text, path, bootId) ? undefined : text
+    },
     write: (text) => writeDurably(directory, path, text),
     remove() {
       inWords(path, 'unlink', () => rmSync(path, { force: true }))
@@ -41,34 +106,38 @@ export interface FoundJournal {
 }
 
 /** What is to be said of an interface's journal without touching anything, and the settings in it; undefined without one. */
-export function findJournal(of: TunedInterface, directory = JOURNAL_DIRECTORY): (FoundJournal & { before: Setting[] }) | undefined {
-  const own = join(directory, `tune-${of.netnsInode}-${of.index}.json`)
-  let path = own
+export function findJournal(
+  ask: TunedInterface | (() => TunedInterface),
+  directory = JOURNAL_DIRECTORY,
+  whereabouts?: AskWhereabouts,
+): (FoundJournal & { before: Setting[] }) | undefined {
+  let path = directory
   try {
-    const store = journalFile(of, directory)
+    const of = typeof ask === 'function' ? ask() : ask
+    path = ownPath(of, directory)
+    const { store, doubtful } = findStore(of, directory, whereabouts)
     path = store.path
     const journal = readJournal(store, of)
-    return journal && { path, since: journal.since, problem: undefined, before: journal.before }
+    if (journal !== undefined) return { path, since: journal.since, problem: undefined, before: journal.before }
+    const [other] = doubtful
+    return other && { path: other.store.path, since: undefined, problem: doubtText(of.name, other), before: [] }
   } catch (error) {
     return { path, since: undefined, problem: (error as Error).message, before: [] }
   }
 }
 
+export function doubtText(name: string, { store, journal: { interface: then } }: Heir): string {
+  return `${name}: ${store.path} is of ${then.name} with the same MAC address, ${then.mac ?? then.permanentMac}, in another network namespace (net:[${then.netnsInode}]): whether it is this one cannot be told`
+}
+
 /** None where there is no such directory. */
-function journalPaths(directory: string, prefix = 'tune-'): string[] {
+function journalPaths(directory: string): string[] {
   try {
-    const files = readdirSync(directory).filter((file) => file.startsWith(prefix) && file.endsWith('.json'))
+    const files = readdirSync(directory).filter((file) => file.startsWith('tune-') && file.endsWith('.json'))
     return files.map((file) => join(directory, file))
   } catch {
     return []
   }
-}
-
-function ofName(directory: string, netnsInode: number, name: string): string | undefined {
-  return journalPaths(directory, `tune-${netnsInode}-`).find((path) => {
-    const text = readText(path)
-    return text !== undefined && parseJournal(text, path).interface.name === name
-  })
 }
 
 function readText(path: string): string | undefined {

@@ -1,7 +1,8 @@
 /** What an interface was like before it was tuned: written before the first change, and all that a revert needs. Text in, values out. */
 import { CaptureError } from '../../errors.js'
-import type { JournalStore, TunedInterface, TuningFacts } from './access.js'
-import { SETTING_ORDER, type Setting, settingKey, TUNED_FLOWS } from './setting.js'
+import type { JournalStore, NetworkNamespace, TunedInterface, TuningFacts, Whereabouts } from './access.js'
+import { quoted } from './command.js'
+import { isHostWide, SETTING_ORDER, type Setting, settingKey, TUNED_FLOWS, valueText } from './setting.js'
 
 /** Another number for another shape: a version that does not know it must not guess. */
 const SCHEMA = 1
@@ -14,8 +15,9 @@ export interface TuningJournal {
   before: Setting[]
 }
 
-export function tunedInterface({ interface: { index, name, mac, permanentMac, bus, driver } }: TuningFacts, netnsInode: number): TunedInterface {
-  return { netnsInode, index, name, mac, permanentMac, bus, driver }
+export function tunedInterface({ interface: { index, name, mac, permanentMac, bus, driver } }: TuningFacts, namespace: NetworkNamespace): TunedInterface {
+  const { netnsInode, netnsCookie, bootId } = namespace
+  return { netnsInode, ...(netnsCookie && { netnsCookie }), ...(bootId && { bootId }), index, name, mac, permanentMac, bus, driver }
 }
 
 /**
@@ -26,7 +28,7 @@ export function readJournal(store: JournalStore, of: TunedInterface): TuningJour
   const text = store.read()
   if (text === undefined) return undefined
   const journal = parseJournal(text, store.path)
-  assertSame(journal, of, store.path)
+  if (store.isMoved !== true) assertSame(journal, of, store.path)
   return journal
 }
 
@@ -42,17 +44,27 @@ export interface Heir {
 
 /**
  * The journal of another interface of this namespace, which counts on what is the machine's: whoever reverts first leaves that to it.
- * A damaged one is nobody's heir.
+ * A damaged one is nobody's heir, nor is that of an interface that has gone.
  */
-export function heirOf(store: JournalStore, { interface: of }: TuningJournal): Heir | undefined {
-  for (const other of store.others()) {
-    const journal = journalOrNone(other)
-    if (journal !== undefined && journal.interface.netnsInode === of.netnsInode) return { store: other, journal }
-  }
-  return undefined
+export function heirOf(store: JournalStore, { interface: of }: TuningJournal, whereabouts: Whereabouts): Heir | undefined {
+  return readable(store.others()).find(({ journal }) => isSameNamespace(journal.interface, of) && isThere(journal.interface, whereabouts.interfaces))
 }
 
-function journalOrNone(store: JournalStore): TuningJournal | undefined {
+/** Journals of this namespace whose interface has gone, and which alone know how something of the machine was. */
+export function orphansBeside(store: JournalStore, { interface: of }: TuningJournal, whereabouts: Whereabouts): Heir[] {
+  const beside = readable(store.others()).filter(({ journal }) => isSameNamespace(journal.interface, of) && journal.before.some(isHostWide))
+  return beside.filter(({ journal }) => !whereabouts.interfaces.some((it) => isSamePlace(journal.interface, it)))
+}
+
+/** Those that are none, and of an earlier version, are in nobody's way. */
+export function readable<S extends Pick<JournalStore, 'path' | 'read'>>(stores: readonly S[]): { store: S; journal: TuningJournal }[] {
+  return stores.flatMap((store) => {
+    const journal = journalOrNone(store)
+    return journal === undefined ? [] : [{ store, journal }]
+  })
+}
+
+function journalOrNone(store: Pick<JournalStore, 'path' | 'read'>): TuningJournal | undefined {
   try {
     const text = store.read()
     return text === undefined ? undefined : parseJournal(text, store.path)
@@ -60,6 +72,24 @@ function journalOrNone(store: JournalStore): TuningJournal | undefined {
     if (error instanceof CaptureError) return undefined
     throw error
   }
+}
+
+/** What either does not know does not part them. */
+export function isSameNamespace(then: NetworkNamespace, now: NetworkNamespace): boolean {
+  return then.netnsInode === now.netnsInode && isSameWhereKnown(then.netnsCookie, now.netnsCookie) && isSameWhereKnown(then.bootId, now.bootId)
+}
+
+function isSameWhereKnown(a: string | undefined, b: string | undefined): boolean {
+  return a === undefined || b === undefined || a === b
+}
+
+export function isSamePlace(then: TunedInterface, now: TunedInterface): boolean {
+  return isSameNamespace(then, now) && then.index === now.index
+}
+
+/** Where it was, the same one still is. */
+export function isThere(then: TunedInterface, interfaces: readonly TunedInterface[]): boolean {
+  return interfaces.some((now) => isSamePlace(then, now) && isSameDevice(then, now))
 }
 
 /** The heir's journal with the settings that are left to it. Of two that know a setting the elder knows what it was. */
@@ -88,12 +118,14 @@ export function parseJournal(text: string, path: string): TuningJournal {
   const { interface: of, since, before } = value
   if (!isObject(of) || typeof of.name !== 'string' || !isCount(of.index) || !isCount(of.netnsInode)) throw damaged(path, 'no interface')
   if (of.mac !== null && typeof of.mac !== 'string') throw damaged(path, 'no MAC address')
-  const { permanentMac, bus, driver } = of
-  if (!isOptionalText(permanentMac) || !isOptionalText(bus) || !isOptionalText(driver)) throw damaged(path, 'no interface')
+  const { permanentMac, bus, driver, netnsCookie, bootId } = of
+  if (![permanentMac, bus, driver, netnsCookie, bootId].every(isOptionalText)) throw damaged(path, 'no interface')
   if (typeof since !== 'string' || !Array.isArray(before)) throw damaged(path, 'no settings')
   for (const setting of before) if (!isSetting(setting)) throw damaged(path, `not a setting: ${JSON.stringify(setting)}`)
   const { netnsInode, index, name } = of
-  return { interface: { netnsInode, index, name, mac: of.mac ?? undefined, permanentMac, bus, driver }, since, before: before as Setting[] }
+  const place = { netnsInode, ...(netnsCookie !== undefined && { netnsCookie }), ...(bootId !== undefined && { bootId }) }
+  const parsed = { ...place, index, name, mac: of.mac ?? undefined, permanentMac, bus, driver } as TunedInterface
+  return { interface: parsed, since, before: before as Setting[] }
 }
 
 function damaged(path: string, why: string, cause?: unknown): CaptureError {
@@ -103,18 +135,30 @@ function damaged(path: string, why: string, cause?: unknown): CaptureError {
 
 function assertSame(journal: TuningJournal, now: TunedInterface, path: string): void {
   const then = journal.interface
-  const isSamePlace = then.netnsInode === now.netnsInode && then.index === now.index
-  if (isSamePlace && isSameDevice(then, now)) return
+  const isHere = isSamePlace(then, now)
+  if (isHere && isSameDevice(then, now)) return
   const shown = ({ name, index, mac }: TunedInterface) => `${name} (index ${index}, ${mac ?? 'no MAC address'})`
   throw new CaptureError('TUNING_FAILED', `${now.name}: the journal is of another interface: ${shown(then)}, this is ${shown(now)}`, {
-    hint: isSamePlace
-      ? `if it is the same one with another MAC address: ip link set ${now.name} address ${then.mac}, and again; if another one has its place: rm ${path}`
-      : `what was tuned is gone, and its settings with it: rm ${path}`,
+    hint: isHere
+      ? `if it is the same one with another MAC address: ip link set dev ${quoted(now.name)} address ${then.mac}, and again; if another one has its place: ${dropText(journal, path)}`
+      : hasHostWide(journal)
+        ? `what was tuned is gone: ringtap tune revert -i ${quoted(then.name)} puts back what is the machine's, and removes ${path}`
+        : `what was tuned is gone, and its settings with it: rm ${path}`,
   })
 }
 
+function hasHostWide({ before }: TuningJournal): boolean {
+  return before.some(isHostWide)
+}
+
+/** How to be rid of a journal, with what nobody else knows. */
+export function dropText({ before }: TuningJournal, path: string): string {
+  const machine = before.filter(isHostWide).map((setting) => `${settingKey(setting).replace(/^sysctl /, '')} was ${valueText(setting)}`)
+  return machine.length === 0 ? `rm ${path}` : `rm ${path}, once what is the machine's is as it was: ${machine.join(', ')}`
+}
+
 /** NB: a bond gives its own MAC address to its parts, and anybody may set one. What has neither hardware nor a first address has only that. */
-function isSameDevice(then: TunedInterface, now: TunedInterface): boolean {
+export function isSameDevice(then: TunedInterface, now: TunedInterface): boolean {
   if (then.permanentMac !== undefined && now.permanentMac !== undefined) return then.permanentMac === now.permanentMac
   if (then.bus !== undefined && now.bus !== undefined) return then.bus === now.bus && then.driver === now.driver
   return then.mac === now.mac

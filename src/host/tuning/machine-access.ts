@@ -1,5 +1,4 @@
 /** Tuning's door to this machine: facts read afresh, settings written by ethtool's ioctls and to /proc and /sys. */
-import { statSync } from 'node:fs'
 import { CaptureError } from '../../errors.js'
 import { LOCK_EX, LOCK_NB } from '../../kernel/abi/process.js'
 import { cpuListText, cpuMaskText } from '../../kernel/cpus.js'
@@ -11,17 +10,18 @@ import { setFlowHash } from '../../kernel/ethtool-flow-hash.js'
 import { setChannels, setCoalescing, setRings } from '../../kernel/ethtool-queues.js'
 import { setRss } from '../../kernel/ethtool-rss.js'
 import { carriedDefaultRoute } from '../../kernel/interface-use.js'
-import { namespacePath, openNamespace, withNamespace } from '../../kernel/namespace.js'
+import { openNamespace, withNamespace } from '../../kernel/namespace.js'
 import type { Kernel } from '../../kernel/system.js'
 import type { WritableHostFiles } from '../host-files.js'
 import type { InterfaceScope } from '../interfaces.js'
 import { readInterrupts } from '../interrupts.js'
 import { openMachineFiles } from '../machine-files.js'
 import { readHostFactsOf, readInterfaceFactsOf } from '../read-facts.js'
-import type { TuningAccess, TuningFacts } from './access.js'
+import type { NetworkNamespace, TuningAccess, TuningFacts } from './access.js'
 import { irqOf } from './command.js'
 import { JOURNAL_DIRECTORY, openJournalDirectory } from './journal-file.js'
 import type { Setting, SettingKind } from './setting.js'
+import { findInterfaces, namespaceOf } from './whereabouts.js'
 
 export interface MachineAccess extends TuningAccess, Disposable {
   /**
@@ -55,18 +55,36 @@ export function openTuningAccess(kernel: Kernel, name: string, scope: InterfaceS
     using namespace = scope.netns === undefined ? undefined : openNamespace(kernel, scope.netns)
     return withNamespace(kernel, namespace, act)
   }
-  const facts = (): TuningFacts => {
-    const own = readInterfaceFactsOf(kernel, files, name, scope)
-    // What stands on it loses its link with it.
-    const defaultRoute = inside(() => carriedDefaultRoute(kernel, name, own.index))
-    return { host: readHostFactsOf(kernel, files), interface: { ...own, defaultRoute } }
-  }
+  const hostFacts = () => readHostFactsOf(kernel, files)
   try {
     const ethtool = inside(() => openControlSocket(kernel))
     kept.push(ethtool)
+    const place = (netns?: string) => once(() => requireNamespace(netns === undefined ? here(kernel) : inside(() => namespaceOf(kernel, ethtool))))
+    const [own, home] = [place(scope.netns), place()]
     const door: Door = { kernel, ethtool, files, name }
+    const facts = (): TuningFacts => {
+      const own = readInterfaceFactsOf(kernel, files, name, scope)
+      // Asked for by an alternative name, it has another one in /sys.
+      door.name = own.name
+      // What stands on it loses its link with it.
+      const defaultRoute = inside(() => carriedDefaultRoute(kernel, own.name, own.index))
+      return { host: hostFacts(), interface: { ...own, defaultRoute } }
+    }
     return {
-      netnsInode: inodeOf(scope.netns),
+      get netnsInode() {
+        return own().netnsInode
+      },
+      get netnsCookie() {
+        return own().netnsCookie
+      },
+      get bootId() {
+        return own().bootId
+      },
+      get home() {
+        return home()
+      },
+      hostFacts,
+      whereabouts: () => findInterfaces(kernel, scope),
       facts,
       write: (setting) => writeSetting(door, setting),
       lock: () => void kept.push(openLock(kernel)),
@@ -108,9 +126,25 @@ function requireIrq({ files, name }: Door, role: string): number {
   throw new CaptureError('SYSTEM_CALL_FAILED', `${name}: there is no interrupt ${role} any more`, { errno: ENODEV, errnoName: 'ENODEV' })
 }
 
-/** The number that names a namespace: what `ls -l /proc/PID/ns/net` shows. */
-function inodeOf(netns: string | undefined): number {
-  return statSync(netns === undefined ? '/proc/thread-self/ns/net' : namespacePath(netns)).ino
+function here(kernel: Kernel): NetworkNamespace | undefined {
+  using socket = openControlSocket(kernel)
+  return namespaceOf(kernel, socket)
+}
+
+/** @throws CaptureError FILE_FAILED: without it nobody knows which journal is whose. */
+function requireNamespace(namespace: NetworkNamespace | undefined): NetworkNamespace {
+  if (namespace !== undefined) return namespace
+  throw new CaptureError('FILE_FAILED', 'which network namespace this is cannot be told: /proc/thread-self/ns/net is not to be read', {
+    hint: 'mount -t proc proc /proc',
+  })
+}
+
+function once<T>(ask: () => T): () => T {
+  let answer: { value: T } | undefined
+  return () => {
+    answer ??= { value: ask() }
+    return answer.value
+  }
 }
 
 /** On the directory of the journals, so that only who may write them can hold it; it goes with the process, also after kill -9. */

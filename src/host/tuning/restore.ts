@@ -1,5 +1,6 @@
 /** Putting settings back. Works on what is and what shall be, not on what was done: so it does not matter where it was interrupted. */
-import type { TuningAccess, TuningFacts } from './access.js'
+import type { InterfaceFacts } from '../facts.js'
+import type { TunedInterface, TuningAccess, TuningFacts } from './access.js'
 import { mustResetTable } from './channels.js'
 import { currentSetting, isOfQueue, SETTING_ORDER, type Setting, sameValue, settingKey, settingsOf } from './setting.js'
 
@@ -15,7 +16,7 @@ const PASSES = 3
  * Makes every setting as it is given. NB: in the order in which settings are made, not in the reverse: the channels, which disturb all others,
  * have to come first here too. What differs at the end is answered.
  */
-export function restoreSettings(access: TuningAccess, settings: readonly Setting[]): NotRestored[] {
+export function restoreSettings(access: Pick<TuningAccess, 'facts' | 'write'>, settings: readonly Setting[]): NotRestored[] {
   const ordered = SETTING_ORDER.flatMap((kind) => settings.filter((setting) => setting.kind === kind))
   const reasons = new Map<string, string>()
   const attempt = (setting: Setting) => {
@@ -43,6 +44,16 @@ export function restoreSettings(access: TuningAccess, settings: readonly Setting
     const reason = reasons.get(settingKey(setting)) ?? (now.has(setting) ? 'it was written, and is something else again' : 'there is no such thing any more')
     return [{ setting, reason }]
   })
+}
+
+/** What is left of an interface that has gone: nothing that could be put back. */
+export function absentInterface({ name, index, mac }: TunedInterface): InterfaceFacts {
+  const none = { netns: undefined, kind: undefined, driver: undefined, driverVersion: undefined, firmware: undefined, bus: undefined, numaNode: undefined }
+  const link = { up: false, operState: 'notpresent', mtu: 0, linkType: 0, speedMbps: undefined, duplex: undefined, rxQueues: 0, txQueues: 0 }
+  const device = { channels: undefined, rings: undefined, rss: undefined, flowHash: undefined, features: {}, coalescing: undefined, timestamping: undefined }
+  const lists = { receiveQueues: [], transmitQueues: [], interrupts: [], xdpPrograms: [], use: [], unread: [] }
+  const promiscuous = { on: false, count: 0, holders: [] }
+  return { name, index, mac, ...none, ...link, ...device, ...lists, promiscuous, xdpFeatures: undefined, defaultRoute: undefined }
 }
 
 /** All settings at one moment. */

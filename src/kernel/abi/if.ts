@@ -1,6 +1,7 @@
 /** linux/if.h and linux/sockios.h: the interface ioctls. */
 
 export const IFNAMSIZ = 16
+export const ALTIFNAMSIZ = 128
 export const IFF_UP = 0x1
 export const IFF_LOOPBACK = 0x8
 export const IFF_RUNNING = 0x40
@@ -13,6 +14,8 @@ export const SIOCGIFMTU = 0x8921
 export const SIOCGIFHWADDR = 0x8927
 export const SIOCGIFINDEX = 0x8933
 export const SIOCETHTOOL = 0x8946
+/** A descriptor of the socket's network namespace. Since Linux 4.9. */
+export const SIOCGSKNS = 0x894c
 export const SIOCGHWTSTAMP = 0x89b1
 
 /** struct ifreq: a name and a union. */

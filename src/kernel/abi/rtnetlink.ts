@@ -37,6 +37,8 @@ export const NETNSA_FD = 3
 export const RTGENMSG = { rtgen_family: 0, sizeof: 1 } as const
 
 export const IFLA_XDP = 43
+/** Since Linux 5.5. */
+export const IFLA_ALT_IFNAME = 53
 /** Since Linux 5.6. */
 export const IFLA_PERM_ADDRESS = 54
 

@@ -31,6 +31,8 @@ export const SO_BUSY_POLL = 46
 export const SO_PREFER_BUSY_POLL = 69
 /** Since Linux 5.11. */
 export const SO_BUSY_POLL_BUDGET = 70
+/** Since Linux 5.14. */
+export const SO_NETNS_COOKIE = 71
 
 export const MSG_DONTWAIT = 0x40
 export const MSG_TRUNC = 0x20

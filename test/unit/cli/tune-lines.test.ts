@@ -39,6 +39,19 @@ test('the steps that may take the link down are named before', () => {
   assert.equal(flapWarning(planTuning(HOST, { ...NIC, bus: undefined })), undefined)
 })
 
+test('of an interface that has gone it is said what went back, and of others how to go on', () => {
+  const restored = [{ kind: 'sysctl', name: 'net.core.optmem_max', value: '20480' }] as const
+  const reverted = { since: '2026-11-20T18:00:00.000Z', restored: [...restored], gone: [], left: undefined }
+  assert.deepEqual(revertedLines('va', { ...reverted, isAbsent: true }), [
+    "va: gone, and its settings with it; what is the machine's is as it was before 2026-11-20T18:00:00.000Z",
+    '  net.core.optmem_max: 20480',
+  ])
+  assert.equal(
+    revertedLines('va', { ...reverted, orphans: [{ name: 'vb', journal: '/run/ringtap/tune-1-2.json' }] }).at(-1),
+    '  vb has gone without a revert, and the machine is as its tuning made it: ringtap tune revert -i vb (/run/ringtap/tune-1-2.json)',
+  )
+})
+
 test('a revert warns of the link by the settings that are something else', () => {
   const before = settingsOf(HOST, NIC)
   const rings = NIC.rings && { ...NIC.rings, rx: { current: 4096, maximum: 4096 } }

@@ -574,7 +574,7 @@ test('a journal of another interface is refused, by index and by what is least l
     [CROWDED, { index: 9 }, /what was tuned is gone/],
     [CROWDED, { bus: '0000:3b:00.1' }, /if it is the same one/],
     [permanent, { permanentMac: '02:00:00:00:00:99' }, /if it is the same one/],
-    [{ ...CROWDED, bus: undefined }, otherMac, /ip link set eth0 address 02:00:00:00:00:02.*rm \/run/],
+    [{ ...CROWDED, bus: undefined }, otherMac, /ip link set dev eth0 address 02:00:00:00:00:02.*rm \/run/],
   ]
   for (const [facts, change, hint] of others) {
     const machine = new TunableMachine(HOST, facts)

@@ -18,6 +18,7 @@ const NLMSG_ERROR = 2
 const RTM_NEWSTATS = 92
 const EINTR = 4
 const ENODEV = 19
+const EINVAL = 22
 const EBUSY = 16
 const EPERM = 1
 const NLM_F_DUMP_INTR = 0x10
@@ -108,6 +109,32 @@ describe('requests', () => {
       using socket = RouteSocket.open(kernel)
       assert.throws(() => getLink(socket, 'eth9'), { code, errno })
     }
+  })
+
+  test('a name too long for IFLA_IFNAME is asked for as an alternative one, and one too long for that is nobody’s', () => {
+    const IFLA_ALT_IFNAME = 53
+    for (const [name, type] of [
+      ['a'.repeat(15), 3],
+      ['a'.repeat(16), IFLA_ALT_IFNAME],
+      ['ä'.repeat(8), IFLA_ALT_IFNAME],
+      ['a'.repeat(127), IFLA_ALT_IFNAME],
+    ] as const) {
+      const { kernel, requests } = answering([[refusal(ENODEV)]])
+      using socket = RouteSocket.open(kernel)
+      assert.throws(() => getLink(socket, name), { code: 'NO_SUCH_INTERFACE', errno: ENODEV })
+      const attributes = parseAttributes((requests[0] as Uint8Array).subarray(16 + 16))
+      assert.deepEqual(attributes.get(type), new TextEncoder().encode(`${name}\0`))
+      assert.equal(attributes.has(type === 3 ? IFLA_ALT_IFNAME : 3), false)
+    }
+    const { kernel, requests } = answering()
+    using socket = RouteSocket.open(kernel)
+    assert.throws(() => getLink(socket, 'a'.repeat(128)), { code: 'NO_SUCH_INTERFACE', errno: ENODEV })
+    assert.equal(requests.length, 0)
+    // A kernel that knows no alternative names: nothing was asked for.
+    const older = answering([[refusal(EINVAL)]], [[refusal(EINVAL)]])
+    using old = RouteSocket.open(older.kernel)
+    assert.throws(() => getLink(old, 'a'.repeat(16)), { code: 'NO_SUCH_INTERFACE' })
+    assert.throws(() => getLink(old, 'eth0'), { code: 'SYSTEM_CALL_FAILED', errno: EINVAL })
   })
 
   test('a failed send and a failed receive close nothing twice and leave nothing open', () => {

@@ -4,9 +4,9 @@ import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSyn
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
-import type { TunedInterface } from '#src/host/tuning/access.js'
+import type { PresentInterface, TunedInterface, Whereabouts } from '#src/host/tuning/access.js'
 import { readJournal, type TuningJournal, writeJournal } from '#src/host/tuning/journal.js'
-import { findJournal, journalFile } from '#src/host/tuning/journal-file.js'
+import { findJournal, findStore, journalFile, keptJournals } from '#src/host/tuning/journal-file.js'
 import { SETTING_ORDER, type Setting, settingsOf } from '#src/host/tuning/setting.js'
 import { CaptureError } from '#src/index.js'
 import { cpuFacts, hostFacts, nicFacts } from '../../../support/host-facts.js'
@@ -96,6 +96,87 @@ test('it is found under another name of the interface, and under the name that a
     { ...ETH0, index: 7, name: 'eth7' },
   ])
     assert.equal(readJournal(journalFile(other, directory), other), undefined)
+})
+
+/** What is to be seen of all namespaces. */
+function seen(...interfaces: TunedInterface[]): () => Whereabouts {
+  return () => ({ interfaces: interfaces.map((it): PresentInterface => ({ ...it, netns: undefined })), isComplete: true })
+}
+
+test('a namespace that got the inode of one that has gone is told from it by its cookie, and by the boot', (t) => {
+  const directory = folder(t)
+  const then = { ...ETH0, netnsCookie: '54758', bootId: 'b1' }
+  const store = journalFile(then, directory)
+  writeJournal(store, { ...JOURNAL, interface: then })
+  assert.deepEqual(readJournal(journalFile(then, directory), then)?.interface, then)
+  assert.deepEqual(readJournal(journalFile({ ...then, name: 'mirror0' }, directory), then)?.interface, then)
+  for (const now of [
+    { ...then, netnsCookie: '54759' },
+    { ...then, bootId: 'b2' },
+  ]) {
+    const other = findStore(now, directory)
+    assert.equal(other.store.read(), undefined)
+    assert.deepEqual(keptJournals(now, directory).length, now.bootId === 'b1' ? 1 : 0)
+    assert.equal(findJournal(now, directory), undefined, JSON.stringify(now))
+  }
+  // Of a version or a kernel that knows none.
+  store.remove()
+  writeJournal(journalFile(ETH0, directory), JOURNAL)
+  assert.deepEqual(readJournal(journalFile(then, directory), then), JOURNAL)
+})
+
+test('what is damaged or of a newer version is in the way of its own interface alone', (t) => {
+  const directory = folder(t)
+  for (const [index, text] of ['{', '', '{"schema":7}'].entries()) writeFileSync(join(directory, `tune-4026531840-${990 + index}.json`), text)
+  const store = journalFile(ETH0, directory)
+  assert.equal(readJournal(store, ETH0), undefined)
+  assert.equal(findJournal(ETH0, directory), undefined)
+  writeJournal(store, JOURNAL)
+  assert.deepEqual(readJournal(journalFile({ ...ETH0, name: 'mirror0' }, directory), ETH0), JOURNAL)
+  for (const index of [990, 991, 992]) {
+    const own = { ...ETH0, index, netnsCookie: '54758' }
+    assert.throws(() => readJournal(journalFile(own, directory), own), fails('INVALID_FILE', /is no journal of tuning/))
+  }
+})
+
+test('hardware that has gone to another namespace is found by its address and bus', (t) => {
+  const directory = folder(t)
+  const { path } = journalFile(ETH0, directory)
+  writeJournal(journalFile(ETH0, directory), JOURNAL)
+  const now = { ...ETH0, netnsInode: 4026532999, netnsCookie: '9', index: 5, name: 'net1' }
+  const { store } = findStore(now, directory, seen(now))
+  assert.equal(store.path, path)
+  assert.deepEqual(readJournal(store, now), JOURNAL)
+  // Of another port of the card, or while the one that was tuned still is where it was.
+  const other = { ...now, bus: '0000:3b:00.1' }
+  assert.equal(findStore(other, directory, seen(other)).store.read(), undefined)
+  assert.equal(findStore(now, directory, seen(now, ETH0)).store.read(), undefined)
+  // Nobody looked.
+  assert.equal(findStore(now, directory).store.read(), undefined)
+})
+
+test('an interface of software is found in another namespace only where it can be no other', (t) => {
+  const directory = folder(t)
+  const veth: TunedInterface = { netnsInode: 4026531840, netnsCookie: '1', index: 9, name: 'v0', mac: MAC, driver: 'veth' }
+  const journal = { ...JOURNAL, interface: veth }
+  writeJournal(journalFile(veth, directory), journal)
+  const lo = { ...veth, index: 1, name: 'lo', mac: '00:00:00:00:00:00', driver: undefined }
+  const now = { ...veth, netnsInode: 4026532999, netnsCookie: '2' }
+  const found = (...interfaces: TunedInterface[]) => {
+    const { store, doubtful } = findStore(now, directory, seen(now, ...interfaces))
+    return [store.read() !== undefined, doubtful.length]
+  }
+  assert.deepEqual(found(lo), [true, 0])
+  // The namespace has gone with it, or another has such a one too: containers often have equal addresses.
+  assert.deepEqual(found(), [false, 1])
+  assert.deepEqual(found(lo, { ...now, netnsInode: 4026533000, netnsCookie: '3' }), [false, 1])
+  assert.deepEqual(found(lo, veth), [false, 0])
+  assert.match(findJournal(now, directory, seen(now))?.problem ?? '', /tune-4026531840\.1-9\.json is of v0 with the same MAC address/)
+  // Each has a lo.
+  writeJournal(journalFile(lo, directory), { ...JOURNAL, interface: lo })
+  const there = { ...lo, netnsInode: 4026532999, netnsCookie: '2' }
+  assert.deepEqual(findStore(there, directory, seen(there)).doubtful, [])
+  assert.equal(keptJournals(there, directory).length, 2)
 })
 
 test('the journals of other interfaces are found, and what lies beside them is not', (t) => {

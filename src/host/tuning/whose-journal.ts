@@ -1,0 +1,65 @@
+/** Which of the journals is of an interface, wherever that was tuned, and which are of interfaces that have gone. Pure. */
+import type { NetworkNamespace, PresentInterface, TunedInterface, Whereabouts } from './access.js'
+import { type Heir, isSameDevice, isSameNamespace, isSamePlace, isThere } from './journal.js'
+
+export function ofPlace(kept: readonly Heir[], of: TunedInterface): Heir | undefined {
+  return kept.find(({ journal }) => isSamePlace(journal.interface, of) && isSameDevice(journal.interface, of))
+}
+
+/**
+ * Journals of an interface that has come here from another namespace. Hardware is known by its address and bus. What is made of software has at
+ * best a MAC address, which every container may give again: it is the same only where the other namespace has lost such a one and no other place
+ * has another.
+ */
+export function movedHere(kept: readonly Heir[], of: TunedInterface, whereabouts: () => Whereabouts): { moved: Heir | undefined; doubtful: Heir[] } {
+  const alike = kept.filter(({ journal }) => !isSameNamespace(journal.interface, of) && isAlike(journal.interface, of))
+  if (alike.length === 0) return { moved: undefined, doubtful: [] }
+  const { interfaces } = whereabouts()
+  const homeless = alike.filter(({ journal }) => !isThere(journal.interface, interfaces))
+  const moved = homeless.find(({ journal: { interface: then } }) => {
+    if (isSure(then, of)) return true
+    return isNamespaceThere(then, interfaces) && interfaces.filter((it) => isAlike(then, it)).length === 1
+  })
+  return { moved, doubtful: moved === undefined ? homeless : [] }
+}
+
+/** Journals of interfaces of this name that are no more, of this namespace or of one that has gone. */
+export function orphansOf(kept: readonly Heir[], name: string, namespace: NetworkNamespace, whereabouts: Whereabouts): Heir[] {
+  const { interfaces } = whereabouts
+  return kept.filter(({ journal: { interface: then } }) => {
+    // NB: at its place it is still the same one, perhaps with another MAC address.
+    if (then.name !== name || interfaces.some((it) => isSamePlace(then, it) || isAlike(then, it))) return false
+    return isSameNamespace(then, namespace) || isNamespaceGone(then, whereabouts)
+  })
+}
+
+/** Where an interface that was tuned under this name may be now. */
+export function movedAway(kept: readonly Heir[], name: string, { interfaces }: Whereabouts): { kept: Heir; now: PresentInterface } | undefined {
+  for (const one of kept) {
+    const then = one.journal.interface
+    const now = then.name === name ? interfaces.find((it) => isSamePlace(then, it) || isAlike(then, it)) : undefined
+    if (now !== undefined) return { kept: one, now }
+  }
+  return undefined
+}
+
+/** For certain: none is hidden, or another one has its inode. */
+export function isNamespaceGone(then: NetworkNamespace, { interfaces, isComplete }: Whereabouts): boolean {
+  if (isNamespaceThere(then, interfaces)) return false
+  return isComplete || interfaces.some(({ netnsInode }) => netnsInode === then.netnsInode)
+}
+
+function isNamespaceThere(then: NetworkNamespace, interfaces: readonly TunedInterface[]): boolean {
+  return interfaces.some((it) => isSameNamespace(then, it))
+}
+
+function isSure(then: TunedInterface, now: TunedInterface): boolean {
+  return then.permanentMac !== undefined && isAlike(then, now)
+}
+
+/** All that does not change with the namespace. A MAC address of zeros is that of every lo. */
+function isAlike(then: TunedInterface, now: TunedInterface): boolean {
+  const address = (it: TunedInterface) => it.permanentMac ?? it.mac ?? ''
+  const isAddress = /[1-9a-f]/.test(address(then))
+  return isAddress && address(then) === address(now) && then.bus === now.bus && then.driver === now.driver
+}
