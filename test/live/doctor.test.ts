@@ -123,6 +123,17 @@ live('limits: locked memory as prlimit sets it, CPUs as taskset does', () => {
   assert.match(pinned.findings.find((it) => it.id === 'allowed-cpus')?.what ?? '', /^only CPUs 1 of /)
 })
 
+live('without /sys/fs/cgroup, as `ip netns exec` leaves a process: limits are found all the same, or told to be unseen', () => {
+  using testbed = createTestbed({ queues: 1 })
+  const end = testbed.receiver
+  const bare = ['unshare', '--mount', 'bash', '-c', 'umount --lazy /sys && mount -t sysfs sysfs /sys && exec "$@"', 'bash']
+  const limitsOf = ({ findings }: Diagnosis) => findings.filter(({ id }) => id.startsWith('cgroup-')).map(({ id, severity, what }) => ({ id, severity, what }))
+  assert.deepEqual(limitsOf(doctor(end, ...bare).document), limitsOf(doctor(end).document))
+  const { document } = doctor(end, ...bare, 'setpriv', ...NOBODY)
+  assert.deepEqual(limitsOf(document), [])
+  assert.equal(document.unread.filter(({ what }) => what.includes('(cgroup)')).length, 2)
+})
+
 live('from another namespace, by --netns; and the library leaves no descriptor open', () => {
   using testbed = createTestbed({ queues: 1 })
   const { netns, interface: name } = testbed.receiver

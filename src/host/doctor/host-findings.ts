@@ -147,7 +147,7 @@ function memlockFinding({ confinement: { memlockBytes, memlockMaximumBytes, effe
 
 function cgroupCpu({ confinement: { cgroup }, host }: Examined): Verdict {
   const { cpus, cpuPeriodMs = 100 } = cgroup
-  if (cpus === undefined) return fine('no limit of CPU time (cgroup)')
+  if (cpus === undefined) return cgroup.unseen.includes('cpu') ? undefined : fine('no limit of CPU time (cgroup)')
   const stands = Math.round(Math.max(0, 1 - cpus / host.allowedCpus.length) * cpuPeriodMs)
   return wrong(
     'limits',
@@ -162,7 +162,7 @@ const ENOUGH_MEMORY_BYTES = 512 * MIB
 
 function cgroupMemory({ confinement: { cgroup } }: Examined): Verdict {
   const { memoryBytes } = cgroup
-  if (memoryBytes === undefined) return fine('no limit of memory (cgroup)')
+  if (memoryBytes === undefined) return cgroup.unseen.includes('memory') ? undefined : fine('no limit of memory (cgroup)')
   const what = `the cgroup allows ${Math.floor(memoryBytes / MIB)} MiB of memory`
   if (memoryBytes >= ENOUGH_MEMORY_BYTES) return fine(what)
   return wrong(

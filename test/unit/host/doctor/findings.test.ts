@@ -109,10 +109,12 @@ const HOST_CASES: Record<string, Case> = {
   'cgroup-cpu': {
     right: nothing,
     wrong: [[process((it) => Object.assign(it.cgroup, { cpus: 4, cpuPeriodMs: 100 })), 'limits', /allows 4 CPUs of time in each 100 ms/, /--cpus/]],
+    unknown: process((it) => it.cgroup.unseen.push('cpu')),
   },
   'cgroup-memory': {
     right: process((it) => Object.assign(it.cgroup, { memoryBytes: 1024 * MIB })),
     wrong: [[process((it) => Object.assign(it.cgroup, { memoryBytes: 256 * MIB })), 'limits', /allows 256 MiB/, /--memory/]],
+    unknown: process((it) => it.cgroup.unseen.push('memory')),
   },
   'allowed-cpus': {
     right: nothing,
