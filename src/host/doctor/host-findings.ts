@@ -5,6 +5,7 @@
 import { cpuListText } from '../../kernel/cpus.js'
 import { EACCES, EPERM } from '../../kernel/errno.js'
 import { DEFAULT_RING_BYTES } from '../../ring/geometry.js'
+import type { HostFacts } from '../facts.js'
 import { type SoftnetCpu, softnetDifference } from '../softnet.js'
 import { ENOUGH_BACKLOG } from '../tuning/limits.js'
 import { type Examined, fine, type Verdict, wrong } from './finding.js'
@@ -224,6 +225,17 @@ function counted({ confinement, earlier }: Examined, field: SoftnetField): { sin
   return { sinceBoot: total(confinement.softnet, field), lately }
 }
 
+const MAX_BACKLOG = 'net.core.netdev_max_backlog'
+/** The second since Linux 4.12. */
+const BUDGETS = ['net.core.netdev_budget', 'net.core.netdev_budget_usecs'] as const
+/** Other network namespaces have no files for these limits, which hold for the whole machine: a number for one that is not known might lower it. */
+const IN_HOST = "in the host's network namespace, where ringtap doctor says to what"
+
+function sysctlNumber({ sysctls }: HostFacts, name: string): number | undefined {
+  const text = sysctls[name]
+  return text !== undefined && /^\d+$/.test(text) ? Number(text) : undefined
+}
+
 /** NB: counters never go back before a reboot, whatever has been mended: only what grows now is in the way. */
 function softnetDropped(examined: Examined): Verdict {
   const { confinement, host, earlier } = examined
@@ -231,22 +243,25 @@ function softnetDropped(examined: Examined): Verdict {
   const { sinceBoot, lately } = counted(examined, 'dropped')
   if (sinceBoot === 0) return fine('no packet was lost in the backlog of a CPU since boot')
   const processed = counted(examined, 'processed')
-  const limit = Number(host.sysctls['net.core.netdev_max_backlog'] ?? Number.NaN)
-  const backlog = `net.core.netdev_max_backlog is ${Number.isNaN(limit) ? 'unknown' : limit}`
-  const longer = (packets: number) => `sudo sysctl -w net.core.netdev_max_backlog=${packets}`
+  const limit = sysctlNumber(host, MAX_BACKLOG)
+  const backlog = `${MAX_BACKLOG} is ${limit ?? 'not to be read here'}`
+  const longer = (): string => {
+    if (limit === undefined) return `raise ${MAX_BACKLOG} ${IN_HOST}`
+    return `sudo sysctl -w ${MAX_BACKLOG}=${limit >= ENOUGH_BACKLOG ? 2 * limit : ENOUGH_BACKLOG}`
+  }
   if (lately > 0) {
     return wrong(
       'limits',
       `${lately} packets were lost in the backlog of a CPU in the last ${Math.round(earlier.agoMs)} ms, ${shareText(lately, processed.lately)}; ${backlog}`,
       'they reach no socket: with RPS, or over veth and lo, bursts longer than the backlog are cut',
-      longer(limit >= ENOUGH_BACKLOG ? 2 * limit : ENOUGH_BACKLOG),
+      longer(),
     )
   }
   return wrong(
     'note',
     `${sinceBoot} packets were lost in the backlog of a CPU since boot, ${shareText(sinceBoot, processed.sinceBoot)}, none in the last ${Math.round(earlier.agoMs)} ms; ${backlog}`,
     'they reached no socket; where it goes on, doctor says so while traffic comes',
-    limit >= ENOUGH_BACKLOG ? undefined : longer(ENOUGH_BACKLOG),
+    limit !== undefined && limit >= ENOUGH_BACKLOG ? undefined : longer(),
   )
 }
 
@@ -261,8 +276,9 @@ function softnetSqueezed(examined: Examined): Verdict {
   if (confinement.softnet.length === 0) return undefined
   const { sinceBoot, lately } = counted(examined, 'timeSqueeze')
   if (sinceBoot === 0) return fine('the kernel never stopped receiving with packets left, since boot')
-  const { 'net.core.netdev_budget': budget = '300', 'net.core.netdev_budget_usecs': usecs = '2000' } = host.sysctls
-  const limits = `net.core.netdev_budget ${budget}, netdev_budget_usecs ${usecs}`
+  const budgets = BUDGETS.map((name) => ({ name, value: sysctlNumber(host, name) }))
+  const known = budgets.flatMap(({ name, value }) => (value === undefined ? [] : [{ name, value }]))
+  const limits = known.length === 0 ? `${BUDGETS.join(', ')}: not to be read here` : known.map(({ name, value }) => `${name} ${value}`).join(', ')
   const times = `the kernel stopped receiving with packets left (${limits})`
   const span = `${Math.round(earlier.agoMs)} ms`
   if (lately === 0) return fine(`${sinceBoot} times since boot ${times}, not once in the last ${span}`)
@@ -270,7 +286,7 @@ function softnetSqueezed(examined: Examined): Verdict {
     'note',
     `${lately} times in the last ${span} ${times}, ${sinceBoot} since boot`,
     'packets wait in the NIC meanwhile; nothing is lost unless its ring is full',
-    `sudo sysctl -w net.core.netdev_budget=${2 * Number(budget)} net.core.netdev_budget_usecs=${2 * Number(usecs)}`,
+    known.length === 0 ? `raise ${BUDGETS.join(' and ')} ${IN_HOST}` : `sudo sysctl -w ${known.map(({ name, value }) => `${name}=${2 * value}`).join(' ')}`,
   )
 }
 

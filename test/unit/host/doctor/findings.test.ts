@@ -50,6 +50,11 @@ const sysctl = (name: string, value: string): Change =>
   host((it) => {
     it.sysctls = { ...it.sysctls, [name]: value }
   })
+const noSysctls = host((it) => {
+  it.sysctls = {}
+})
+/** And no number. */
+const IN_HOST = /^raise net\.core\.[a-z_. ]+ in the host's network namespace[^0-9=]*$/
 const feature = (name: string, on: boolean, fixed = false): Change =>
   nic((it) => {
     it.features = { ...it.features, [name]: { on, fixed, requested: on } }
@@ -178,6 +183,9 @@ const HOST_CASES: Record<string, Case> = {
         /netdev_max_backlog=16384$/,
       ],
       [all(softnet('dropped', 17, 0), sysctl('net.core.netdev_max_backlog', '16384')), 'note', /^17 packets .* is 16384$/, undefined],
+      // In a namespace of its own: nothing is known, and a number might lower it.
+      [all(softnet('dropped', 17, 7), noSysctls), 'limits', /netdev_max_backlog is not to be read here$/, IN_HOST],
+      [all(softnet('dropped', 17, 0), noSysctls), 'note', /netdev_max_backlog is not to be read here$/, IN_HOST],
     ],
     unknown: process((it) => {
       it.softnet = []
@@ -190,8 +198,21 @@ const HOST_CASES: Record<string, Case> = {
         softnet('timeSqueeze', 17, 7),
         'note',
         /^7 times in the last 204 ms the kernel stopped .*, 17 since boot$/,
-        /netdev_budget=600 net.core.netdev_budget_usecs=/,
+        /^sudo sysctl -w net.core.netdev_budget=600 net.core.netdev_budget_usecs=4000$/,
       ],
+      [
+        all(softnet('timeSqueeze', 17, 7), sysctl('net.core.netdev_budget_usecs', '8000')),
+        'note',
+        /\(net\.core\.netdev_budget 300, net\.core\.netdev_budget_usecs 8000\)/,
+        /netdev_budget=600 net.core.netdev_budget_usecs=16000$/,
+      ],
+      [
+        all(softnet('timeSqueeze', 17, 7), noSysctls, sysctl('net.core.netdev_budget', '400')),
+        'note',
+        /\(net\.core\.netdev_budget 400\)/,
+        /^sudo sysctl -w net.core.netdev_budget=800$/,
+      ],
+      [all(softnet('timeSqueeze', 17, 7), noSysctls), 'note', /\(net\.core\.netdev_budget, net\.core\.netdev_budget_usecs: not to be read here\)/, IN_HOST],
     ],
     unknown: process((it) => {
       it.softnet = []
