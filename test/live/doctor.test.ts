@@ -105,18 +105,14 @@ live('without CAP_BPF and with CAP_SYS_ADMIN: the kernel loads programs, and not
 })
 
 live('limits: locked memory as prlimit sets it, CPUs as taskset does', () => {
-  const limited = run(
-    'prlimit',
-    '--memlock=65536:65536',
-    'setpriv',
-    '--inh-caps=-all',
-    '--bounding-set=-ipc_lock',
-    process.execPath,
-    MAIN,
-    'doctor',
-    '--json',
-  ).document
+  const WITHOUT = ['setpriv', '--inh-caps=-all', '--bounding-set=-ipc_lock', process.execPath, MAIN, 'doctor', '--json']
+  const limited = run('prlimit', '--memlock=65536:65536', ...WITHOUT).document
   assert.match(limited.findings.find((it) => it.id === 'memlock')?.what ?? '', /^RLIMIT_MEMLOCK is 64 KiB;/)
+  const refused = limited.findings.find((it) => it.id === 'af-xdp')
+  assert.match(refused?.what ?? '', /XDP_UMEM_REG.*ENOBUFS.*\(RLIMIT_MEMLOCK\)$/)
+  assert.match(refused?.remedy ?? '', /^ulimit -l unlimited/)
+  // A capture raises the soft one.
+  assert.equal(severityOf(run('prlimit', '--memlock=65536:4194304', ...WITHOUT).document, 'af-xdp'), 'ok')
   const online = readFileSync('/sys/devices/system/cpu/online', 'utf8').trim()
   if (online === '0') return
   const pinned = run('taskset', '-c', '1', process.execPath, MAIN, 'doctor', '--json').document

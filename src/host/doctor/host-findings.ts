@@ -3,7 +3,7 @@
  * a virtual machine) unless another source stands beside them.
  */
 import { cpuListText } from '../../kernel/cpus.js'
-import { EACCES, EPERM } from '../../kernel/errno.js'
+import { EACCES, ENOBUFS, EPERM } from '../../kernel/errno.js'
 import { DEFAULT_RING_BYTES } from '../../ring/geometry.js'
 import type { HostFacts } from '../facts.js'
 import { type SoftnetCpu, softnetDifference } from '../softnet.js'
@@ -43,7 +43,12 @@ export const HOST_FINDINGS: Readonly<Record<string, HostFinding>> = {
     'one worker an interface: 1.8 Mpps instead of 2.3 on two cores (measured), and no more on many',
     'Linux 4.12',
   ),
-  'bpf-program': probe('bpf-program', 'limits', 'no AF_XDP, no counting in the kernel, no fanout by eBPF', 'CAP_BPF and CAP_NET_ADMIN'),
+  'bpf-program': probe(
+    'bpf-program',
+    'limits',
+    'no AF_XDP, no counting in the kernel, no fanout by eBPF',
+    'CAP_BPF and CAP_NET_ADMIN; before Linux 5.11 also RLIMIT_MEMLOCK (ulimit -l)',
+  ),
   'xdp-link': probe('xdp-link', 'limits', 'no AF_XDP and no counting in the kernel', 'Linux 5.9, CAP_BPF, CAP_NET_ADMIN; to try it, CAP_SYS_ADMIN'),
   'af-xdp': probe(
     'af-xdp',
@@ -127,9 +132,13 @@ function probe(name: ProbeName, severity: 'fatal' | 'limits' | 'note', cost: str
     if (result.refused === undefined) return fine(`${PROBE_TEXT[name]}: works`)
     const { call, errno, reason } = result.refused
     if ((errno === EPERM || errno === EACCES) && lacks(effective, PROBE_NEEDS[name])) return undefined
-    return wrong(severity, `${PROBE_TEXT[name]}: ${call}: ${reason}`, cost, `needs ${remedy}`)
+    // xdp_umem_account_pages() refuses for nothing else with it.
+    const isMemlock = name === 'af-xdp' && errno === ENOBUFS
+    return wrong(severity, `${PROBE_TEXT[name]}: ${call}: ${reason}${isMemlock ? ' (RLIMIT_MEMLOCK)' : ''}`, cost, isMemlock ? MEMLOCK : `needs ${remedy}`)
   }
 }
+
+const MEMLOCK = 'ulimit -l unlimited (as root), LimitMEMLOCK=infinity in a systemd unit, --ulimit memlock=-1 for a container; or CAP_IPC_LOCK'
 
 function memlockFinding({ confinement: { memlockBytes, memlockMaximumBytes, effective }, host }: Examined): Verdict {
   // A capture raises the soft limit to the hard one itself.
@@ -142,7 +151,7 @@ function memlockFinding({ confinement: { memlockBytes, memlockMaximumBytes, effe
     'limits',
     `RLIMIT_MEMLOCK is ${Math.floor(bytes / 1024)} KiB; AF_XDP with ${host.allowedCpus.length} workers locks ${wanted / MIB} MiB`,
     'AF_XDP is refused, or must do with a smaller --ring',
-    'ulimit -l unlimited (as root), LimitMEMLOCK=infinity in a systemd unit, --ulimit memlock=-1 for a container',
+    MEMLOCK,
   )
 }
 

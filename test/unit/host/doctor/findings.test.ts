@@ -8,6 +8,7 @@ import { INTERFACE_FINDINGS } from '#src/host/doctor/interface-findings.js'
 import type { ProbeName } from '#src/host/doctor/probes.js'
 import type { CapabilityName, ConfinementFacts } from '#src/host/doctor/process-facts.js'
 import type { HostFacts, InterfaceFacts } from '#src/host/facts.js'
+import { ENOBUFS } from '#src/kernel/errno.js'
 import { examinedHost, findingOf } from '../../../support/examined.js'
 
 type Examinee = ReturnType<typeof examinedHost>
@@ -101,7 +102,13 @@ const HOST_CASES: Record<string, Case> = {
   'packet-fanout': probe('packet-fanout', 'limits'),
   'bpf-program': probe('bpf-program', 'limits'),
   'xdp-link': probe('xdp-link', 'limits'),
-  'af-xdp': probe('af-xdp', 'limits'),
+  'af-xdp': {
+    ...probe('af-xdp', 'limits'),
+    wrong: [
+      ...probe('af-xdp', 'limits').wrong,
+      [refused('af-xdp', ENOBUFS), 'limits', /: a call: a reason \(RLIMIT_MEMLOCK\)$/, /^ulimit -l unlimited .*CAP_IPC_LOCK$/],
+    ],
+  },
   'busy-poll': probe('busy-poll', 'note'),
   memlock: {
     right: nothing,
