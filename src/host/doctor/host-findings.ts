@@ -10,7 +10,7 @@ import { type SoftnetCpu, softnetDifference } from '../softnet.js'
 import { ENOUGH_BACKLOG } from '../tuning/limits.js'
 import { type Examined, fine, type Verdict, wrong } from './finding.js'
 import type { ProbeName } from './probes.js'
-import type { CapabilityName } from './process-facts.js'
+import type { CapabilityName, TunedPlace } from './process-facts.js'
 
 const NODE = '"$(readlink -f "$(which node)")"'
 const MIB = 2 ** 20
@@ -332,12 +332,18 @@ function seccompFinding({ confinement: { seccomp } }: Examined): Verdict {
   )
 }
 
+const TUNED: Readonly<Record<TunedPlace, string>> = {
+  '/proc/irq': 'which CPUs interrupts go to',
+  '/proc/sys': 'limits of the kernel (net.core.*)',
+  '/sys': 'RPS and XPS of queues',
+}
+
 function readOnlyMounts({ confinement: { readOnly } }: Examined): Verdict {
-  if (readOnly.length === 0) return fine('/proc/sys and /sys can be written')
+  if (readOnly.length === 0) return fine('what tune writes to is not mounted read-only (/proc/irq, /proc/sys, /sys)')
   return wrong(
     'note',
     `${readOnly.join(' and ')} ${readOnly.length === 1 ? 'is' : 'are'} mounted read-only`,
-    'interrupts, queues and limits cannot be tuned from here',
+    `tune cannot set from here: ${readOnly.map((place) => TUNED[place]).join(', ')}`,
     'tune on the host, or --privileged for a container',
   )
 }

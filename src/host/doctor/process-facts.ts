@@ -8,6 +8,9 @@ import { type CgroupLimits, cgroupLimits } from './cgroup.js'
 export const CAPABILITIES = { CAP_NET_RAW, CAP_NET_ADMIN, CAP_BPF, CAP_SYS_ADMIN, CAP_IPC_LOCK } as const
 export type CapabilityName = keyof typeof CAPABILITIES
 
+const TUNED_PLACES = ['/proc/irq', '/proc/sys', '/sys'] as const
+export type TunedPlace = (typeof TUNED_PLACES)[number]
+
 export interface ConfinementFacts {
   /** Of CAPABILITIES; undefined where the process cannot tell. */
   effective: CapabilityName[] | undefined
@@ -21,8 +24,8 @@ export interface ConfinementFacts {
   initialUserNamespace: boolean | undefined
   /** In the network namespace of process 1. */
   hostNetwork: boolean | undefined
-  /** Mounted read-only: what cannot be changed from here. */
-  readOnly: string[]
+  /** Of what tuning writes to, what is mounted read-only: it cannot be changed from here. */
+  readOnly: TunedPlace[]
   cgroup: CgroupLimits
   /** Since boot, by CPU. */
   softnet: SoftnetCpu[]
@@ -35,7 +38,8 @@ const INITIAL_MAP = /^\s*0\s+0\s+4294967295\s*$/
 /** The inode of the first PID namespace (PROC_PID_INIT_INO): only there process 1 is the machine's. */
 const FIRST_PID_NAMESPACE = 'pid:[4026531836]'
 
-export function confinementFacts(files: HostFiles): ConfinementFacts {
+/** With `ownSysfs` files of /sys are those of a mount of their own, which is not read-only. */
+export function confinementFacts(files: HostFiles, { ownSysfs }: { ownSysfs: boolean }): ConfinementFacts {
   const unread: UnreadFact[] = []
   const status = readText(files, STATUS, 'capabilities', unread)
   const limits = readText(files, '/proc/self/limits', 'RLIMIT_MEMLOCK', unread)
@@ -49,7 +53,7 @@ export function confinementFacts(files: HostFiles): ConfinementFacts {
     seccomp: seccomp === undefined ? undefined : Number(seccomp),
     initialUserNamespace: map === undefined ? undefined : INITIAL_MAP.test(map),
     hostNetwork: isHostNetwork(files, unread),
-    readOnly: readOnlyMounts(readText(files, '/proc/self/mountinfo', 'mounts', unread) ?? ''),
+    readOnly: readOnlyMounts(readText(files, '/proc/self/mountinfo', 'mounts', unread) ?? '').filter((place) => place !== '/sys' || !ownSysfs),
     cgroup: cgroupLimits(files, readText(files, '/proc/self/cgroup', 'cgroup limits', unread), unread),
     softnet: softnet === undefined ? [] : parseSoftnet(softnet),
     unread,
@@ -91,13 +95,13 @@ function isHostNetwork(files: HostFiles, unread: UnreadFact[]): boolean | undefi
   return undefined
 }
 
-/** Of /proc/self/mountinfo, those of /proc/sys and /sys: of several on one place, the last is seen. */
-function readOnlyMounts(mountinfo: string): string[] {
+/** Of /proc/self/mountinfo: of several on one place, the last is seen. */
+function readOnlyMounts(mountinfo: string): TunedPlace[] {
   const options = new Map<string, string[]>()
   for (const line of mountinfo.split('\n')) {
     const [, , , , place, own] = line.split(' ')
     if (place !== undefined && own !== undefined) options.set(place, own.split(','))
   }
   const isReadOnly = (path: string): boolean => (options.get(path) ?? options.get(path.replace(/\/[^/]+$/, '')))?.includes('ro') === true
-  return ['/proc/sys', '/sys'].filter(isReadOnly)
+  return TUNED_PLACES.filter(isReadOnly)
 }

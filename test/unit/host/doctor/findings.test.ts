@@ -475,6 +475,16 @@ for (const [id, { right, wrong, unknown }] of Object.entries({ ...HOST_CASES, ..
   })
 }
 
+test('what is read-only says what cannot be tuned by that, and no more', () => {
+  const costOf = (...places: ConfinementFacts['readOnly']) => {
+    const examined = examinedHost('ixgbe')
+    examined.confinement.readOnly = places
+    return findingOf(examined, 'read-only')?.cost
+  }
+  assert.equal(costOf('/proc/irq'), 'tune cannot set from here: which CPUs interrupts go to')
+  assert.equal(costOf('/proc/sys', '/sys'), 'tune cannot set from here: limits of the kernel (net.core.*), RPS and XPS of queues')
+})
+
 test('there is a case for each finding', () => {
   assert.deepEqual(Object.keys(HOST_CASES).sort(), Object.keys(HOST_FINDINGS).sort())
   assert.deepEqual(Object.keys(INTERFACE_CASES).sort(), Object.keys(INTERFACE_FINDINGS).sort())

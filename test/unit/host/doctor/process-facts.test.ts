@@ -9,7 +9,7 @@ import { seededRandom } from '../../../support/random.js'
 import { type RecordedFile, recordedFiles } from '../../../support/recorded-host.js'
 
 const GROUPS = '/proc/self/root/sys/fs/cgroup'
-const factsOf = (files: Record<string, RecordedFile>) => confinementFacts(recordedFiles(new Map(Object.entries(files))))
+const factsOf = (files: Record<string, RecordedFile>, ownSysfs = false) => confinementFacts(recordedFiles(new Map(Object.entries(files))), { ownSysfs })
 
 test('capabilities are the bits of CapEff and CapPrm', () => {
   const { effective, permitted, seccomp } = factsOf({
@@ -135,11 +135,15 @@ test('namespaces: the first of users has all, that of the host is process 1’s'
 })
 
 test('mounts that are read-only: /proc/sys stands in /proc, and the last of several is seen', () => {
-  const mounts = (...lines: string[]) => factsOf({ '/proc/self/mountinfo': `${lines.join('\n')}\n` }).readOnly
+  const mounts = (lines: string[], ownSysfs = false) => factsOf({ '/proc/self/mountinfo': `${lines.join('\n')}\n` }, ownSysfs).readOnly
   const mount = (place: string, options: string) => `36 35 98:0 / ${place} ${options} shared:1 - proc proc rw`
-  assert.deepEqual(mounts(mount('/proc', 'rw'), mount('/sys', 'ro,nosuid')), ['/sys'])
-  assert.deepEqual(mounts(mount('/proc', 'rw'), mount('/proc/sys', 'ro'), mount('/sys', 'ro'), mount('/sys', 'rw')), ['/proc/sys'])
-  assert.deepEqual(mounts(mount('/proc', 'ro')), ['/proc/sys'])
+  assert.deepEqual(mounts([mount('/proc', 'rw'), mount('/sys', 'ro,nosuid')]), ['/sys'])
+  assert.deepEqual(mounts([mount('/proc', 'rw'), mount('/proc/sys', 'ro'), mount('/sys', 'ro'), mount('/sys', 'rw')]), ['/proc/sys'])
+  assert.deepEqual(mounts([mount('/proc', 'ro')]), ['/proc/irq', '/proc/sys'])
+  // As Docker has it; with CAP_SYS_ADMIN, /sys is mounted anew.
+  const docker = [mount('/proc', 'rw'), mount('/sys', 'ro'), mount('/proc/irq', 'ro'), mount('/proc/sys', 'ro')]
+  assert.deepEqual(mounts(docker), ['/proc/irq', '/proc/sys', '/sys'])
+  assert.deepEqual(mounts(docker, true), ['/proc/irq', '/proc/sys'])
 })
 
 test('what cannot be read is named, and what is nonsense does no harm', (t) => {
@@ -157,7 +161,7 @@ test('what cannot be read is named, and what is nonsense does no harm', (t) => {
 
 test('of this process: what capsh, prlimit and the kernel say', () => {
   using files = openMachineFiles(openKernel())
-  const facts = confinementFacts(files)
+  const facts = confinementFacts(files, files)
   const set = BigInt(`0x${/^CapEff:\s*(\w+)/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1]}`)
   assert.equal(facts.effective?.includes('CAP_NET_RAW'), ((set >> 13n) & 1n) === 1n)
   const [soft = ''] = execFileSync('bash', ['-c', 'ulimit -S -l'], { encoding: 'utf8' }).split('\n')
