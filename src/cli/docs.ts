@@ -40,6 +40,8 @@ const REFERENCE = `## Values
 | 2 | usage: an option that does not exist, a value that is not of its kind or that the library refuses |
 | 3 | permission (a capability is missing) or unsupported (platform, link type) |
 
+\`ringtap doctor\` and \`ringtap size\` answer with it: what 1 and 3 mean there stands with them. A doctor that could examine nothing ends with 2.
+
 The first SIGINT or SIGTERM ends a command as its own end would: what is in the ring is read, the summary is printed, the status is 0. The second
 ends the process at once (130 in a shell). When nobody reads stdout any more, as in \`ringtap capture -i eth0 | head -3\`, the command ends
 without a word about it.

@@ -25,6 +25,11 @@ export interface Failure {
 }
 
 export function describeFailure(error: unknown, command?: CommandRow): Failure {
+  const failure = describe(error, command)
+  return command?.failureStatus === undefined ? failure : { ...failure, status: command.failureStatus }
+}
+
+function describe(error: unknown, command?: CommandRow): Failure {
   if (error instanceof UsageError) return { status: EXIT.usage, message: oneLine(error.message), hint: error.hint, code: 'USAGE' }
   if (isCaptureError(error)) {
     const inUserTerms = (text: string): string => oneLine(command === undefined ? text : optionNames(text, command))

@@ -42,6 +42,8 @@ export interface CommandRow {
   takesFile?: true
   /** The first word behind the command, which has to be one of them; the parser gives it as `action`. Such a command takes no other words. */
   actions?: readonly (readonly [action: string, meaning: string])[]
+  /** Of a command that answers with 1 and 3: its exit status, whatever fails, so that no answer is taken for what is none. */
+  failureStatus?: number
   options: readonly OptionRow[]
   examples: readonly (readonly [command: string, meaning: string])[]
 }

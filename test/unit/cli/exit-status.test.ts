@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { doctorStatus } from '#src/cli/doctor-lines.js'
 import { describeFailure, failureDocument, failureLines } from '#src/cli/exit-status.js'
 import { findCommand } from '#src/cli/table.js'
 import { UsageError } from '#src/cli/usage-error.js'
 import { CAPTURE_ERROR_CODES, CaptureError } from '#src/errors.js'
+import type { Diagnosis } from '#src/host/index.js'
 
 test('exit status of every code', () => {
   const status = Object.fromEntries(CAPTURE_ERROR_CODES.map((code) => [code, describeFailure(new CaptureError(code, 'x')).status]))
@@ -29,6 +31,15 @@ test('exit status of every code', () => {
     SYSTEM_CALL_FAILED: 1,
     UNSUPPORTED_PLATFORM: 3,
   })
+})
+
+test('a doctor that examined nothing ends with a status that is no verdict', () => {
+  const verdicts = ['line-rate', 'limited', 'impossible'].map((verdict) => doctorStatus({ verdict } as Diagnosis))
+  const errors = [...CAPTURE_ERROR_CODES.map((code) => new CaptureError(code, 'x')), new UsageError('x'), new TypeError('x')]
+  for (const error of errors) {
+    const { status } = describeFailure(error, findCommand('doctor'))
+    assert.deepEqual([status, verdicts.includes(status)], [2, false], error.message)
+  }
 })
 
 test('a line, and a line with a hint', () => {
