@@ -22,7 +22,7 @@ const REFERENCE = `## Values
 | SIZE | \`4096\`, \`64K\`, \`256M\`, \`1.5G\`, \`1MiB\`, \`1MB\` | bytes; K, M, G and T are powers of 1024 |
 | KIB | \`4096\`, \`4M\` | as SIZE, but a number without a unit is KiB, as with tcpdump's \`-B\` |
 | SIZE of \`-C\` | \`100\`, \`64K\`, \`1G\` | as SIZE, but a number without a unit is millions of bytes, as with tcpdump's \`-C\` |
-| TIME | \`500us\`, \`60ms\`, \`2s\`, \`1.5s\`, \`5min\`, \`1h\` | where the options speak of seconds, minutes or hours (\`--duration\`, \`--interval\`, \`--seconds\`, \`--warmup\`) a number without a unit is seconds; elsewhere the unit is needed |
+| TIME | \`500us\`, \`60ms\`, \`2s\`, \`1.5s\`, \`5min\`, \`1h\` | where the options speak of seconds, minutes or hours (\`--duration\`, \`--interval\`, \`--seconds\`, \`--warmup\`) a number without a unit is seconds; elsewhere the unit is needed, but for \`0\` |
 | PPS | \`1000\`, \`500k\`, \`2M\`, \`2Mpps\` | packets a second; k, M and G are powers of 1000 |
 | BITS | \`64bit\`, \`100Mbit\`, \`1Gbps\`, \`1.5Gbit/s\` | bits a second; k, M and G are powers of 1000 |
 | FACTOR | \`2\`, \`0.5\` | so many times as much |

@@ -68,7 +68,7 @@ function optionNames(text: string, command: CommandRow): string {
   for (const option of command.options) {
     if (option.api === undefined) continue
     const name = option.api.replace('.', '\\.')
-    const places = /[a-z][A-Z.]/.test(option.api) ? `()\\b${name}\\b` : `\\b(option |expected |with )${name}(?= to be | set )`
+    const places = /[a-z][A-Z.]/.test(option.api) ? `()\\b${name}\\b` : `\\b(option |[Ee]xpected |with )${name}(?= to be | set )`
     named = named.replaceAll(new RegExp(places, 'g'), (_, before: string) => `${before}--${option.name}`)
   }
   return named

@@ -1,8 +1,15 @@
 /** `ringtap size`. */
+import { SIZE_BOUNDS } from '../../host/size/bounds.js'
 import { type CommandRow, OUTPUT } from './row.js'
 
 const TRAFFIC = 'The traffic'
 const HOST = 'The host'
+
+/** Those of the library, so that a value is refused as it was typed. */
+function bounds(option: keyof typeof SIZE_BOUNDS): { min: number; max: number } {
+  const [min, max] = SIZE_BOUNDS[option]
+  return { min, max }
+}
 
 export const SIZE = {
   name: 'size',
@@ -14,28 +21,61 @@ export const SIZE = {
     'The exit status is 0 when the capture fits, 1 when it does not.',
   ],
   options: [
-    { name: 'rate', kind: 'load', group: TRAFFIC, doc: 'what comes on average: packets a second, or a full line of so many bits a second' },
-    { name: 'frame', kind: 'size', metavar: 'BYTES', default: '64', min: 64, api: 'frameBytes', group: TRAFFIC, doc: 'length of a frame with its FCS' },
+    {
+      name: 'rate',
+      kind: 'load',
+      api: 'packetsPerSecond',
+      group: TRAFFIC,
+      doc: 'what comes on average: packets a second, or a full line of so many bits a second',
+    },
+    {
+      name: 'frame',
+      kind: 'size',
+      metavar: 'BYTES',
+      default: '64',
+      ...bounds('frameBytes'),
+      api: 'frameBytes',
+      group: TRAFFIC,
+      doc: 'length of a frame with its FCS',
+    },
     {
       name: 'line',
       kind: 'bit-rate',
+      ...bounds('lineBitsPerSecond'),
       api: 'lineBitsPerSecond',
       libraryDefault: 'the slowest link that carries the rate',
       group: TRAFFIC,
       doc: 'speed of the link, at which bursts come',
     },
-    { name: 'burst', kind: 'duration', default: '1ms', api: 'burstMs', group: TRAFFIC, doc: 'how long the line is full in a burst' },
-    { name: 'hold', kind: 'duration', default: '100ms', api: 'holdMs', group: HOST, doc: 'how long a reader may stand still and nothing be lost' },
+    { name: 'burst', kind: 'duration', default: '1ms', ...bounds('burstMs'), api: 'burstMs', group: TRAFFIC, doc: 'how long the line is full in a burst' },
+    {
+      name: 'hold',
+      kind: 'duration',
+      default: '100ms',
+      ...bounds('holdMs'),
+      api: 'holdMs',
+      group: HOST,
+      doc: 'how long a reader may stand still and nothing be lost',
+    },
     {
       name: 'cores',
       kind: 'integer',
+      ...bounds('cores'),
       api: 'cores',
       libraryDefault: 'those that this process may use',
       group: HOST,
       doc: 'cores for the capture, a worker each',
     },
-    { name: 'memory', kind: 'size', api: 'memoryBytes', libraryDefault: 'what is available here', group: HOST, doc: 'memory for the rings' },
-    { name: 'load', kind: 'percent', default: '80%', api: 'load', group: HOST, doc: 'how busy a core may be' },
+    {
+      name: 'memory',
+      kind: 'size',
+      ...bounds('memoryBytes'),
+      api: 'memoryBytes',
+      libraryDefault: 'what is available here',
+      group: HOST,
+      doc: 'memory for the rings',
+    },
+    { name: 'load', kind: 'percent', default: '80%', ...bounds('load'), api: 'load', group: HOST, doc: 'how busy a core may be' },
     {
       name: 'backend',
       kind: 'enum',
@@ -45,7 +85,7 @@ export const SIZE = {
       group: HOST,
       doc: 'auto is ring where it fits, else xdp',
     },
-    { name: 'cost', kind: 'nanoseconds', default: '0', api: 'handlerNs', group: 'Costs', doc: 'what the handler takes for a packet' },
+    { name: 'cost', kind: 'nanoseconds', default: '0', ...bounds('handlerNs'), api: 'handlerNs', group: 'Costs', doc: 'what the handler takes for a packet' },
     { name: 'measured', kind: 'string', metavar: 'FILE', group: 'Costs', doc: 'what ringtap bench --json has printed on this machine' },
     { name: 'json', kind: 'flag', group: OUTPUT, doc: 'one JSON document instead of text' },
   ],

@@ -3,6 +3,7 @@ import { nextPowerOfTwo } from '../../bytes/align.js'
 import { CaptureError } from '../../errors.js'
 import { DEFAULT_BLOCK_BYTES, DEFAULT_BLOCK_TIMEOUT_MS, MAX_RING_BYTES, packetFootprint, packetsPerBlock } from '../../ring/geometry.js'
 import { chunkRoom, MAX_UMEM_BYTES, MIN_UMEM_BYTES } from '../../ring/umem.js'
+import { SIZE_BOUNDS } from './bounds.js'
 import { defaultCosts, type PacketCosts, SIZED_BACKENDS, type SizedBackend } from './costs.js'
 import { type RingSimulation, simulateRing } from './simulation.js'
 import { SIMULATED_MS, type StalledRing, simulateStall } from './stall.js'
@@ -271,46 +272,54 @@ function commandOf(workers: number, ring: SizedRing): string {
 
 function checkOptions(backend: SizedBackend, options: SizeOptions) {
   if (!SIZED_BACKENDS.includes(backend)) throw invalid('backend', `auto, ${SIZED_BACKENDS.join(' or ')}`, backend)
-  const frameBytes = whole('frameBytes', options.frameBytes ?? 64, 64, 9216)
+  const frameBytes = whole('frameBytes', options.frameBytes ?? 64)
   if (backend === 'xdp' && frameBytes - FCS_BYTES > chunkRoom(4096)) {
     throw invalid('frameBytes', `at most ${chunkRoom(4096) + FCS_BYTES} with backend 'xdp', a chunk of 4096 bytes`, frameBytes)
   }
   const given = options.packetsPerSecond
-  if (given !== undefined) between('packetsPerSecond', given, 1, 1e10)
+  if (given !== undefined) between('packetsPerSecond', given)
   if (given === undefined && options.lineBitsPerSecond === undefined) throw invalid('packetsPerSecond', 'a rate, or lineBitsPerSecond to be given', given)
   const lineBitsPerSecond =
     options.lineBitsPerSecond ?? LINE_SPEEDS.find((speed) => lineRate(speed, frameBytes) >= (given as number) * (1 - 1e-3)) ?? (LINE_SPEEDS.at(-1) as number)
-  between('lineBitsPerSecond', lineBitsPerSecond, 1e6, 1e13)
+  between('lineBitsPerSecond', lineBitsPerSecond)
   const linePacketsPerSecond = lineRate(lineBitsPerSecond, frameBytes)
   // 14.88 Mpps is 10G, though that is 14.8809… million.
   const packetsPerSecond = given ?? linePacketsPerSecond
   if (packetsPerSecond > linePacketsPerSecond * (1 + 1e-3)) {
-    throw invalid('packetsPerSecond', `at most ${Math.floor(linePacketsPerSecond)}, what the line carries of frames of ${frameBytes} bytes`, packetsPerSecond)
+    throw invalid(
+      'packetsPerSecond',
+      `at most ${Math.floor(linePacketsPerSecond)} packets a second, what the line carries of frames of ${frameBytes} bytes`,
+      packetsPerSecond,
+    )
   }
-  const burstMs = between('burstMs', options.burstMs ?? 1, 0.001, 1000)
+  const burstMs = between('burstMs', options.burstMs ?? 1)
   const isFull = packetsPerSecond >= linePacketsPerSecond * (1 - 1e-3)
   return {
     packetsPerSecond,
     lineBitsPerSecond,
     linePacketsPerSecond: Math.max(packetsPerSecond, linePacketsPerSecond),
     frameBytes,
-    holdMs: between('holdMs', options.holdMs ?? 100, 0, 10_000),
+    holdMs: between('holdMs', options.holdMs ?? 100),
     // A line that is always full has no bursts.
     burstMs: isFull ? 0 : burstMs,
-    cores: whole('cores', options.cores, 1, 256),
-    memoryBytes: between('memoryBytes', options.memoryBytes, 1, Number.MAX_SAFE_INTEGER),
-    handlerNs: between('handlerNs', options.handlerNs ?? 0, 0, 1e9),
-    load: between('load', options.load ?? 0.8, 0.01, 1),
-    pageSizeBytes: between('pageSizeBytes', options.pageSizeBytes ?? 4096, 4096, 2 ** 20),
+    cores: whole('cores', options.cores),
+    memoryBytes: between('memoryBytes', options.memoryBytes),
+    handlerNs: between('handlerNs', options.handlerNs ?? 0),
+    load: between('load', options.load ?? 0.8),
+    pageSizeBytes: between('pageSizeBytes', options.pageSizeBytes ?? 4096),
   }
 }
 
-function whole(option: string, value: number, min: number, max: number): number {
-  if (Number.isInteger(value)) return between(option, value, min, max)
+type Bounded = keyof typeof SIZE_BOUNDS
+
+function whole(option: Bounded, value: number): number {
+  const [min, max] = SIZE_BOUNDS[option]
+  if (Number.isInteger(value)) return between(option, value)
   throw invalid(option, `a whole number from ${min} to ${max}`, value)
 }
 
-function between(option: string, value: number, min: number, max: number): number {
+function between(option: Bounded, value: number): number {
+  const [min, max] = SIZE_BOUNDS[option]
   if (value >= min && value <= max) return value
   throw invalid(option, `${min} to ${max}`, value)
 }

@@ -61,6 +61,8 @@ test('names that are English words too are names only where the sentence says so
   assert.equal(message('Expected the option fanout.program to be absent, not fanout cpu'), 'Expected the option --fanout-program to be absent, not fanout cpu')
   const flood = describeFailure(new CaptureError('INVALID_OPTION', 'flood: expected frameBytes to be 60, got 5'), findCommand('flood'))
   assert.equal(flood.message, 'flood: expected --size to be 60, got 5')
+  const size = describeFailure(new CaptureError('INVALID_OPTION', 'Expected load to be 0.01 to 1, got 2 (number)'), findCommand('size'))
+  assert.equal(size.message, 'Expected --load to be 0.01 to 1, got 2 (number)')
 })
 
 test('what nobody foresaw', () => {
