@@ -1,7 +1,6 @@
 /** `ringtap size`. */
 import { readFileSync } from 'node:fs'
 import { measuredCosts, type SizeOptions, sizeCapture } from '../host/index.js'
-import { SIZE_BOUNDS } from '../host/size/bounds.js'
 import { machineFacts } from '../index.js'
 import { EXIT } from './exit-status.js'
 import { formatDecimal } from './human.js'
@@ -9,6 +8,9 @@ import type { Io } from './io.js'
 import { sizeDocument, sizeLines } from './size-lines.js'
 import type { ValuesOf } from './table.js'
 import { UsageError } from './usage-error.js'
+
+/** Those of sizeCapture, for --rate is either of two options of it. */
+export const RATE_BOUNDS = { packetsPerSecond: [1, 1e10], lineBitsPerSecond: [1e6, 1e13] } as const
 
 export function runSize(values: ValuesOf<'size'>, io: Io): number {
   const size = sizeCapture(sizeOptions(values))
@@ -20,8 +22,8 @@ export function runSize(values: ValuesOf<'size'>, io: Io): number {
 function sizeOptions(values: ValuesOf<'size'>): SizeOptions {
   const { rate } = values
   if (rate === undefined) throw new UsageError('--rate: how much is to be captured?', 'for example --rate 10G --frame 64, or --rate 2Mpps')
-  if ('packetsPerSecond' in rate) checkRate(rate.packetsPerSecond, SIZE_BOUNDS.packetsPerSecond, 'pps')
-  else checkRate(rate.bitsPerSecond, SIZE_BOUNDS.lineBitsPerSecond, 'bit/s')
+  if ('packetsPerSecond' in rate) checkRate(rate.packetsPerSecond, RATE_BOUNDS.packetsPerSecond, 'pps')
+  else checkRate(rate.bitsPerSecond, RATE_BOUNDS.lineBitsPerSecond, 'bit/s')
   const document = values.measured === undefined ? undefined : readDocument(values.measured)
   const machine = machineFacts()
   if ('bitsPerSecond' in rate && values.line !== undefined && values.line !== rate.bitsPerSecond) {

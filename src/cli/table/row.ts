@@ -19,7 +19,7 @@ export interface OptionRow {
   default?: string
   /** What the library takes when the option is not given; for the reader. */
   libraryDefault?: string
-  /** Bounds that only the command line knows; the library checks its own. In the unit of the parsed value. */
+  /** In the unit of the parsed value. Bounds that only the command line knows, or those of the library, for a refusal that says what was typed. */
   min?: number
   max?: number
   /** Name of the same thing in the API. An error of the library that speaks of it is printed with the option's name. */

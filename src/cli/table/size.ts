@@ -1,16 +1,10 @@
 /** `ringtap size`. */
-import { SIZE_BOUNDS } from '../../host/size/bounds.js'
 import { type CommandRow, OUTPUT } from './row.js'
 
 const TRAFFIC = 'The traffic'
 const HOST = 'The host'
 
-/** Those of the library, so that a value is refused as it was typed. */
-function bounds(option: keyof typeof SIZE_BOUNDS): { min: number; max: number } {
-  const [min, max] = SIZE_BOUNDS[option]
-  return { min, max }
-}
-
+/** Bounds are those of sizeCapture: here a value is refused as it was typed. */
 export const SIZE = {
   name: 'size',
   usage: 'ringtap size --rate RATE [options]',
@@ -18,7 +12,7 @@ export const SIZE = {
   doc: [
     'Works out workers, ring and memory for a capture, the load of each core, and how long a burst or a reader that stands still is survived; a simulation of one worker and its ring, a second and more of it, says what share of the packets would be lost. Nothing is captured, and no privilege is needed.',
     'Costs a packet are those that ringtap bench has measured on this machine (--measured FILE), or defaults with their source. What a handler of yours takes beside is --cost: see docs/scaling.md.',
-    'The exit status is 0 when the capture fits, 1 when it does not.',
+    'The exit status is 0 when the capture fits, 1 when it does not, 2 when a value is refused.',
   ],
   options: [
     {
@@ -33,7 +27,8 @@ export const SIZE = {
       kind: 'size',
       metavar: 'BYTES',
       default: '64',
-      ...bounds('frameBytes'),
+      min: 64,
+      max: 9216,
       api: 'frameBytes',
       group: TRAFFIC,
       doc: 'length of a frame with its FCS',
@@ -41,18 +36,20 @@ export const SIZE = {
     {
       name: 'line',
       kind: 'bit-rate',
-      ...bounds('lineBitsPerSecond'),
+      min: 1e6,
+      max: 1e13,
       api: 'lineBitsPerSecond',
       libraryDefault: 'the slowest link that carries the rate',
       group: TRAFFIC,
       doc: 'speed of the link, at which bursts come',
     },
-    { name: 'burst', kind: 'duration', default: '1ms', ...bounds('burstMs'), api: 'burstMs', group: TRAFFIC, doc: 'how long the line is full in a burst' },
+    { name: 'burst', kind: 'duration', default: '1ms', min: 0.001, max: 1000, api: 'burstMs', group: TRAFFIC, doc: 'how long the line is full in a burst' },
     {
       name: 'hold',
       kind: 'duration',
       default: '100ms',
-      ...bounds('holdMs'),
+      min: 0,
+      max: 10_000,
       api: 'holdMs',
       group: HOST,
       doc: 'how long a reader may stand still and nothing be lost',
@@ -60,7 +57,8 @@ export const SIZE = {
     {
       name: 'cores',
       kind: 'integer',
-      ...bounds('cores'),
+      min: 1,
+      max: 256,
       api: 'cores',
       libraryDefault: 'those that this process may use',
       group: HOST,
@@ -69,13 +67,14 @@ export const SIZE = {
     {
       name: 'memory',
       kind: 'size',
-      ...bounds('memoryBytes'),
+      min: 1,
+      max: Number.MAX_SAFE_INTEGER,
       api: 'memoryBytes',
       libraryDefault: 'what is available here',
       group: HOST,
       doc: 'memory for the rings',
     },
-    { name: 'load', kind: 'percent', default: '80%', ...bounds('load'), api: 'load', group: HOST, doc: 'how busy a core may be' },
+    { name: 'load', kind: 'percent', default: '80%', min: 0.01, max: 1, api: 'load', group: HOST, doc: 'how busy a core may be' },
     {
       name: 'backend',
       kind: 'enum',
@@ -85,7 +84,7 @@ export const SIZE = {
       group: HOST,
       doc: 'auto is ring where it fits, else xdp',
     },
-    { name: 'cost', kind: 'nanoseconds', default: '0', ...bounds('handlerNs'), api: 'handlerNs', group: 'Costs', doc: 'what the handler takes for a packet' },
+    { name: 'cost', kind: 'nanoseconds', default: '0', min: 0, max: 1e9, api: 'handlerNs', group: 'Costs', doc: 'what the handler takes for a packet' },
     { name: 'measured', kind: 'string', metavar: 'FILE', group: 'Costs', doc: 'what ringtap bench --json has printed on this machine' },
     { name: 'json', kind: 'flag', group: OUTPUT, doc: 'one JSON document instead of text' },
   ],

@@ -1,4 +1,4 @@
-/** What sizeCapture takes, least and most; the command line says it in units of its own. */
+/** What sizeCapture takes, least and most. */
 export const SIZE_BOUNDS = {
   packetsPerSecond: [1, 1e10],
   lineBitsPerSecond: [1e6, 1e13],

@@ -6,8 +6,11 @@ import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { parseArguments } from '#src/cli/parse.js'
+import { RATE_BOUNDS } from '#src/cli/size.js'
 import { sizeDocument, sizeLines } from '#src/cli/size-lines.js'
+import { findCommand } from '#src/cli/table.js'
 import { sizeCapture } from '#src/host/index.js'
+import { SIZE_BOUNDS } from '#src/host/size/bounds.js'
 
 const GIB = 2 ** 30
 
@@ -60,6 +63,14 @@ test('a rate is packets, or bits of a full line', () => {
   assert.deepEqual(rateOf('14.88Mpps'), { packetsPerSecond: 14.88e6 })
   assert.deepEqual(rateOf('1000'), { packetsPerSecond: 1000 })
   assert.throws(() => rateOf('fast'), /--rate/)
+})
+
+test('the bounds of the command line are those of the library', () => {
+  const bounds: Readonly<Record<string, readonly [number, number]>> = SIZE_BOUNDS
+  const rows = (findCommand('size')?.options ?? []).filter(({ min }) => min !== undefined)
+  assert.deepEqual(rows.map(({ name }) => name).sort(), ['burst', 'cores', 'cost', 'frame', 'hold', 'line', 'load', 'memory'])
+  for (const { api = '', min, max } of rows) assert.deepEqual([min, max], bounds[api], api)
+  for (const [name, range] of Object.entries(RATE_BOUNDS)) assert.deepEqual(range, bounds[name], name)
 })
 
 describe('the command', () => {
