@@ -22,7 +22,7 @@ const REFERENCE = `## Values
 | SIZE | \`4096\`, \`64K\`, \`256M\`, \`1.5G\`, \`1MiB\`, \`1MB\` | bytes; K, M, G and T are powers of 1024 |
 | KIB | \`4096\`, \`4M\` | as SIZE, but a number without a unit is KiB, as with tcpdump's \`-B\` |
 | SIZE of \`-C\` | \`100\`, \`64K\`, \`1G\` | as SIZE, but a number without a unit is millions of bytes, as with tcpdump's \`-C\` |
-| TIME | \`500us\`, \`60ms\`, \`2s\`, \`1.5s\`, \`5min\`, \`1h\` | where the options speak of seconds, minutes or hours (\`--duration\`, \`--interval\`, \`--seconds\`, \`--warmup\`) a number without a unit is seconds; elsewhere the unit is needed |
+| TIME | \`500us\`, \`60ms\`, \`2s\`, \`1.5s\`, \`5min\`, \`1h\` | where the options speak of seconds, minutes or hours (\`--duration\`, \`--interval\`, \`--seconds\`, \`--warmup\`) a number without a unit is seconds; elsewhere the unit is needed, but for \`0\` |
 | PPS | \`1000\`, \`500k\`, \`2M\`, \`2Mpps\` | packets a second; k, M and G are powers of 1000 |
 | BITS | \`64bit\`, \`100Mbit\`, \`1Gbps\`, \`1.5Gbit/s\` | bits a second; k, M and G are powers of 1000 |
 | FACTOR | \`2\`, \`0.5\` | so many times as much |
@@ -39,6 +39,8 @@ const REFERENCE = `## Values
 | 1 | failed while it ran, or could not begin: no such interface or namespace, interface down, a handler that throws, a file that is not there or damaged |
 | 2 | usage: an option that does not exist, a value that is not of its kind or that the library refuses |
 | 3 | permission (a capability is missing) or unsupported (platform, link type) |
+
+\`ringtap doctor\` and \`ringtap size\` answer with it: what 1 and 3 mean there stands with them. A doctor that could examine nothing ends with 2.
 
 The first SIGINT or SIGTERM ends a command as its own end would: what is in the ring is read, the summary is printed, the status is 0. The second
 ends the process at once (130 in a shell). When nobody reads stdout any more, as in \`ringtap capture -i eth0 | head -3\`, the command ends

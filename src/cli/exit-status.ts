@@ -25,6 +25,11 @@ export interface Failure {
 }
 
 export function describeFailure(error: unknown, command?: CommandRow): Failure {
+  const failure = describe(error, command)
+  return command?.failureStatus === undefined ? failure : { ...failure, status: command.failureStatus }
+}
+
+function describe(error: unknown, command?: CommandRow): Failure {
   if (error instanceof UsageError) return { status: EXIT.usage, message: oneLine(error.message), hint: error.hint, code: 'USAGE' }
   if (isCaptureError(error)) {
     const inUserTerms = (text: string): string => oneLine(command === undefined ? text : optionNames(text, command))
@@ -63,7 +68,7 @@ function optionNames(text: string, command: CommandRow): string {
   for (const option of command.options) {
     if (option.api === undefined) continue
     const name = option.api.replace('.', '\\.')
-    const places = /[a-z][A-Z.]/.test(option.api) ? `()\\b${name}\\b` : `\\b(option |expected |with )${name}(?= to be | set )`
+    const places = /[a-z][A-Z.]/.test(option.api) ? `()\\b${name}\\b` : `\\b(option |[Ee]xpected |with )${name}(?= to be | set )`
     named = named.replaceAll(new RegExp(places, 'g'), (_, before: string) => `${before}--${option.name}`)
   }
   return named

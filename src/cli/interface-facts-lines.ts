@@ -149,9 +149,12 @@ function xdpText({ xdpFeatures, xdpPrograms }: InterfaceFacts): string {
   return [...features, ...programs].join(', ')
 }
 
-/** CPUs whose packets go out by each transmit queue, where that is set. */
+/** By each transmit queue, where that is set: CPUs whose packets go out by it, and receive queues whose flows do (`rx:0-3`). */
 function xpsText({ transmitQueues }: InterfaceFacts): string {
-  const set = transmitQueues.flatMap(({ queue, xpsCpus = [] }) => (xpsCpus.length === 0 ? [] : [`tx-${queue}=${cpuListText(xpsCpus)}`]))
+  const set = transmitQueues.flatMap(({ queue, xpsCpus = [], xpsReceivers = [] }) => [
+    ...(xpsCpus.length === 0 ? [] : [`tx-${queue}=${cpuListText(xpsCpus)}`]),
+    ...(xpsReceivers.length === 0 ? [] : [`tx-${queue}=rx:${cpuListText(xpsReceivers)}`]),
+  ])
   return set.join(', ')
 }
 

@@ -133,8 +133,21 @@ function expectation(option: OptionRow): string {
   return KINDS[option.kind].expected
 }
 
-function bound(option: OptionRow, value: number): string {
-  return option.kind === 'duration' || option.kind === 'seconds' ? `${value}ms` : String(value)
+/** As a user would write it. */
+function bound({ kind }: OptionRow, value: number): string {
+  switch (kind) {
+    case 'duration':
+    case 'seconds':
+      return value >= 1000 ? `${value / 1000}s` : value >= 1 || value === 0 ? `${value}ms` : `${value * 1000}us`
+    case 'percent':
+      return `${value * 100}%`
+    case 'nanoseconds':
+      return `${value}ns`
+    case 'bit-rate':
+      return value >= 1e9 ? `${value / 1e9}G` : `${value / 1e6}M`
+    default:
+      return String(value)
+  }
 }
 
 function requireOption(command: CommandRow, shown: string): OptionRow {

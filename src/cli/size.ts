@@ -3,10 +3,14 @@ import { readFileSync } from 'node:fs'
 import { measuredCosts, type SizeOptions, sizeCapture } from '../host/index.js'
 import { machineFacts } from '../index.js'
 import { EXIT } from './exit-status.js'
+import { formatDecimal } from './human.js'
 import type { Io } from './io.js'
 import { sizeDocument, sizeLines } from './size-lines.js'
 import type { ValuesOf } from './table.js'
 import { UsageError } from './usage-error.js'
+
+/** Those of sizeCapture, for --rate is either of two options of it. */
+export const RATE_BOUNDS = { packetsPerSecond: [1, 1e10], lineBitsPerSecond: [1e6, 1e13] } as const
 
 export function runSize(values: ValuesOf<'size'>, io: Io): number {
   const size = sizeCapture(sizeOptions(values))
@@ -18,6 +22,8 @@ export function runSize(values: ValuesOf<'size'>, io: Io): number {
 function sizeOptions(values: ValuesOf<'size'>): SizeOptions {
   const { rate } = values
   if (rate === undefined) throw new UsageError('--rate: how much is to be captured?', 'for example --rate 10G --frame 64, or --rate 2Mpps')
+  if ('packetsPerSecond' in rate) checkRate(rate.packetsPerSecond, RATE_BOUNDS.packetsPerSecond, 'pps')
+  else checkRate(rate.bitsPerSecond, RATE_BOUNDS.lineBitsPerSecond, 'bit/s')
   const document = values.measured === undefined ? undefined : readDocument(values.measured)
   const machine = machineFacts()
   if ('bitsPerSecond' in rate && values.line !== undefined && values.line !== rate.bitsPerSecond) {
@@ -37,6 +43,11 @@ function sizeOptions(values: ValuesOf<'size'>): SizeOptions {
     pageSizeBytes: machine.pageSize,
     costs: document === undefined ? undefined : (backend) => measuredCosts(document, backend),
   }
+}
+
+function checkRate(rate: number, [least, most]: readonly [number, number], unit: string): void {
+  if (rate >= least && rate <= most) return
+  throw new UsageError(`--rate: expected ${formatDecimal(least, unit)} to ${formatDecimal(most, unit)}, got ${formatDecimal(rate, unit)}`)
 }
 
 function readDocument(path: string): unknown {

@@ -30,8 +30,9 @@ const DURATION_MS: Record<string, number> = { us: 1e-3, ms: 1, s: 1000, m: 60_00
 const DECIMAL: Record<string, number> = { '': 1, k: 1e3, M: 1e6, G: 1e9 }
 const BINARY: Record<string, number> = { '': 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30, t: 2 ** 40 }
 
-/** Milliseconds. */
+/** Milliseconds. No time needs no unit. */
 export function parseDuration(text: string): number | undefined {
+  if (text === '0') return 0
   const match = /^(\d+(?:\.\d+)?)(us|ms|s|min|m|h)$/.exec(text)
   if (match === null) return undefined
   return tidy(Number(match[1]) * (DURATION_MS[match[2] ?? ''] ?? Number.NaN))

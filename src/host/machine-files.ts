@@ -10,6 +10,8 @@ import type { Kernel } from '../kernel/system.js'
 import type { Unreadable, WritableHostFiles } from './host-files.js'
 
 export interface MachineFiles extends WritableHostFiles, Disposable {
+  /** /sys is mounted for it: how the one that all see is mounted does not matter. */
+  readonly ownSysfs: boolean
   /** Idempotent. */
   close(): void
 }
@@ -37,6 +39,7 @@ export function openMachineFiles(kernel: Kernel, netns?: string): MachineFiles {
     if (sysfs instanceof Descriptor) sysfs.close()
   }
   return {
+    ownSysfs: sysfs instanceof Descriptor,
     foreignSysfs: sysfs instanceof Descriptor ? isForeign(sysfs) : undefined,
     read: (path) => attempt(at(path), (found) => readFileSync(found, 'latin1')),
     list: (path) => attempt(at(path), (found) => readdirSync(found)),

@@ -20,6 +20,17 @@ export function raiseMemlock(kernel: Kernel): void {
   kernel.setrlimit(RLIMIT_MEMLOCK, new Uint8Array(limit.buffer))
 }
 
+/** With the soft limit at the hard one meanwhile, as a capture has it, and afterwards as it was. */
+export function withRaisedMemlock<T>(kernel: Kernel, run: () => T): T {
+  const before = readLimit(kernel)
+  raiseMemlock(kernel)
+  try {
+    return run()
+  } finally {
+    if (before !== undefined) kernel.setrlimit(RLIMIT_MEMLOCK, new Uint8Array(before.buffer))
+  }
+}
+
 /**
  * What to do when the kernel refuses to pin so many bytes. setsockopt(XDP_UMEM_REG) answers ENOBUFS for the limit, and ENOMEM when
  * there is no memory.

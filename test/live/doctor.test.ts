@@ -105,22 +105,29 @@ live('without CAP_BPF and with CAP_SYS_ADMIN: the kernel loads programs, and not
 })
 
 live('limits: locked memory as prlimit sets it, CPUs as taskset does', () => {
-  const limited = run(
-    'prlimit',
-    '--memlock=65536:65536',
-    'setpriv',
-    '--inh-caps=-all',
-    '--bounding-set=-ipc_lock',
-    process.execPath,
-    MAIN,
-    'doctor',
-    '--json',
-  ).document
+  const WITHOUT = ['setpriv', '--inh-caps=-all', '--bounding-set=-ipc_lock', process.execPath, MAIN, 'doctor', '--json']
+  const limited = run('prlimit', '--memlock=65536:65536', ...WITHOUT).document
   assert.match(limited.findings.find((it) => it.id === 'memlock')?.what ?? '', /^RLIMIT_MEMLOCK is 64 KiB;/)
+  const refused = limited.findings.find((it) => it.id === 'af-xdp')
+  assert.match(refused?.what ?? '', /XDP_UMEM_REG.*ENOBUFS.*\(RLIMIT_MEMLOCK\)$/)
+  assert.match(refused?.remedy ?? '', /^ulimit -l unlimited/)
+  // A capture raises the soft one.
+  assert.equal(severityOf(run('prlimit', '--memlock=65536:4194304', ...WITHOUT).document, 'af-xdp'), 'ok')
   const online = readFileSync('/sys/devices/system/cpu/online', 'utf8').trim()
   if (online === '0') return
   const pinned = run('taskset', '-c', '1', process.execPath, MAIN, 'doctor', '--json').document
   assert.match(pinned.findings.find((it) => it.id === 'allowed-cpus')?.what ?? '', /^only CPUs 1 of /)
+})
+
+live('without /sys/fs/cgroup, as `ip netns exec` leaves a process: limits are found all the same, or told to be unseen', () => {
+  using testbed = createTestbed({ queues: 1 })
+  const end = testbed.receiver
+  const bare = ['unshare', '--mount', 'bash', '-c', 'umount --lazy /sys && mount -t sysfs sysfs /sys && exec "$@"', 'bash']
+  const limitsOf = ({ findings }: Diagnosis) => findings.filter(({ id }) => id.startsWith('cgroup-')).map(({ id, severity, what }) => ({ id, severity, what }))
+  assert.deepEqual(limitsOf(doctor(end, ...bare).document), limitsOf(doctor(end).document))
+  const { document } = doctor(end, ...bare, 'setpriv', ...NOBODY)
+  assert.deepEqual(limitsOf(document), [])
+  assert.equal(document.unread.filter(({ what }) => what.includes('(cgroup)')).length, 2)
 })
 
 live('from another namespace, by --netns; and the library leaves no descriptor open', () => {

@@ -14,7 +14,7 @@ export const UNCONFINED: ConfinementFacts = {
   initialUserNamespace: true,
   hostNetwork: true,
   readOnly: [],
-  cgroup: { memoryBytes: undefined, cpus: undefined, cpuPeriodMs: undefined },
+  cgroup: { memoryBytes: undefined, cpus: undefined, cpuPeriodMs: undefined, unseen: [] },
   softnet: [{ cpu: 0, processed: 1000, dropped: 0, timeSqueeze: 0, receivedRps: 0, flowLimit: 0, backlogLength: 0 }],
   unread: [],
 }

@@ -8,8 +8,9 @@ export const DOCTOR = {
   doc: [
     'Looks at privileges, at what the kernel lets this process do (by trying it, with sockets and programs that are closed at once), at limits of containers, at the CPUs, and at interfaces: queues, interrupts, offloads, rings. Each finding says what it is, what it costs a capture, and what mends it. Nothing is changed.',
     'Without root it tells what it can, and names what it could not read.',
-    'The exit status says whether capture at line rate is possible: 0 yes, 1 something limits it, 3 there is no capture at all.',
+    'The exit status says whether capture at line rate is possible: 0 yes, 1 something limits it, 3 there is no capture at all. It is 2 when nothing was examined: no such interface or namespace, a namespace that may not be entered, an option that does not exist.',
   ],
+  failureStatus: 2,
   options: [
     {
       name: 'interface',

@@ -19,7 +19,7 @@ export interface OptionRow {
   default?: string
   /** What the library takes when the option is not given; for the reader. */
   libraryDefault?: string
-  /** Bounds that only the command line knows; the library checks its own. In the unit of the parsed value. */
+  /** In the unit of the parsed value. Bounds that only the command line knows, or those of the library, for a refusal that says what was typed. */
   min?: number
   max?: number
   /** Name of the same thing in the API. An error of the library that speaks of it is printed with the option's name. */
@@ -42,6 +42,8 @@ export interface CommandRow {
   takesFile?: true
   /** The first word behind the command, which has to be one of them; the parser gives it as `action`. Such a command takes no other words. */
   actions?: readonly (readonly [action: string, meaning: string])[]
+  /** Of a command that answers with 1 and 3: its exit status, whatever fails, so that no answer is taken for what is none. */
+  failureStatus?: number
   options: readonly OptionRow[]
   examples: readonly (readonly [command: string, meaning: string])[]
 }

@@ -39,7 +39,7 @@ export function diagnoseHost(options: DiagnosisOptions = {}): Diagnosis {
   sleepThread(Math.max(0, start + WATCHED_MS - performance.now()))
   return diagnose({
     host,
-    confinement: confinementFacts(files),
+    confinement: confinementFacts(files, files),
     earlier: { softnet, agoMs: performance.now() - start },
     probes,
     interfaces,

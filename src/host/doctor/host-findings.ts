@@ -3,13 +3,14 @@
  * a virtual machine) unless another source stands beside them.
  */
 import { cpuListText } from '../../kernel/cpus.js'
-import { EACCES, EPERM } from '../../kernel/errno.js'
+import { EACCES, ENOBUFS, EPERM } from '../../kernel/errno.js'
 import { DEFAULT_RING_BYTES } from '../../ring/geometry.js'
+import type { HostFacts } from '../facts.js'
 import { type SoftnetCpu, softnetDifference } from '../softnet.js'
 import { ENOUGH_BACKLOG } from '../tuning/limits.js'
 import { type Examined, fine, type Verdict, wrong } from './finding.js'
 import type { ProbeName } from './probes.js'
-import type { CapabilityName } from './process-facts.js'
+import type { CapabilityName, TunedPlace } from './process-facts.js'
 
 const NODE = '"$(readlink -f "$(which node)")"'
 const MIB = 2 ** 20
@@ -42,7 +43,12 @@ export const HOST_FINDINGS: Readonly<Record<string, HostFinding>> = {
     'one worker an interface: 1.8 Mpps instead of 2.3 on two cores (measured), and no more on many',
     'Linux 4.12',
   ),
-  'bpf-program': probe('bpf-program', 'limits', 'no AF_XDP, no counting in the kernel, no fanout by eBPF', 'CAP_BPF and CAP_NET_ADMIN'),
+  'bpf-program': probe(
+    'bpf-program',
+    'limits',
+    'no AF_XDP, no counting in the kernel, no fanout by eBPF',
+    'CAP_BPF and CAP_NET_ADMIN; before Linux 5.11 also RLIMIT_MEMLOCK (ulimit -l)',
+  ),
   'xdp-link': probe('xdp-link', 'limits', 'no AF_XDP and no counting in the kernel', 'Linux 5.9, CAP_BPF, CAP_NET_ADMIN; to try it, CAP_SYS_ADMIN'),
   'af-xdp': probe(
     'af-xdp',
@@ -126,9 +132,13 @@ function probe(name: ProbeName, severity: 'fatal' | 'limits' | 'note', cost: str
     if (result.refused === undefined) return fine(`${PROBE_TEXT[name]}: works`)
     const { call, errno, reason } = result.refused
     if ((errno === EPERM || errno === EACCES) && lacks(effective, PROBE_NEEDS[name])) return undefined
-    return wrong(severity, `${PROBE_TEXT[name]}: ${call}: ${reason}`, cost, `needs ${remedy}`)
+    // xdp_umem_account_pages() refuses for nothing else with it.
+    const isMemlock = name === 'af-xdp' && errno === ENOBUFS
+    return wrong(severity, `${PROBE_TEXT[name]}: ${call}: ${reason}${isMemlock ? ' (RLIMIT_MEMLOCK)' : ''}`, cost, isMemlock ? MEMLOCK : `needs ${remedy}`)
   }
 }
+
+const MEMLOCK = 'ulimit -l unlimited (as root), LimitMEMLOCK=infinity in a systemd unit, --ulimit memlock=-1 for a container; or CAP_IPC_LOCK'
 
 function memlockFinding({ confinement: { memlockBytes, memlockMaximumBytes, effective }, host }: Examined): Verdict {
   // A capture raises the soft limit to the hard one itself.
@@ -141,13 +151,13 @@ function memlockFinding({ confinement: { memlockBytes, memlockMaximumBytes, effe
     'limits',
     `RLIMIT_MEMLOCK is ${Math.floor(bytes / 1024)} KiB; AF_XDP with ${host.allowedCpus.length} workers locks ${wanted / MIB} MiB`,
     'AF_XDP is refused, or must do with a smaller --ring',
-    'ulimit -l unlimited (as root), LimitMEMLOCK=infinity in a systemd unit, --ulimit memlock=-1 for a container',
+    MEMLOCK,
   )
 }
 
 function cgroupCpu({ confinement: { cgroup }, host }: Examined): Verdict {
   const { cpus, cpuPeriodMs = 100 } = cgroup
-  if (cpus === undefined) return fine('no limit of CPU time (cgroup)')
+  if (cpus === undefined) return cgroup.unseen.includes('cpu') ? undefined : fine('no limit of CPU time (cgroup)')
   const stands = Math.round(Math.max(0, 1 - cpus / host.allowedCpus.length) * cpuPeriodMs)
   return wrong(
     'limits',
@@ -162,7 +172,7 @@ const ENOUGH_MEMORY_BYTES = 512 * MIB
 
 function cgroupMemory({ confinement: { cgroup } }: Examined): Verdict {
   const { memoryBytes } = cgroup
-  if (memoryBytes === undefined) return fine('no limit of memory (cgroup)')
+  if (memoryBytes === undefined) return cgroup.unseen.includes('memory') ? undefined : fine('no limit of memory (cgroup)')
   const what = `the cgroup allows ${Math.floor(memoryBytes / MIB)} MiB of memory`
   if (memoryBytes >= ENOUGH_MEMORY_BYTES) return fine(what)
   return wrong(
@@ -224,6 +234,17 @@ function counted({ confinement, earlier }: Examined, field: SoftnetField): { sin
   return { sinceBoot: total(confinement.softnet, field), lately }
 }
 
+const MAX_BACKLOG = 'net.core.netdev_max_backlog'
+/** The second since Linux 4.12. */
+const BUDGETS = ['net.core.netdev_budget', 'net.core.netdev_budget_usecs'] as const
+/** Other network namespaces have no files for these limits, which hold for the whole machine: a number for one that is not known might lower it. */
+const IN_HOST = "in the host's network namespace, where ringtap doctor says to what"
+
+function sysctlNumber({ sysctls }: HostFacts, name: string): number | undefined {
+  const text = sysctls[name]
+  return text !== undefined && /^\d+$/.test(text) ? Number(text) : undefined
+}
+
 /** NB: counters never go back before a reboot, whatever has been mended: only what grows now is in the way. */
 function softnetDropped(examined: Examined): Verdict {
   const { confinement, host, earlier } = examined
@@ -231,22 +252,25 @@ function softnetDropped(examined: Examined): Verdict {
   const { sinceBoot, lately } = counted(examined, 'dropped')
   if (sinceBoot === 0) return fine('no packet was lost in the backlog of a CPU since boot')
   const processed = counted(examined, 'processed')
-  const limit = Number(host.sysctls['net.core.netdev_max_backlog'] ?? Number.NaN)
-  const backlog = `net.core.netdev_max_backlog is ${Number.isNaN(limit) ? 'unknown' : limit}`
-  const longer = (packets: number) => `sudo sysctl -w net.core.netdev_max_backlog=${packets}`
+  const limit = sysctlNumber(host, MAX_BACKLOG)
+  const backlog = `${MAX_BACKLOG} is ${limit ?? 'not to be read here'}`
+  const longer = (): string => {
+    if (limit === undefined) return `raise ${MAX_BACKLOG} ${IN_HOST}`
+    return `sudo sysctl -w ${MAX_BACKLOG}=${limit >= ENOUGH_BACKLOG ? 2 * limit : ENOUGH_BACKLOG}`
+  }
   if (lately > 0) {
     return wrong(
       'limits',
       `${lately} packets were lost in the backlog of a CPU in the last ${Math.round(earlier.agoMs)} ms, ${shareText(lately, processed.lately)}; ${backlog}`,
       'they reach no socket: with RPS, or over veth and lo, bursts longer than the backlog are cut',
-      longer(limit >= ENOUGH_BACKLOG ? 2 * limit : ENOUGH_BACKLOG),
+      longer(),
     )
   }
   return wrong(
     'note',
     `${sinceBoot} packets were lost in the backlog of a CPU since boot, ${shareText(sinceBoot, processed.sinceBoot)}, none in the last ${Math.round(earlier.agoMs)} ms; ${backlog}`,
     'they reached no socket; where it goes on, doctor says so while traffic comes',
-    limit >= ENOUGH_BACKLOG ? undefined : longer(ENOUGH_BACKLOG),
+    limit !== undefined && limit >= ENOUGH_BACKLOG ? undefined : longer(),
   )
 }
 
@@ -261,8 +285,9 @@ function softnetSqueezed(examined: Examined): Verdict {
   if (confinement.softnet.length === 0) return undefined
   const { sinceBoot, lately } = counted(examined, 'timeSqueeze')
   if (sinceBoot === 0) return fine('the kernel never stopped receiving with packets left, since boot')
-  const { 'net.core.netdev_budget': budget = '300', 'net.core.netdev_budget_usecs': usecs = '2000' } = host.sysctls
-  const limits = `net.core.netdev_budget ${budget}, netdev_budget_usecs ${usecs}`
+  const budgets = BUDGETS.map((name) => ({ name, value: sysctlNumber(host, name) }))
+  const known = budgets.flatMap(({ name, value }) => (value === undefined ? [] : [{ name, value }]))
+  const limits = known.length === 0 ? `${BUDGETS.join(', ')}: not to be read here` : known.map(({ name, value }) => `${name} ${value}`).join(', ')
   const times = `the kernel stopped receiving with packets left (${limits})`
   const span = `${Math.round(earlier.agoMs)} ms`
   if (lately === 0) return fine(`${sinceBoot} times since boot ${times}, not once in the last ${span}`)
@@ -270,7 +295,7 @@ function softnetSqueezed(examined: Examined): Verdict {
     'note',
     `${lately} times in the last ${span} ${times}, ${sinceBoot} since boot`,
     'packets wait in the NIC meanwhile; nothing is lost unless its ring is full',
-    `sudo sysctl -w net.core.netdev_budget=${2 * Number(budget)} net.core.netdev_budget_usecs=${2 * Number(usecs)}`,
+    known.length === 0 ? `raise ${BUDGETS.join(' and ')} ${IN_HOST}` : `sudo sysctl -w ${known.map(({ name, value }) => `${name}=${2 * value}`).join(' ')}`,
   )
 }
 
@@ -307,12 +332,18 @@ function seccompFinding({ confinement: { seccomp } }: Examined): Verdict {
   )
 }
 
+const TUNED: Readonly<Record<TunedPlace, string>> = {
+  '/proc/irq': 'which CPUs interrupts go to',
+  '/proc/sys': 'limits of the kernel (net.core.*)',
+  '/sys': 'RPS and XPS of queues',
+}
+
 function readOnlyMounts({ confinement: { readOnly } }: Examined): Verdict {
-  if (readOnly.length === 0) return fine('/proc/sys and /sys can be written')
+  if (readOnly.length === 0) return fine('what tune writes to is not mounted read-only (/proc/irq, /proc/sys, /sys)')
   return wrong(
     'note',
     `${readOnly.join(' and ')} ${readOnly.length === 1 ? 'is' : 'are'} mounted read-only`,
-    'interrupts, queues and limits cannot be tuned from here',
+    `tune cannot set from here: ${readOnly.map((place) => TUNED[place]).join(', ')}`,
     'tune on the host, or --privileged for a container',
   )
 }

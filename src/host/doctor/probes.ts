@@ -20,6 +20,7 @@ import { loadProgram } from '../../kernel/bpf-program.js'
 import { Descriptor } from '../../kernel/descriptor.js'
 import { callFailed, errnoName, errnoText } from '../../kernel/errno.js'
 import { Mapping } from '../../kernel/mapping.js'
+import { withRaisedMemlock } from '../../kernel/memlock.js'
 import { createNamespace, withNamespace } from '../../kernel/namespace.js'
 import { setInt } from '../../kernel/options.js'
 import type { Kernel } from '../../kernel/system.js'
@@ -87,16 +88,18 @@ const ATTEMPTS: Readonly<Record<ProbeName, (kernel: Kernel) => void>> = {
   },
 }
 
-/** Tries everything; nothing is left open. Never throws for what is refused. */
+/** Tries everything; nothing is left open or changed. Never throws for what is refused. */
 export function probeKernel(kernel: Kernel): ProbeResult[] {
-  return PROBES.map((probe) => {
-    try {
-      ATTEMPTS[probe](kernel)
-      return { probe, works: true, refused: undefined }
-    } catch (error) {
-      return { probe, works: false, refused: refusalOf(error) }
-    }
-  })
+  return withRaisedMemlock(kernel, () => PROBES.map((probe) => attempt(kernel, probe)))
+}
+
+function attempt(kernel: Kernel, probe: ProbeName): ProbeResult {
+  try {
+    ATTEMPTS[probe](kernel)
+    return { probe, works: true, refused: undefined }
+  } catch (error) {
+    return { probe, works: false, refused: refusalOf(error) }
+  }
 }
 
 function refusalOf(error: unknown): NonNullable<ProbeResult['refused']> {

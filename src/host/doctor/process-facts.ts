@@ -1,20 +1,15 @@
 /** What this process may do, and what it is confined to, from the files of the host. Pure. */
 import { CAP_BPF, CAP_IPC_LOCK, CAP_NET_ADMIN, CAP_NET_RAW, CAP_SYS_ADMIN } from '../../kernel/abi/capability.js'
 import type { UnreadFact } from '../facts.js'
-import { type HostFiles, isUnreadable, readLine, readNumber, unreadFact } from '../host-files.js'
+import { type HostFiles, isUnreadable, unreadFact } from '../host-files.js'
 import { parseSoftnet, type SoftnetCpu } from '../softnet.js'
+import { type CgroupLimits, cgroupLimits } from './cgroup.js'
 
 export const CAPABILITIES = { CAP_NET_RAW, CAP_NET_ADMIN, CAP_BPF, CAP_SYS_ADMIN, CAP_IPC_LOCK } as const
 export type CapabilityName = keyof typeof CAPABILITIES
 
-export interface CgroupLimits {
-  /** The least of memory.max, or memory.limit_in_bytes, of the process's group and those above it; undefined without a limit. */
-  memoryBytes: number | undefined
-  /** CPUs' worth of time that cpu.max, or cpu.cfs_quota_us, allows; undefined without a limit. */
-  cpus: number | undefined
-  /** In which it is measured: what is used up before its end stands still until then. */
-  cpuPeriodMs: number | undefined
-}
+const TUNED_PLACES = ['/proc/irq', '/proc/sys', '/sys'] as const
+export type TunedPlace = (typeof TUNED_PLACES)[number]
 
 export interface ConfinementFacts {
   /** Of CAPABILITIES; undefined where the process cannot tell. */
@@ -29,8 +24,8 @@ export interface ConfinementFacts {
   initialUserNamespace: boolean | undefined
   /** In the network namespace of process 1. */
   hostNetwork: boolean | undefined
-  /** Mounted read-only: what cannot be changed from here. */
-  readOnly: string[]
+  /** Of what tuning writes to, what is mounted read-only: it cannot be changed from here. */
+  readOnly: TunedPlace[]
   cgroup: CgroupLimits
   /** Since boot, by CPU. */
   softnet: SoftnetCpu[]
@@ -43,7 +38,8 @@ const INITIAL_MAP = /^\s*0\s+0\s+4294967295\s*$/
 /** The inode of the first PID namespace (PROC_PID_INIT_INO): only there process 1 is the machine's. */
 const FIRST_PID_NAMESPACE = 'pid:[4026531836]'
 
-export function confinementFacts(files: HostFiles): ConfinementFacts {
+/** With `ownSysfs` files of /sys are those of a mount of their own, which is not read-only. */
+export function confinementFacts(files: HostFiles, { ownSysfs }: { ownSysfs: boolean }): ConfinementFacts {
   const unread: UnreadFact[] = []
   const status = readText(files, STATUS, 'capabilities', unread)
   const limits = readText(files, '/proc/self/limits', 'RLIMIT_MEMLOCK', unread)
@@ -57,8 +53,8 @@ export function confinementFacts(files: HostFiles): ConfinementFacts {
     seccomp: seccomp === undefined ? undefined : Number(seccomp),
     initialUserNamespace: map === undefined ? undefined : INITIAL_MAP.test(map),
     hostNetwork: isHostNetwork(files, unread),
-    readOnly: readOnlyMounts(readText(files, '/proc/self/mountinfo', 'mounts', unread) ?? ''),
-    cgroup: cgroupLimits(files, readText(files, '/proc/self/cgroup', 'cgroup limits', unread) ?? ''),
+    readOnly: readOnlyMounts(readText(files, '/proc/self/mountinfo', 'mounts', unread) ?? '').filter((place) => place !== '/sys' || !ownSysfs),
+    cgroup: cgroupLimits(files, readText(files, '/proc/self/cgroup', 'cgroup limits', unread), unread),
     softnet: softnet === undefined ? [] : parseSoftnet(softnet),
     unread,
   }
@@ -99,70 +95,13 @@ function isHostNetwork(files: HostFiles, unread: UnreadFact[]): boolean | undefi
   return undefined
 }
 
-/** Of /proc/self/mountinfo, those of /proc/sys and /sys: of several on one place, the last is seen. */
-function readOnlyMounts(mountinfo: string): string[] {
+/** Of /proc/self/mountinfo: of several on one place, the last is seen. */
+function readOnlyMounts(mountinfo: string): TunedPlace[] {
   const options = new Map<string, string[]>()
   for (const line of mountinfo.split('\n')) {
     const [, , , , place, own] = line.split(' ')
     if (place !== undefined && own !== undefined) options.set(place, own.split(','))
   }
   const isReadOnly = (path: string): boolean => (options.get(path) ?? options.get(path.replace(/\/[^/]+$/, '')))?.includes('ro') === true
-  return ['/proc/sys', '/sys'].filter(isReadOnly)
-}
-
-// NB: by the process's root, for /sys here may be a mount of its own, without the cgroups.
-const CGROUPS = '/proc/self/root/sys/fs/cgroup'
-
-function cgroupLimits(files: HostFiles, membership: string): CgroupLimits {
-  const limits: CgroupLimits = { memoryBytes: undefined, cpus: undefined, cpuPeriodMs: undefined }
-  for (const line of membership.split('\n')) {
-    const [, controllers, path] = /^\d+:([^:]*):(\/.*)$/.exec(line) ?? []
-    if (controllers === undefined || path === undefined) continue
-    // Of a namespace of cgroups the process may stand outside: then there is the root to look at.
-    const groups = ancestors(path.includes('..') ? '/' : path)
-    if (controllers === '') {
-      for (const group of groups) {
-        narrowMemory(limits, readNumber(files, `${CGROUPS}${group}/memory.max`))
-        const [quota, period] = (readLine(files, `${CGROUPS}${group}/cpu.max`) ?? '').split(' ').map(Number)
-        narrowCpu(limits, quota, period)
-      }
-    }
-    const names = controllers.split(',')
-    if (names.includes('memory')) for (const group of groups) narrowMemory(limits, readNumber(files, `${CGROUPS}/memory${group}/memory.limit_in_bytes`))
-    if (names.includes('cpu')) {
-      for (const group of groups) {
-        const folder = `${CGROUPS}/cpu${group}`
-        narrowCpu(limits, readNumber(files, `${folder}/cpu.cfs_quota_us`), readNumber(files, `${folder}/cpu.cfs_period_us`))
-      }
-    }
-  }
-  return limits
-}
-
-/** `/a/b` is `/a/b`, `/a` and the empty text, of the root. */
-function ancestors(path: string): string[] {
-  const parts = path.split('/').filter((part) => part !== '')
-  return Array.from({ length: parts.length + 1 }, (_, i) =>
-    parts
-      .slice(0, parts.length - i)
-      .map((part) => `/${part}`)
-      .join(''),
-  )
-}
-
-/** PAGE_COUNTER_MAX, what version 1 says for no limit, is about 2^63. */
-const NO_LIMIT_BYTES = 2 ** 60
-
-function narrowMemory(limits: CgroupLimits, bytes: number | undefined): void {
-  if (bytes === undefined || bytes >= NO_LIMIT_BYTES) return
-  limits.memoryBytes = Math.min(limits.memoryBytes ?? Number.POSITIVE_INFINITY, bytes)
-}
-
-function narrowCpu(limits: CgroupLimits, quotaUs: number | undefined, periodUs: number | undefined): void {
-  // `max` is no number, and -1 no limit.
-  if (quotaUs === undefined || periodUs === undefined || !(quotaUs > 0) || !(periodUs > 0)) return
-  const cpus = quotaUs / periodUs
-  if (limits.cpus !== undefined && limits.cpus <= cpus) return
-  limits.cpus = cpus
-  limits.cpuPeriodMs = periodUs / 1000
+  return TUNED_PLACES.filter(isReadOnly)
 }

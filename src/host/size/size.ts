@@ -3,6 +3,7 @@ import { nextPowerOfTwo } from '../../bytes/align.js'
 import { CaptureError } from '../../errors.js'
 import { DEFAULT_BLOCK_BYTES, DEFAULT_BLOCK_TIMEOUT_MS, MAX_RING_BYTES, packetFootprint, packetsPerBlock } from '../../ring/geometry.js'
 import { chunkRoom, MAX_UMEM_BYTES, MIN_UMEM_BYTES } from '../../ring/umem.js'
+import { SIZE_BOUNDS } from './bounds.js'
 import { defaultCosts, type PacketCosts, SIZED_BACKENDS, type SizedBackend } from './costs.js'
 import { type RingSimulation, simulateRing } from './simulation.js'
 import { SIMULATED_MS, type StalledRing, simulateStall } from './stall.js'
@@ -54,7 +55,7 @@ export interface CaptureSize {
   /** Why not; empty where it fits. */
   shortOf: string[]
   workers: number
-  /** As many as the rate and the ring's limits ask for. */
+  /** As many as the rate, the ring's limits and, where they are lost with fewer, bursts ask for. */
   workersNeeded: number
   /** Share of a core with one worker and its queue: 1 is all of it. */
   load: { kernel: number; user: number; total: number }
@@ -118,31 +119,47 @@ function sizeFor(backend: SizedBackend, options: SizeOptions): CaptureSize {
   const { packetsPerSecond, linePacketsPerSecond, frameBytes, holdMs, cores } = wanted
   const costs = { ...(options.costs ?? defaultCosts)(backend), handlerNs: wanted.handlerNs }
   const userNs = costs.workerNs + costs.handlerNs
-  const forRate = Math.max(1, Math.ceil((packetsPerSecond * (costs.kernelNs + userNs)) / (wanted.load * 1e9)))
-  const forRing = workersForRing(backend, wanted)
-  const workersNeeded = Math.max(forRate, forRing)
-  const workers = Math.min(workersNeeded, cores)
+  const packetNs = costs.kernelNs + userNs
+  const forRate = Math.max(1, Math.ceil((packetsPerSecond * packetNs) / (wanted.load * 1e9)))
+  const forRing = workersForRing(backend, wanted, costs.kernelNs, userNs)
+  const simulateWith = (count: number) => {
+    const ring = ringFor(backend, wanted, count, costs.kernelNs, userNs)
+    const simulation = simulationOf(wanted, costs, userNs, ring, count)
+    const durationMs = Math.min(SIMULATED_MS, ((MAX_SIMULATED_PACKETS * count) / packetsPerSecond) * 1000)
+    return { workers: count, ring, simulation, simulated: simulateRing({ ...simulation, arrivals: { ...simulation.arrivals, durationMs } }) }
+  }
+  let workersNeeded = Math.max(forRate, forRing)
+  let sized = simulateWith(Math.min(workersNeeded, cores))
+  // A full line may be more than the average asks for, and what NIC and rings can hold of a burst.
+  if (forRate <= cores && sized.simulated.dropShare > NO_LOSS) {
+    workersNeeded = Math.max(workersNeeded, Math.ceil((linePacketsPerSecond * packetNs) / 1e9))
+    if (workersNeeded > sized.workers && workersNeeded <= cores) sized = simulateWith(workersNeeded)
+  }
+  const { workers, ring, simulation, simulated } = sized
   const each = packetsPerSecond / workers
-  const ring = ringFor(backend, wanted, workers)
   const kernel = (each * costs.kernelNs) / 1e9
   const user = (each * userNs) / 1e9
   const memoryBytes = ring.bytes * workers
+  const stallMs = heldMs(ring, each)
+  const simulatedStall = simulateStall(simulation, holdMs)
 
   const shortOf: string[] = []
   if (forRate > cores) shortOf.push(`${forRate} cores, for ${percent(wanted.load)} of each, and there ${cores === 1 ? 'is 1' : `are ${cores}`}`)
-  if (workers < forRing) shortOf.push(`${forRing} workers, for a ring of theirs holds no more than ${heldMs(ring, each).toFixed(0)} ms of the ${holdMs} ms`)
+  else if (simulated.dropShare > NO_LOSS)
+    shortOf.push(forBursts(wanted, Math.max(Math.ceil((linePacketsPerSecond * packetNs) / 1e9), workers + 1), workers, simulated.dropShare))
+  if (workers < forRing) {
+    const held = `${forRing} workers, for a ring of theirs holds no more than`
+    const burst = `${millions(ring.packets * workers)} of the ${millions(packetsToHold(wanted, workers, costs.kernelNs, userNs))} packets`
+    shortOf.push(
+      stallMs < holdMs
+        ? `${held} ${stallMs.toFixed(0)} ms of the ${holdMs} ms`
+        : `${forRing} workers, for the rings of ${workers} hold ${burst} of a stall of ${holdMs} ms and a burst of ${wanted.burstMs} ms`,
+    )
+  }
   if (memoryBytes > wanted.memoryBytes) shortOf.push(`${mebibytes(memoryBytes)} of memory, and ${mebibytes(wanted.memoryBytes)} are to be had`)
-
-  const simulation = simulationOf(wanted, costs, userNs, ring, workers)
-  const durationMs = Math.min(SIMULATED_MS, (MAX_SIMULATED_PACKETS / each) * 1000)
-  const simulated = simulateRing({ ...simulation, arrivals: { ...simulation.arrivals, durationMs } })
-  const simulatedStall = simulateStall(simulation, holdMs)
-  const stallMs = heldMs(ring, each)
   if (shortOf.length === 0) {
     const inStall = simulatedStall?.dropShare ?? (stallMs < holdMs ? 1 - stallMs / holdMs : 0)
-    if (simulated.dropShare > NO_LOSS) shortOf.push(forBursts(wanted, costs.kernelNs + userNs, workers, simulated.dropShare))
-    else if (inStall > NO_LOSS)
-      shortOf.push(`more room in its rings: of a stall of ${holdMs} ms they hold ${stallMs.toFixed(0)} ms, and less with a burst in it`)
+    if (inStall > NO_LOSS) shortOf.push(`more room in its rings: of a stall of ${holdMs} ms they hold ${stallMs.toFixed(0)} ms, and less with a burst in it`)
   }
   return {
     packetsPerSecond,
@@ -165,18 +182,22 @@ function sizeFor(backend: SizedBackend, options: SizeOptions): CaptureSize {
   }
 }
 
-function forBursts({ burstMs, linePacketsPerSecond }: Wanted, packetNs: number, workers: number, lost: number): string {
-  const cores = Math.ceil((linePacketsPerSecond * packetNs) / 1e9)
-  return `${cores} cores for bursts of ${burstMs} ms, in which the line is full: with ${workers} a share of ${lost.toPrecision(2)} is lost`
+function forBursts({ burstMs }: Wanted, cores: number, workers: number, lost: number): string {
+  const why = burstMs === 0 ? 'the line, which is always full' : `bursts of ${burstMs} ms, in which the line is full`
+  return `${cores} cores for ${why}: with ${workers} a share of ${lost.toPrecision(2)} is lost`
 }
 
 type Wanted = ReturnType<typeof checkOptions>
 
+/** Packets a second of one worker while the line is full. The kernel comes first. What it cannot take, the NIC loses. */
+function inBurst(linePerWorker: number, kernelNs: number, userNs: number): { toRing: number; handled: number } {
+  const toRing = kernelNs === 0 ? linePerWorker : Math.min(linePerWorker, 1e9 / kernelNs)
+  return { toRing, handled: userNs === 0 ? Number.POSITIVE_INFINITY : (1e9 - toRing * kernelNs) / userNs }
+}
+
 /** How long the ring takes what comes and is not handled while the line is full; null for ever. */
 function burstMs(linePerWorker: number, kernelNs: number, userNs: number, packets: number): number | null {
-  // The kernel comes first. What it cannot take, the NIC loses.
-  const toRing = kernelNs === 0 ? linePerWorker : Math.min(linePerWorker, 1e9 / kernelNs)
-  const handled = userNs === 0 ? Number.POSITIVE_INFINITY : (1e9 - toRing * kernelNs) / userNs
+  const { toRing, handled } = inBurst(linePerWorker, kernelNs, userNs)
   const ringMs = toRing <= handled ? Number.POSITIVE_INFINITY : (packets / (toRing - handled)) * 1000
   const nicMs = linePerWorker <= toRing ? Number.POSITIVE_INFINITY : (NIC_SLOTS / (linePerWorker - toRing)) * 1000
   const least = Math.min(ringMs, nicMs)
@@ -191,21 +212,29 @@ function heldMs(ring: SizedRing, packetsPerSecond: number): number {
 }
 
 /** So many that a ring of the greatest size holds the share of each. */
-function workersForRing(backend: SizedBackend, wanted: Wanted): number {
+function workersForRing(backend: SizedBackend, wanted: Wanted, kernelNs: number, userNs: number): number {
   const { frameBytes, holdMs, burstMs } = wanted
-  const packets = packetsToHold(wanted)
   const blocks = Math.floor(MAX_RING_BYTES / DEFAULT_BLOCK_BYTES) - BLOCKS_IN_HAND - Math.ceil((holdMs + burstMs) / DEFAULT_BLOCK_TIMEOUT_MS)
   const most = backend === 'xdp' ? MAX_UMEM_BYTES / chunkFor(frameBytes) : Math.max(1, blocks) * packetsPerBlock(DEFAULT_BLOCK_BYTES, footprint(frameBytes))
-  return Math.max(1, Math.ceil(packets / most))
+  // With more workers each has more of its core left, so that there is less to hold.
+  let workers = 1
+  while (packetsToHold(wanted, workers, kernelNs, userNs) > workers * most) workers++
+  return workers
 }
 
-/** What comes while all readers stand still, and a burst after that: while the line is full, the kernel may leave them nothing of their cores. */
-function packetsToHold({ packetsPerSecond, linePacketsPerSecond, holdMs, burstMs }: Wanted): number {
-  return (packetsPerSecond * holdMs + linePacketsPerSecond * burstMs) / 1000
+/**
+ * What comes while all readers stand still, a burst with it; and of the rest of a longer burst what they do not get done, for while the line
+ * is full, the kernel may leave them little of their cores.
+ */
+function packetsToHold({ packetsPerSecond, linePacketsPerSecond, holdMs, burstMs }: Wanted, workers: number, kernelNs: number, userNs: number): number {
+  const { toRing, handled } = inBurst(linePacketsPerSecond / workers, kernelNs, userNs)
+  const stalledMs = Math.min(holdMs, burstMs)
+  const left = Math.max(0, toRing - handled) * workers
+  return (packetsPerSecond * holdMs + linePacketsPerSecond * stalledMs + left * (burstMs - stalledMs)) / 1000
 }
 
-function ringFor(backend: SizedBackend, wanted: Wanted, workers: number): SizedRing {
-  const packets = Math.ceil(packetsToHold(wanted) / workers)
+function ringFor(backend: SizedBackend, wanted: Wanted, workers: number, kernelNs: number, userNs: number): SizedRing {
+  const packets = Math.ceil(packetsToHold(wanted, workers, kernelNs, userNs) / workers)
   return backend === 'xdp' ? chunksFor(packets, wanted.frameBytes) : blocksFor(packets, wanted)
 }
 
@@ -271,46 +300,54 @@ function commandOf(workers: number, ring: SizedRing): string {
 
 function checkOptions(backend: SizedBackend, options: SizeOptions) {
   if (!SIZED_BACKENDS.includes(backend)) throw invalid('backend', `auto, ${SIZED_BACKENDS.join(' or ')}`, backend)
-  const frameBytes = whole('frameBytes', options.frameBytes ?? 64, 64, 9216)
+  const frameBytes = whole('frameBytes', options.frameBytes ?? 64)
   if (backend === 'xdp' && frameBytes - FCS_BYTES > chunkRoom(4096)) {
     throw invalid('frameBytes', `at most ${chunkRoom(4096) + FCS_BYTES} with backend 'xdp', a chunk of 4096 bytes`, frameBytes)
   }
   const given = options.packetsPerSecond
-  if (given !== undefined) between('packetsPerSecond', given, 1, 1e10)
+  if (given !== undefined) between('packetsPerSecond', given)
   if (given === undefined && options.lineBitsPerSecond === undefined) throw invalid('packetsPerSecond', 'a rate, or lineBitsPerSecond to be given', given)
   const lineBitsPerSecond =
     options.lineBitsPerSecond ?? LINE_SPEEDS.find((speed) => lineRate(speed, frameBytes) >= (given as number) * (1 - 1e-3)) ?? (LINE_SPEEDS.at(-1) as number)
-  between('lineBitsPerSecond', lineBitsPerSecond, 1e6, 1e13)
+  between('lineBitsPerSecond', lineBitsPerSecond)
   const linePacketsPerSecond = lineRate(lineBitsPerSecond, frameBytes)
   // 14.88 Mpps is 10G, though that is 14.8809… million.
   const packetsPerSecond = given ?? linePacketsPerSecond
   if (packetsPerSecond > linePacketsPerSecond * (1 + 1e-3)) {
-    throw invalid('packetsPerSecond', `at most ${Math.floor(linePacketsPerSecond)}, what the line carries of frames of ${frameBytes} bytes`, packetsPerSecond)
+    throw invalid(
+      'packetsPerSecond',
+      `at most ${Math.floor(linePacketsPerSecond)} packets a second, what the line carries of frames of ${frameBytes} bytes`,
+      packetsPerSecond,
+    )
   }
-  const burstMs = between('burstMs', options.burstMs ?? 1, 0.001, 1000)
+  const burstMs = between('burstMs', options.burstMs ?? 1)
   const isFull = packetsPerSecond >= linePacketsPerSecond * (1 - 1e-3)
   return {
     packetsPerSecond,
     lineBitsPerSecond,
     linePacketsPerSecond: Math.max(packetsPerSecond, linePacketsPerSecond),
     frameBytes,
-    holdMs: between('holdMs', options.holdMs ?? 100, 0, 10_000),
+    holdMs: between('holdMs', options.holdMs ?? 100),
     // A line that is always full has no bursts.
     burstMs: isFull ? 0 : burstMs,
-    cores: whole('cores', options.cores, 1, 256),
-    memoryBytes: between('memoryBytes', options.memoryBytes, 1, Number.MAX_SAFE_INTEGER),
-    handlerNs: between('handlerNs', options.handlerNs ?? 0, 0, 1e9),
-    load: between('load', options.load ?? 0.8, 0.01, 1),
-    pageSizeBytes: between('pageSizeBytes', options.pageSizeBytes ?? 4096, 4096, 2 ** 20),
+    cores: whole('cores', options.cores),
+    memoryBytes: between('memoryBytes', options.memoryBytes),
+    handlerNs: between('handlerNs', options.handlerNs ?? 0),
+    load: between('load', options.load ?? 0.8),
+    pageSizeBytes: between('pageSizeBytes', options.pageSizeBytes ?? 4096),
   }
 }
 
-function whole(option: string, value: number, min: number, max: number): number {
-  if (Number.isInteger(value)) return between(option, value, min, max)
+type Bounded = keyof typeof SIZE_BOUNDS
+
+function whole(option: Bounded, value: number): number {
+  const [min, max] = SIZE_BOUNDS[option]
+  if (Number.isInteger(value)) return between(option, value)
   throw invalid(option, `a whole number from ${min} to ${max}`, value)
 }
 
-function between(option: string, value: number, min: number, max: number): number {
+function between(option: Bounded, value: number): number {
+  const [min, max] = SIZE_BOUNDS[option]
   if (value >= min && value <= max) return value
   throw invalid(option, `${min} to ${max}`, value)
 }
@@ -321,6 +358,10 @@ function invalid(option: string, expected: string, got: unknown): CaptureError {
 
 function percent(part: number): string {
   return `${Math.round(part * 100)} %`
+}
+
+function millions(packets: number): string {
+  return `${(packets / 1e6).toPrecision(3)} million`
 }
 
 function mebibytes(bytes: number): string {

@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { doctorStatus } from '#src/cli/doctor-lines.js'
 import { describeFailure, failureDocument, failureLines } from '#src/cli/exit-status.js'
 import { findCommand } from '#src/cli/table.js'
 import { UsageError } from '#src/cli/usage-error.js'
 import { CAPTURE_ERROR_CODES, CaptureError } from '#src/errors.js'
+import type { Diagnosis } from '#src/host/index.js'
 
 test('exit status of every code', () => {
   const status = Object.fromEntries(CAPTURE_ERROR_CODES.map((code) => [code, describeFailure(new CaptureError(code, 'x')).status]))
@@ -31,6 +33,15 @@ test('exit status of every code', () => {
   })
 })
 
+test('a doctor that examined nothing ends with a status that is no verdict', () => {
+  const verdicts = ['line-rate', 'limited', 'impossible'].map((verdict) => doctorStatus({ verdict } as Diagnosis))
+  const errors = [...CAPTURE_ERROR_CODES.map((code) => new CaptureError(code, 'x')), new UsageError('x'), new TypeError('x')]
+  for (const error of errors) {
+    const { status } = describeFailure(error, findCommand('doctor'))
+    assert.deepEqual([status, verdicts.includes(status)], [2, false], error.message)
+  }
+})
+
 test('a line, and a line with a hint', () => {
   assert.deepEqual(failureLines(describeFailure(new UsageError('bad', 'try this'))), ['ringtap: bad', '  try this'])
   assert.deepEqual(failureLines(describeFailure(new UsageError('bad'))), ['ringtap: bad'])
@@ -50,6 +61,8 @@ test('names that are English words too are names only where the sentence says so
   assert.equal(message('Expected the option fanout.program to be absent, not fanout cpu'), 'Expected the option --fanout-program to be absent, not fanout cpu')
   const flood = describeFailure(new CaptureError('INVALID_OPTION', 'flood: expected frameBytes to be 60, got 5'), findCommand('flood'))
   assert.equal(flood.message, 'flood: expected --size to be 60, got 5')
+  const size = describeFailure(new CaptureError('INVALID_OPTION', 'Expected load to be 0.01 to 1, got 2 (number)'), findCommand('size'))
+  assert.equal(size.message, 'Expected --load to be 0.01 to 1, got 2 (number)')
 })
 
 test('what nobody foresaw', () => {

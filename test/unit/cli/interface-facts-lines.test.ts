@@ -72,6 +72,13 @@ test('queues without interrupts have a table only where packets are steered', ()
   ])
 })
 
+test('XPS by CPUs and by receive queues', () => {
+  const xps = (...transmitQueues: InterfaceFacts['transmitQueues']) => lineOf({ transmitQueues }, 'xps')
+  assert.equal(xps({ queue: 0, xpsCpus: [], xpsReceivers: [] }, { queue: 1, xpsCpus: undefined }), undefined)
+  assert.equal(xps({ queue: 0, xpsCpus: [], xpsReceivers: [] }, { queue: 1, xpsCpus: undefined, xpsReceivers: [0] }), '  xps           tx-1=rx:0')
+  assert.equal(xps({ queue: 0, xpsCpus: [2, 3] }, { queue: 1, xpsCpus: [4], xpsReceivers: [0, 1, 5] }), '  xps           tx-0=2-3, tx-1=4, tx-1=rx:0-1,5')
+})
+
 test('a queue with two interrupts, and one that the names tell nothing of', () => {
   const [first, second] = IXGBE.interrupts
   assert.ok(first !== undefined && second !== undefined)

@@ -6,8 +6,11 @@ import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { parseArguments } from '#src/cli/parse.js'
+import { RATE_BOUNDS } from '#src/cli/size.js'
 import { sizeDocument, sizeLines } from '#src/cli/size-lines.js'
+import { findCommand } from '#src/cli/table.js'
 import { sizeCapture } from '#src/host/index.js'
+import { SIZE_BOUNDS } from '#src/host/size/bounds.js'
 
 const GIB = 2 ** 30
 
@@ -62,6 +65,14 @@ test('a rate is packets, or bits of a full line', () => {
   assert.throws(() => rateOf('fast'), /--rate/)
 })
 
+test('the bounds of the command line are those of the library', () => {
+  const bounds: Readonly<Record<string, readonly [number, number]>> = SIZE_BOUNDS
+  const rows = (findCommand('size')?.options ?? []).filter(({ min }) => min !== undefined)
+  assert.deepEqual(rows.map(({ name }) => name).sort(), ['burst', 'cores', 'cost', 'frame', 'hold', 'line', 'load', 'memory'])
+  for (const { api = '', min, max } of rows) assert.deepEqual([min, max], bounds[api], api)
+  for (const [name, range] of Object.entries(RATE_BOUNDS)) assert.deepEqual(range, bounds[name], name)
+})
+
 describe('the command', () => {
   const main = fileURLToPath(import.meta.resolve('#src/cli/main.js'))
   const run = (...options: string[]) => spawnSync(process.execPath, [main, 'size', ...options], { encoding: 'utf8' })
@@ -73,7 +84,39 @@ describe('the command', () => {
     assert.deepEqual([status, stderr], [2, 'ringtap: --rate: how much is to be captured?\n  for example --rate 10G --frame 64, or --rate 2Mpps\n'])
     const short = run('--rate', '10G', '--frame', '64', '--line', '1G')
     assert.equal(short.status, 2)
-    assert.match(run('--rate', '1Mpps', '--hold', '11s').stderr, /^ringtap: Expected --hold to be 0 to 10000, got 11000/)
+  })
+
+  test('what is out of range is named as it was typed, and the range in its unit', () => {
+    const told = (...options: string[]) => {
+      const { status, stderr } = run(...options)
+      assert.equal(status, 2, stderr)
+      return stderr
+    }
+    const others = ['--rate', '1Mpps', '--memory', '1G']
+    for (const [option, value, expected] of [
+      ['--hold', '1000000s', 'at most 10s'],
+      ['--burst', '0', 'at least 1us'],
+      ['--burst', '2s', 'at most 1s'],
+      ['--cores', '0', 'at least 1'],
+      ['--cores', '300', 'at most 256'],
+      ['--load', '2', 'at most 100%'],
+      ['--load', '0.1%', 'at least 1%'],
+      ['--frame', '10000', 'at most 9216'],
+      ['--line', '10k', 'at least 1M'],
+      ['--line', '20000G', 'at most 10000G'],
+      ['--cost', '2000000000', 'at most 1000000000ns'],
+    ] as const) {
+      assert.equal(told(...others, option, value), `ringtap: ${option}: expected ${expected}, got '${value}'\n`)
+    }
+    assert.equal(told(...others, '--memory', '0'), "ringtap: --memory: expected at least 1, got '0'\n")
+    assert.equal(told('--rate', '0'), 'ringtap: --rate: expected 1 pps to 10.0 Gpps, got 0 pps\n')
+    assert.equal(told('--rate', '1kbit'), 'ringtap: --rate: expected 1.00 Mbit/s to 10.0 Tbit/s, got 1.00 kbit/s\n')
+    assert.match(
+      told('--rate', '2Mpps', '--line', '1G'),
+      /^ringtap: Expected --rate to be at most 1488095 packets a second, what the line carries of frames of 64 bytes/,
+    )
+    // What the range says is taken.
+    for (const value of ['0', '0ms', '10s']) assert.notEqual(run('--rate', '100kpps', '--memory', '64G', '--cores', '8', '--hold', value).status, 2, value)
   })
 
   test('costs come from a file of ringtap bench --json', (t) => {

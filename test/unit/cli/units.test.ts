@@ -60,6 +60,8 @@ rows('durations need a unit', parseDuration, [
   ['5m', 300_000],
   ['1h', 3_600_000],
   ['0s', 0],
+  ['0', 0],
+  ['00', undefined],
   ['60', undefined],
   ['60MB', undefined],
   ['ms', undefined],

@@ -21,6 +21,13 @@ test('the receive queue that a name tells', () => {
     ['mlx5_comp3@pci:0000:3b:00.0', 3],
     ['mana_q7@pci:7870:00:00.0', 7],
     ['eth0-6', 6],
+    ['eth0:rx-2', 2],
+    ['eth0_rxq5', 5],
+    ['ionic-eth0-L0-rx3', 3],
+    ['idpf-eth0-TxRx-4', 4],
+    ['hns3-0000:7d:00.0-TxRx-2', 2],
+    ['eth0-txrx-1', 1],
+    ['eth0-q2-rx', 2],
     // Those that serve no receive queue.
     ['eth0', undefined],
     ['eth0-tx-0', undefined],
@@ -33,6 +40,14 @@ test('the receive queue that a name tells', () => {
     ['eth1-6', undefined],
     ['nvme0q3', undefined],
     ['gve-ntfy-blk3@pci:0000:00:04.0', undefined],
+    ['mlx4-3@0000:05:00.0', undefined],
+    ['mlx4-async@pci:0000:05:00.0', undefined],
+    ['eth0:tx-2', undefined],
+    ['eth0:mac', undefined],
+    ['eth0_txq5', undefined],
+    ['ionic-eth0-L0-tx3', undefined],
+    ['eth0-q2-tx', undefined],
+    ['eth0-xdp-0', undefined],
     ['', undefined],
   ] as const) {
     assert.equal(receiveQueueOf(name, 'eth0'), queue, name)
@@ -50,6 +65,8 @@ test('lines of all sorts of chips; CPUs that are offline have no column', () => 
     ' 68:          0          0          5     GICv3  27 Level     arch_timer',
     ' 69:          0          0          5   ITS-MSI 81921 Edge      eth0-TxRx-2',
     ' 70:          0          0          0   PCI-MSI 81922-edge',
+    ' 71:          0          0          4   xen-dyn    -event     eth0-q0-rx',
+    ' 72:          0          0          4   xen-dyn-event     eth0-q1-rx',
     'NMI:          1          1          1   Non-maskable interrupts',
     'ERR:          0',
     '',
@@ -65,6 +82,8 @@ test('lines of all sorts of chips; CPUs that are offline have no column', () => 
       [68, 'arch_timer', 0, 0, 5],
       [69, 'eth0-TxRx-2', 0, 0, 5],
       [70, '', 0, 0, 0],
+      [71, 'eth0-q0-rx', 0, 0, 4],
+      [72, 'eth0-q1-rx', 0, 0, 4],
     ],
   )
 })
@@ -163,6 +182,84 @@ test('a driver that counts its receive vectors from 1', () => {
     [41, 0],
     [42, 1],
   ])
+})
+
+const receiveQueues = (name: string, count: number) =>
+  Object.fromEntries(Array.from({ length: count }, (_, queue) => [`${DEVICE}/net/${name}/queues/rx-${queue}/rps_cpus`, '0\n']))
+/** Queues in the order of the interrupts. */
+const queuesIn = (files: ReturnType<typeof machine>, name: string) => found(files, name).map(([, queue]) => queue)
+const range = (count: number) => Array.from({ length: count }, (_, index) => index)
+
+test('gve: half of its blocks are for transmit queues, whatever there is of queues', () => {
+  const irqs = range(9).map((index) => 40 + index)
+  for (const block of [(n: number) => `gve-ntfy-blk${n}@pci:0000:00:05.0`, (n: number) => `eth0-ntfy-block.${n}`]) {
+    const names = [...range(8).map(block), 'gve-mgmnt@pci:0000:00:05.0']
+    const none = [undefined, undefined, undefined, undefined]
+    assert.deepEqual(queuesIn(machine(names, pciDevice('eth0', irqs)), 'eth0'), [...none, 0, 1, 2, 3, undefined])
+    assert.deepEqual(queuesIn(machine(names, { ...pciDevice('eth0', irqs), ...receiveQueues('eth0', 2) }), 'eth0'), [
+      ...none,
+      0,
+      1,
+      ...none.slice(2),
+      undefined,
+    ])
+  }
+})
+
+/** Even CPUs on node 0, odd ones on node 1. */
+const NODES = {
+  '/sys/devices/system/cpu/online': '0-3\n',
+  '/sys/devices/system/node/online': '0-1\n',
+  '/sys/devices/system/node/node0/cpulist': '0,2\n',
+  '/sys/devices/system/node/node1/cpulist': '1,3\n',
+}
+
+test('mlx4: event queues are of CPUs, receive queues on those nearest to the device', () => {
+  const names = ['mlx4-async@pci:0000:00:05.0', ...range(4).map((cpu) => `mlx4-${cpu + 1}@0000:00:05.0`)]
+  const device = { ...pciDevice('eth0', [40, 41, 42, 43, 44]), ...receiveQueues('eth0', 4) }
+  const of = (files: Record<string, RecordedFile>) => queuesIn(machine(names, { ...device, ...files }), 'eth0')
+  assert.deepEqual(of({ '/sys/devices/system/cpu/online': '0-3\n' }), [undefined, 0, 1, 2, 3])
+  assert.deepEqual(of({ ...NODES, [`${DEVICE}/numa_node`]: '-1\n' }), [undefined, 0, 1, 2, 3])
+  // CPUs 1 and 3, then 0 and 2.
+  assert.deepEqual(of({ ...NODES, [`${DEVICE}/numa_node`]: '1\n' }), [undefined, 2, 0, 3, 1])
+  const three = {
+    ...NODES,
+    '/sys/devices/system/node/online': '0-2\n',
+    '/sys/devices/system/node/node1/cpulist': '1\n',
+    '/sys/devices/system/node/node2/cpulist': '3\n',
+  }
+  assert.deepEqual(of(three), [undefined, undefined, undefined, undefined, undefined])
+  // Whose port it is, is not told.
+  assert.deepEqual(of({ ...pciDevice('eth1', []), '/sys/devices/system/cpu/online': '0-3\n' }), [undefined, undefined, undefined, undefined, undefined])
+})
+
+test('atlantic: all have the name of the interface, that of the link comes last', () => {
+  const files = {
+    ...pciDevice('eth0', [40, 41, 42]),
+    ...receiveQueues('eth0', 2),
+    [`${DEVICE}/driver`]: { link: '../../../bus/pci/drivers/atlantic' },
+  }
+  assert.deepEqual(queuesIn(machine(['eth0', 'eth0', 'eth0'], files), 'eth0'), [0, 1, undefined])
+  // Of another driver they tell nothing.
+  assert.deepEqual(queuesIn(machine(['eth0', 'eth0', 'eth0'], { ...files, [`${DEVICE}/driver`]: { link: '../drivers/fec' } }), 'eth0'), [
+    undefined,
+    undefined,
+    undefined,
+  ])
+})
+
+test('stmmac and hinic are found by their names, and no USB bus is an interface', () => {
+  assert.deepEqual(found(machine(['eth0:mac', 'eth0:rx-0', 'eth0:rx-1', 'eth0:tx-0', 'eth00:rx-0']), 'eth0'), [
+    [40, undefined],
+    [41, 0],
+    [42, 1],
+    [43, undefined],
+  ])
+  assert.deepEqual(found(machine(['eth0_rxq0', 'eth0_txq0']), 'eth0'), [
+    [40, 0],
+    [41, undefined],
+  ])
+  assert.deepEqual(found(machine(['ehci_hcd:usb1']), 'usb1'), [])
 })
 
 test('what cannot be read is told', () => {

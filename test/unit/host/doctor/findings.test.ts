@@ -8,6 +8,7 @@ import { INTERFACE_FINDINGS } from '#src/host/doctor/interface-findings.js'
 import type { ProbeName } from '#src/host/doctor/probes.js'
 import type { CapabilityName, ConfinementFacts } from '#src/host/doctor/process-facts.js'
 import type { HostFacts, InterfaceFacts } from '#src/host/facts.js'
+import { ENOBUFS } from '#src/kernel/errno.js'
 import { examinedHost, findingOf } from '../../../support/examined.js'
 
 type Examinee = ReturnType<typeof examinedHost>
@@ -50,6 +51,11 @@ const sysctl = (name: string, value: string): Change =>
   host((it) => {
     it.sysctls = { ...it.sysctls, [name]: value }
   })
+const noSysctls = host((it) => {
+  it.sysctls = {}
+})
+/** And no number. */
+const IN_HOST = /^raise net\.core\.[a-z_. ]+ in the host's network namespace[^0-9=]*$/
 const feature = (name: string, on: boolean, fixed = false): Change =>
   nic((it) => {
     it.features = { ...it.features, [name]: { on, fixed, requested: on } }
@@ -96,7 +102,13 @@ const HOST_CASES: Record<string, Case> = {
   'packet-fanout': probe('packet-fanout', 'limits'),
   'bpf-program': probe('bpf-program', 'limits'),
   'xdp-link': probe('xdp-link', 'limits'),
-  'af-xdp': probe('af-xdp', 'limits'),
+  'af-xdp': {
+    ...probe('af-xdp', 'limits'),
+    wrong: [
+      ...probe('af-xdp', 'limits').wrong,
+      [refused('af-xdp', ENOBUFS), 'limits', /: a call: a reason \(RLIMIT_MEMLOCK\)$/, /^ulimit -l unlimited .*CAP_IPC_LOCK$/],
+    ],
+  },
   'busy-poll': probe('busy-poll', 'note'),
   memlock: {
     right: nothing,
@@ -109,10 +121,12 @@ const HOST_CASES: Record<string, Case> = {
   'cgroup-cpu': {
     right: nothing,
     wrong: [[process((it) => Object.assign(it.cgroup, { cpus: 4, cpuPeriodMs: 100 })), 'limits', /allows 4 CPUs of time in each 100 ms/, /--cpus/]],
+    unknown: process((it) => it.cgroup.unseen.push('cpu')),
   },
   'cgroup-memory': {
     right: process((it) => Object.assign(it.cgroup, { memoryBytes: 1024 * MIB })),
     wrong: [[process((it) => Object.assign(it.cgroup, { memoryBytes: 256 * MIB })), 'limits', /allows 256 MiB/, /--memory/]],
+    unknown: process((it) => it.cgroup.unseen.push('memory')),
   },
   'allowed-cpus': {
     right: nothing,
@@ -176,6 +190,9 @@ const HOST_CASES: Record<string, Case> = {
         /netdev_max_backlog=16384$/,
       ],
       [all(softnet('dropped', 17, 0), sysctl('net.core.netdev_max_backlog', '16384')), 'note', /^17 packets .* is 16384$/, undefined],
+      // In a namespace of its own: nothing is known, and a number might lower it.
+      [all(softnet('dropped', 17, 7), noSysctls), 'limits', /netdev_max_backlog is not to be read here$/, IN_HOST],
+      [all(softnet('dropped', 17, 0), noSysctls), 'note', /netdev_max_backlog is not to be read here$/, IN_HOST],
     ],
     unknown: process((it) => {
       it.softnet = []
@@ -188,8 +205,21 @@ const HOST_CASES: Record<string, Case> = {
         softnet('timeSqueeze', 17, 7),
         'note',
         /^7 times in the last 204 ms the kernel stopped .*, 17 since boot$/,
-        /netdev_budget=600 net.core.netdev_budget_usecs=/,
+        /^sudo sysctl -w net.core.netdev_budget=600 net.core.netdev_budget_usecs=4000$/,
       ],
+      [
+        all(softnet('timeSqueeze', 17, 7), sysctl('net.core.netdev_budget_usecs', '8000')),
+        'note',
+        /\(net\.core\.netdev_budget 300, net\.core\.netdev_budget_usecs 8000\)/,
+        /netdev_budget=600 net.core.netdev_budget_usecs=16000$/,
+      ],
+      [
+        all(softnet('timeSqueeze', 17, 7), noSysctls, sysctl('net.core.netdev_budget', '400')),
+        'note',
+        /\(net\.core\.netdev_budget 400\)/,
+        /^sudo sysctl -w net.core.netdev_budget=800$/,
+      ],
+      [all(softnet('timeSqueeze', 17, 7), noSysctls), 'note', /\(net\.core\.netdev_budget, net\.core\.netdev_budget_usecs: not to be read here\)/, IN_HOST],
     ],
     unknown: process((it) => {
       it.softnet = []
@@ -460,6 +490,16 @@ for (const [id, { right, wrong, unknown }] of Object.entries({ ...HOST_CASES, ..
     if (unknown !== undefined) assert.equal(of(unknown), undefined)
   })
 }
+
+test('what is read-only says what cannot be tuned by that, and no more', () => {
+  const costOf = (...places: ConfinementFacts['readOnly']) => {
+    const examined = examinedHost('ixgbe')
+    examined.confinement.readOnly = places
+    return findingOf(examined, 'read-only')?.cost
+  }
+  assert.equal(costOf('/proc/irq'), 'tune cannot set from here: which CPUs interrupts go to')
+  assert.equal(costOf('/proc/sys', '/sys'), 'tune cannot set from here: limits of the kernel (net.core.*), RPS and XPS of queues')
+})
 
 test('there is a case for each finding', () => {
   assert.deepEqual(Object.keys(HOST_CASES).sort(), Object.keys(HOST_FINDINGS).sort())

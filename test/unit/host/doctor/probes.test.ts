@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { PROBES, probeKernel } from '#src/host/doctor/probes.js'
+import { RLIMIT_MEMLOCK } from '#src/kernel/abi/process.js'
 import { fakeKernel } from '../../../support/fake-kernel.js'
 
 test('on a kernel that grants everything, each works but those that read what it answers', () => {
@@ -50,4 +51,28 @@ test('memory that Node.js does not take as a buffer is a refusal as well', () =>
   })
   const ring = probeKernel(kernel).find((it) => it.probe === 'packet-ring')
   assert.deepEqual(ring?.refused, { call: 'external buffer', errno: 0, reason: 'External buffers are not allowed' })
+})
+
+test('the soft limit of locked memory is at the hard one meanwhile, as in a capture, and afterwards as it was', () => {
+  const kernel = fakeKernel()
+  const limit = new BigUint64Array([65536n, 2n ** 30n])
+  const set: bigint[] = []
+  kernel.answer('getrlimit', (resource: number, bytes: Uint8Array) => {
+    assert.equal(resource, RLIMIT_MEMLOCK)
+    bytes.set(new Uint8Array(limit.buffer))
+    return 0
+  })
+  kernel.answer('setrlimit', (_: number, bytes: Uint8Array) => {
+    limit.set(new BigUint64Array(bytes.slice().buffer))
+    set.push(limit[0] as bigint)
+    return 0
+  })
+  const during: bigint[] = []
+  kernel.answer('socket', () => {
+    during.push(limit[0] as bigint)
+    return -1
+  })
+  probeKernel(kernel)
+  assert.deepEqual([...new Set(during)], [2n ** 30n])
+  assert.deepEqual(set, [2n ** 30n, 65536n])
 })

@@ -60,6 +60,39 @@ test('bursts that the cores cannot take do not fit, though the average does', ()
   assert.equal(sizeCapture({ ...options, lineBitsPerSecond: 10e9, burstMs: 0.1 }).fits, true)
 })
 
+test('what bursts lack is told whatever else is short, and what rings lack in what they must hold', () => {
+  const options = { cores: 8, memoryBytes: 64 * GIB, packetsPerSecond: 1e6, lineBitsPerSecond: 40e9, burstMs: 100, backend: 'xdp' } as const
+  const { shortOf, workers, workersNeeded, survives, simulated } = sizeCapture(options)
+  assert.equal(shortOf.length, 2)
+  assert.match(shortOf[0] as string, /^16 cores for bursts of 100 ms, in which the line is full: with 8 a share of 0\.\d+ is lost$/)
+  assert.ok(simulated.droppedByNic > 0)
+  // A stall at the average rate they do hold; 59.5 million a second for a tenth of one beside it they do not.
+  assert.ok(survives.stallMs > 4000)
+  assert.equal(shortOf[1], '12 workers, for the rings of 8 hold 4.19 million of the 6.05 million packets of a stall of 100 ms and a burst of 100 ms')
+  assert.deepEqual([workers, workersNeeded], [8, 16])
+  // With what it says is missing, it fits.
+  const enough = sizeCapture({ ...options, cores: workersNeeded })
+  assert.deepEqual([enough.fits, enough.workers, enough.survives.burstMs], [true, 16, null])
+  const poor = sizeCapture({ ...options, cores: 15, memoryBytes: GIB })
+  assert.deepEqual(
+    poor.shortOf.map((text) => text.replace(/ .*/, '')),
+    ['16', '12288'],
+  )
+})
+
+test('a burst longer than a stall need not be held where the cores keep up with it', () => {
+  const options = { cores: 256, memoryBytes: 900 * GIB, packetsPerSecond: 1e6, lineBitsPerSecond: 400e9, burstMs: 1000 } as const
+  const size = sizeCapture(options)
+  assert.deepEqual([size.fits, size.shortOf, size.simulated.dropShare, size.simulatedStall?.dropShare], [true, [], 0, 0])
+  // Where they do not, they must hold what is left: 1.63 of 7.44 Mpps are handled, 5.81 Mpps x 0.9 s and a stall are left.
+  const slow = { ...options, cores: 4, lineBitsPerSecond: 5e9, backend: 'ring', costs: () => ({ kernelNs: 100, workerNs: 2000, source: '' }) } as const
+  const { ring, survives } = sizeCapture(slow)
+  const line = lineRate(5e9, 64)
+  const handled = (4 * (1e9 - (line / 4) * 100)) / 2000
+  assert.ok(ring.packets * 4 >= 1e5 + line * 0.1 + (line - handled) * 0.9, JSON.stringify(ring))
+  assert.ok((survives.burstMs as number) >= 900, JSON.stringify(survives))
+})
+
 test('auto takes the ring where it fits, and xdp where only that does', () => {
   const costs = (backend: 'ring' | 'xdp') => ({ ...COSTS(), kernelNs: backend === 'ring' ? 700 : 100 })
   assert.equal(sizeCapture({ ...MACHINE, packetsPerSecond: 1e6, lineBitsPerSecond: 1e9, costs }).backend, 'ring')
