@@ -2,7 +2,7 @@
  * `convertCaptureFiles()`: capture files read and one written, in another format, merged, filtered, cut, split. What files say besides
  * packets is taken along as far as the target has a place for it.
  */
-import { statSync } from 'node:fs'
+import { existsSync, statSync } from 'node:fs'
 import { CaptureError } from '../errors.js'
 import type { CaptureFileFormat, CaptureFileWriter, CreateCaptureFileOptions, PacketToWrite, WritableTarget } from '../file/capture-file.js'
 import { BlockCarrier, fileOptionsOf } from '../file/carry.js'
@@ -163,7 +163,10 @@ async function closePartial(writer: CaptureFileWriter, failed: boolean): Promise
     return { path: undefined, spared: stood ? asked : undefined, packets }
   }
   await writer.closePartial()
-  return { path: writer.path, spared: writer.path === asked ? undefined : asked, packets: writer.packets }
+  const { path } = writer
+  // One of a series that nothing had been written to is not kept.
+  const isKept = path === undefined || path === '-' || existsSync(path)
+  return { path: isKept ? path : undefined, spared: path === asked ? undefined : asked, packets: writer.packets }
 }
 
 /** Whether a path is one of these files, by whatever name. */

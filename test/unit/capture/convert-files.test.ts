@@ -1,11 +1,13 @@
 /** Converting: what is left of the target when it goes wrong, and what is taken along, left out and told. */
 import assert from 'node:assert/strict'
-import { spawnSync } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Writable } from 'node:stream'
 import { after, beforeEach, describe, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { gunzipSync } from 'node:zlib'
 import { type CaptureError, type ConvertOptions, convertCaptureFiles, openCaptureFile, type PartialFile } from '#src/index.js'
@@ -150,6 +152,25 @@ describe('what has the name of the target stays when it goes wrong', () => {
     assert.deepEqual((await convert(['in.pcap'], 'in.pcap')).partial, { path: undefined, spared: at('in.pcap'), packets: 0 })
     assert.deepEqual(names(), ['in.pcap'])
     assert.deepEqual(readFileSync(at('in.pcap')), bytes)
+  })
+
+  test('kill -9 where a guard stands by', async () => {
+    const bytes = put('in.pcap', pcapOf(LE, packetsOf(10)))
+    const program = `
+      import { readFileSync } from 'node:fs'
+      import { convertCaptureFiles } from ${JSON.stringify(import.meta.resolve('#src/index.js'))}
+      async function* input() {
+        yield readFileSync('in.pcap')
+        setTimeout(() => console.log('written'), 500)
+        await new Promise((resolve) => setTimeout(resolve, 60_000))
+      }
+      await convertCaptureFiles([input()], 'in.pcap', { guard: true, unbuffered: true })`
+    const child = spawn(process.execPath, ['--input-type=module', '-e', program], { cwd: folder, stdio: ['ignore', 'pipe', 'inherit'] })
+    await once(child.stdout, 'data')
+    child.kill('SIGKILL')
+    for (let tries = 0; tries < 100 && !existsSync(at('in.pcap.partial')); tries++) await sleep(50)
+    assert.deepEqual(readFileSync(at('in.pcap')), bytes)
+    assert.equal(strictly('in.pcap.partial').packets.length, 10)
   })
 
   test('an input is not written over in place, and no file of a series takes its name', () => {
