@@ -4,7 +4,7 @@
  */
 import { existsSync, statSync } from 'node:fs'
 import { CaptureError } from '../errors.js'
-import type { CaptureFileFormat, CaptureFileWriter, CreateCaptureFileOptions, PacketToWrite, WritableTarget } from '../file/capture-file.js'
+import type { CaptureFileFormat, CaptureFileWriter, CreateCaptureFileOptions, PacketToWrite, Spares, WritableTarget } from '../file/capture-file.js'
 import { BlockCarrier, fileOptionsOf } from '../file/carry.js'
 import { createWriter } from '../file/create.js'
 import type { FileBlock, PacketCursor } from '../file/decode/cursor.js'
@@ -12,7 +12,6 @@ import { packetLimit } from '../file/decode/limits.js'
 import { endingsOf, MAX_SECONDS } from '../file/file-plan.js'
 import { type MergedPackets, type MergeOptions, mergePackets } from '../file/merge.js'
 import type { CaptureFile, CaptureFileInput, CaptureFileOptions } from '../file/open.js'
-import type { Spares } from '../file/output-file.js'
 import { openCaptureFile } from './open-file.js'
 
 type Reading = Pick<CaptureFileOptions, 'filter' | 'netmask' | 'from' | 'until' | 'tolerant' | 'blocking' | 'signal'>

@@ -160,3 +160,6 @@ export type FileEvent =
   | { type: 'files-full' }
   /** Something that ends nothing: the next file cannot be made (then the current one goes on), a command has failed. */
   | { type: 'file-warning'; message: string; error?: CaptureError }
+
+/** Whether a file must be neither written over in place nor replaced by one of a series: it is being read. */
+export type Spares = (path: string) => boolean

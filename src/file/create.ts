@@ -1,10 +1,9 @@
 /** Capture files for writing: pcap and pcapng, compressed or not, one or a series, to a file, a pipe or a stream. */
 import { CaptureError } from '../errors.js'
-import type { CaptureFileWriter, CreateCaptureFileOptions, WritableTarget } from './capture-file.js'
+import type { CaptureFileWriter, CreateCaptureFileOptions, Spares, WritableTarget } from './capture-file.js'
 import { compressedHeader, planFile } from './file-plan.js'
 import { FileWriter } from './file-writer.js'
 import { openSink } from './open-sink.js'
-import type { Spares } from './output-file.js'
 
 /**
  * Opens a capture file for writing: a path, `-` for stdout, or a stream.

@@ -30,6 +30,7 @@ import { CaptureError } from '../errors.js'
 import { O_APPEND, SEEK_CUR, SEEK_END } from '../kernel/abi/process.js'
 import { EACCES, EISDIR, ENXIO, EPERM, EROFS } from '../kernel/errno.js'
 import type { Kernel } from '../kernel/system.js'
+import type { Spares } from './capture-file.js'
 import { fileFailed, fsFailed } from './file-failed.js'
 
 const STDOUT = 1
@@ -41,9 +42,6 @@ const MAX_NAME_BYTES = 200
 
 /** How often a FIFO is asked whether somebody reads it. */
 const FIFO_POLL_MS = 20
-
-/** Whether a file must not be written over while it is written to, such as one that is being read. */
-export type Spares = (path: string) => boolean
 
 export class OutputFile {
   readonly fd: number
