@@ -32,7 +32,7 @@ export type {
   XdpMode,
 } from './capture/api.js'
 export { BACKENDS, FANOUT_MODES, XDP_MODES } from './capture/api.js'
-export { type ConvertOptions, type ConvertSummary, convertCaptureFiles } from './capture/convert-files.js'
+export { type ConvertOptions, type ConvertSummary, convertCaptureFiles, type PartialFile } from './capture/convert-files.js'
 export {
   COUNT_CLASSES,
   COUNT_MODES,

@@ -121,7 +121,7 @@ null without a time stamp), \`capturedLength\`, \`wireLength\`; and where the pa
 \`pppoeSession\`, \`arpOperation\`, \`ipVersion\`, \`source\`, \`destination\`, \`protocol\`, \`ttl\`, \`fragmentOffset\`, \`moreFragments\`, \`sourcePort\`, \`destinationPort\`, \`tcpFlags\` (in
 tcpdump's letters), \`tcpSequence\`, \`tcpAcknowledgement\`, \`tcpWindow\`, \`icmpType\`, \`icmpCode\`, \`payloadLength\`, \`problem\` (\`cut\`, \`malformed\`), \`direction\` (\`in\`, \`out\`),
 \`dropCount\`, \`comment\`. Instead of them \`count\` (\`packets\`) with \`--count\`; \`info\`, one a file, with \`--info\`: the fields of \`captureFileInfo\` in [files.md](files.md#what-a-file-holds),
-times as text, \`damage\` as an \`error\`; \`summary\` (\`file\`, \`packets\`, \`blocksLeftOut\`) with \`-w\`. Of damage there is an \`error\` as well.
+times as text, \`damage\` as an \`error\`; \`summary\` (\`file\`, \`packets\`, \`packetsLeftOut\`, \`packetsDated\`, \`blocksLeftOut\`, \`isWhole\`) with \`-w\`. Of damage there is an \`error\` as well.
 
 ### ringtap replay --json
 

@@ -1,9 +1,30 @@
 /** What `ringtap read` prints besides packets as tcpdump has them. */
+import type { PartialFile } from '../index.js'
 import type { CaptureFile, CaptureFileInfo, CaptureFileInterface, FileTime } from '../reader.js'
 import { describeFailure, failureDocument } from './exit-status.js'
-import { alignColumns, formatBytes, formatDecimal } from './human.js'
+import { alignColumns, formatBytes, formatDecimal, plural } from './human.js'
 
 const DEFAULT_SNAP_LENGTH = 262144
+
+export interface WrittenCounts {
+  packets: number
+  packetsLeftOut?: number
+  packetsDated?: number
+  blocksLeftOut?: number
+}
+
+/** How `-w` ends; `partial` where the file is not whole. */
+export function writtenLine({ packets, packetsLeftOut = 0, packetsDated = 0, blocksLeftOut = 0 }: WrittenCounts, partial: PartialFile | undefined): string {
+  const parts = [
+    `${plural(packets, 'packet')} written${partial?.spared !== undefined && partial.path !== undefined ? ` to ${partial.path}` : ''}`,
+    packetsLeftOut > 0 ? `${plural(packetsLeftOut, 'packet')} left out` : '',
+    blocksLeftOut > 0 ? `${plural(blocksLeftOut, 'block')} left out` : '',
+    packetsDated > 0 ? `${plural(packetsDated, 'packet')} without a time stamp written with that of 1970` : '',
+  ].filter((part) => part !== '')
+  const line = parts.join(', ')
+  if (partial?.spared !== undefined) return `${line}; ${partial.spared} is left as it was`
+  return partial?.path === undefined ? line : `${line}; ${partial.path === '-' ? 'stdout' : partial.path} is not all that it was to be`
+}
 
 /** As tcpdump begins. */
 export function openingLine({ name, interfaces }: CaptureFile): string {

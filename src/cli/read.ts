@@ -3,13 +3,13 @@
  * waited for. Cost: bench/read-cli.ts.
  */
 import { statSync } from 'node:fs'
-import type { CaptureFile, ConvertOptions, MergedPackets } from '../index.js'
+import type { CaptureFile, ConvertOptions, MergedPackets, PartialFile } from '../index.js'
 import { CaptureError, type CaptureFileOptions, captureFileInfo, mergeCaptureFiles, openCaptureFile } from '../reader.js'
 import type { PacketText } from '../text.js'
 import { describeFailure, EXIT, failureDocument, failureLines } from './exit-status.js'
 import { plural } from './human.js'
 import type { Io } from './io.js'
-import { infoDocument, infoLines, openingLine } from './read-lines.js'
+import { infoDocument, infoLines, openingLine, writtenLine } from './read-lines.js'
 import { precisionOf, type ReadPlan, readPlan, textOptions } from './read-plan.js'
 import { findCommand, type ValuesOf } from './table.js'
 
@@ -130,6 +130,7 @@ class Reading {
     const isSeries = (sizeBytes ?? rotateTime ?? files ?? keepBytes) !== undefined
     if (target === '-') io.reserveStdout()
     const opened: CaptureFile[] = []
+    let partial: PartialFile | undefined
     const { convertCaptureFiles } = await import('../index.js')
     const options: ConvertOptions = {
       ...this.#fileOptions(),
@@ -148,18 +149,26 @@ class Reading {
         this.#opened(file)
       },
       onDamage: (error) => this.#tell(error),
+      onPartial: (told) => {
+        partial = told
+      },
       onEvent: (event) => {
         if (event.type === 'file-warning') io.err(`ringtap: ${event.message}`)
       },
     }
     try {
-      const { packets, blocksLeftOut } = await convertCaptureFiles(this.#plan.files, target, options)
-      if (json) io.out(JSON.stringify({ type: 'summary', file: target, packets, blocksLeftOut }))
-      else if (!quiet) io.err(`${plural(packets, 'packet')} written${blocksLeftOut > 0 ? `, ${plural(blocksLeftOut, 'block')} left out` : ''}`)
+      const { reason, skippedBytes, ...counts } = await convertCaptureFiles(this.#plan.files, target, options)
+      if (json)
+        io.out(JSON.stringify({ type: 'summary', file: partial === undefined ? target : (partial.path ?? null), ...counts, isWhole: partial === undefined }))
+      else if (!quiet || partial?.spared !== undefined) io.err(writtenLine(counts, partial))
       this.#tellSkipped(opened)
     } catch (error) {
       // Nobody reads stdout any more.
-      if (target !== '-' || !(error instanceof CaptureError) || error.errnoName !== 'EPIPE') throw error
+      if (target === '-' && error instanceof CaptureError && error.errnoName === 'EPIPE') return
+      // NB: the compiler does not see what was told meanwhile.
+      const told = partial as PartialFile | undefined
+      if (told?.path !== undefined || told?.spared !== undefined) io.err(writtenLine({ packets: told.packets }, told))
+      throw error
     }
   }
 

@@ -25,6 +25,8 @@ export interface CreateCaptureFileOptions {
   precision?: Precision | undefined
   /** A name of `tcpdump -y`, or a LINKTYPE_ number. Default: 'EN10MB'. */
   linkType?: LinkType | number | undefined
+  /** Length of the frame check sequence that each packet ends in. pcapng says it of each interface. Default: that of `interfaces`, if it is one. */
+  fcsBytes?: number | undefined
   /** What was captured on; only pcapng tells. Default: one interface without a name. */
   interfaces?: readonly FileInterface[] | undefined
   /** Packets are cut to so many bytes. Default: 262144. */
@@ -62,6 +64,11 @@ export interface PacketToWrite {
   /** Since 1970. */
   seconds: number
   nanoseconds: number
+  /**
+   * False: it has no time stamp. pcapng says so of packets of interface 0 that have no options; others, and all in pcap, are of the time given.
+   * Default: true.
+   */
+  hasTimestamp?: boolean | undefined
   /** Place in `interfaces`. Default: 0. */
   interfaceId?: number | undefined
   /** epb_flags of pcapng, such as `PACKET_FLAGS.inbound`. */
@@ -92,6 +99,8 @@ export interface CaptureFileWriter extends AsyncDisposable {
   readonly packets: number
   /** Packets that could not be written. */
   readonly dropped: number
+  /** Packets without a time stamp that had to be given one. */
+  readonly dated: number
   /** As many files as were ordered (`rotation.files`) are written: what is still given is dropped. */
   readonly isFull: boolean
   /** What went wrong last; of a pipe or stream, what ended it. */
@@ -120,6 +129,11 @@ export interface CaptureFileWriter extends AsyncDisposable {
    * @throws CaptureError FILE_FAILED for what has not been told yet.
    */
   close(): Promise<void>
+  /**
+   * Ends a file that is not what it was to be, for something that went wrong: it gets its name where nothing has that, else what has it
+   * stays and this is NAME.partial (`path` says so). What goes wrong here is not thrown.
+   */
+  closePartial(): Promise<void>
   /** Ends without a file: what was written is removed, where it was a regular one. */
   discard(): Promise<void>
 }
@@ -146,3 +160,6 @@ export type FileEvent =
   | { type: 'files-full' }
   /** Something that ends nothing: the next file cannot be made (then the current one goes on), a command has failed. */
   | { type: 'file-warning'; message: string; error?: CaptureError }
+
+/** Whether a file must be neither written over in place nor replaced by one of a series: it is being read. */
+export type Spares = (path: string) => boolean

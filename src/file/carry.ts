@@ -3,14 +3,21 @@
  * secrets, custom and unknown blocks. Blocks of the other byte order are turned around where their layout is known.
  */
 import type { CaptureError } from '../errors.js'
-import type { CaptureFileWriter, CreateCaptureFileOptions, FileInterface } from './capture-file.js'
+import type { CaptureFileFormat, CaptureFileWriter, CreateCaptureFileOptions, FileInterface } from './capture-file.js'
 import type { CaptureFileInterface, FileBlock } from './decode/cursor.js'
 import * as layout from './decode/layout.js'
 import type { Precision } from './encode-pcap.js'
+import { MAX_SECONDS } from './file-plan.js'
 import type { CaptureFile } from './open.js'
 
 const MICROSECONDS = 1_000_000
 const MAX_SNAP_LENGTH = 0x7fff_ffff
+/** What a reader takes where a file has no limit. */
+const NO_LIMIT = 262144
+/** Blocks that wait for a target. */
+const MAX_WAITING_BYTES = 4 * 1024 * 1024
+/** Comments of sections that one packet is given. */
+const MAX_COMMENT_BYTES = 1024 * 1024
 
 /** What the target says of itself, from what the files have said so far. */
 export function fileOptionsOf(
@@ -26,7 +33,9 @@ export function fileOptionsOf(
   return {
     precision: precision ?? (areMicroseconds ? 'us' : 'ns'),
     linkType: interfaces[0]?.linkType,
-    snapLengthBytes: lengths.length < interfaces.length || lengths.length === 0 ? undefined : Math.max(...lengths),
+    fcsBytes: common(interfaces.map(({ fcsLengthBytes }) => fcsLengthBytes)),
+    snapLengthBytes:
+      lengths.length === 0 ? undefined : lengths.reduce((most, length) => Math.max(most, length), lengths.length < interfaces.length ? NO_LIMIT : 1),
     // Packets may be longer than their file says.
     cuts: false,
     interfaces: [],
@@ -48,37 +57,86 @@ function snapLengthOf({ snapLengthBytes }: CaptureFileInterface, cutTo: number |
 export class BlockCarrier {
   /** Blocks that the target has no place for. */
   leftOut = 0
+  /** Bytes of blocks that were written; whoever flushes sets it back. */
+  writtenBytes = 0
+  /** Whether any packet may have to be given comments. */
+  hasComments = false
   readonly #files: CaptureFile[] = []
   /** By file and interface: its number in the target. */
   readonly #numbers: number[][] = []
   /** Interfaces of the target, and the files that have each. */
   readonly #known = new Map<string, { id: number; files: Set<number> }[]>()
+  readonly #format: CaptureFileFormat
   #waiting: [file: number, block: FileBlock][] = []
+  #waitingBytes = 0
+  /** By file: comments of sections that began since, for the next packet of that file. */
+  readonly #comments: string[][][] = []
   #writer: CaptureFileWriter | undefined
   #cutTo: number | undefined
   #failure: { thrown: unknown } | undefined
 
+  constructor(format: CaptureFileFormat) {
+    this.#format = format
+  }
+
   addFile(file: CaptureFile): void {
     this.#files.push(file)
     this.#numbers.push([])
+    this.#comments.push([])
+  }
+
+  /** Whether there is so much for a target that it should be begun, whether there is a packet or not. */
+  get isFull(): boolean {
+    return this.#waitingBytes > MAX_WAITING_BYTES
+  }
+
+  /** The comments of the sections of a file that have begun since its last packet. */
+  takeComments(fileIndex: number): readonly string[] {
+    const taken: string[] = []
+    let bytes = 0
+    for (const comments of this.#comments[fileIndex] as string[][]) {
+      bytes += comments.reduce((sum, comment) => sum + comment.length, 0)
+      if (bytes <= MAX_COMMENT_BYTES) taken.push(...comments)
+      else this.leftOut++
+    }
+    this.#comments[fileIndex] = []
+    this.hasComments = this.#comments.some((sections) => sections.length > 0)
+    return taken
+  }
+
+  /** No packet follows: what waits for one has no place. */
+  end(): void {
+    for (const sections of this.#comments) this.leftOut += sections.length
+    if (this.#format === 'pcap') for (const { sections } of this.#files) this.leftOut += sections.filter(({ comments }) => comments.length > 0).length
   }
 
   /** There is a target now: what has been met before is written to it. */
   begin(writer: CaptureFileWriter, cutTo: number | undefined): void {
     this.#writer = writer
     this.#cutTo = cutTo
-    for (const [index, file] of this.#files.entries()) if (file.format === 'pcap') this.#addInterfaces(index)
+    try {
+      for (const [index, file] of this.#files.entries()) if (file.format === 'pcap' || this.#format === 'pcap') this.#addInterfaces(index)
+    } catch (thrown) {
+      this.#failure ??= { thrown }
+    }
     // Descriptions first, where the blocks say nothing else: an order that tools expect.
     const waiting = this.#waiting
     this.#waiting = []
+    this.#waitingBytes = 0
     for (const [index, block] of waiting) this.#carry(index, block, true)
     this.throwFailure()
   }
 
   /** For `onBlock`. What goes wrong is not the fault of the file that is being read: `throwFailure` tells it. */
   take(fileIndex: number, block: FileBlock): void {
-    if (this.#writer === undefined) this.#waiting.push([fileIndex, block])
-    else this.#carry(fileIndex, block, false)
+    const { type, bytes } = block
+    const isDescription = type === layout.INTERFACE_DESCRIPTION_BLOCK || type === layout.SECTION_HEADER_BLOCK
+    if (this.#writer !== undefined) this.#carry(fileIndex, block, false)
+    else if (this.#format !== 'pcap') {
+      // What descriptions say is kept by the file that they are of.
+      this.#waiting.push([fileIndex, isDescription ? { ...block, bytes: bytes.slice(0, 0) } : block])
+      this.#waitingBytes += isDescription ? 0 : bytes.length
+    } else if (!isDescription) this.leftOut++
   }
 
   throwFailure(): void {
@@ -133,7 +191,10 @@ export class BlockCarrier {
     }
     if (type === layout.SECTION_HEADER_BLOCK) {
       // The comments of those that came ahead are in the target's own.
-      if (!isAhead) for (const comment of (this.#files[fileIndex] as CaptureFile).sections.at(-1)?.comments ?? []) writer.comment(comment)
+      const comments = (this.#files[fileIndex] as CaptureFile).sections.at(-1)?.comments ?? []
+      if (isAhead || comments.length === 0 || writer.format === 'pcap') return
+      this.#comments[fileIndex]?.push([...comments])
+      this.hasComments = true
       return
     }
     if (writer.format === 'pcap') {
@@ -146,7 +207,10 @@ export class BlockCarrier {
     }
     const body = type === layout.CUSTOM_BLOCK_NOT_COPIED ? undefined : littleEndianBody(block)
     if (body === undefined) this.leftOut++
-    else writer.block(type, body)
+    else {
+      writer.block(type, body)
+      this.writtenBytes += body.length
+    }
   }
 
   #writeStatistics(fileIndex: number, block: FileBlock, writer: CaptureFileWriter): void {
@@ -155,7 +219,9 @@ export class BlockCarrier {
     const place = viewOf(block).getUint32(layout.ISB.interface, block.byteOrder === 'little-endian')
     const described = interfaces.filter((each) => each.section === section)[place]
     const statistics = described?.statistics
-    if (described === undefined || statistics === undefined) {
+    const times = [statistics?.time, statistics?.startTime, statistics?.endTime].filter((time) => time !== undefined)
+    const isStorable = times.every(({ seconds }) => seconds >= 0 && seconds <= MAX_SECONDS.pcapng)
+    if (described === undefined || statistics === undefined || !isStorable) {
       this.leftOut++
       return
     }

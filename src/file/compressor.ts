@@ -83,10 +83,6 @@ export class Compressor {
     return this.#pending >= AT_ONCE
   }
 
-  get isIdle(): boolean {
-    return this.#pending === 0
-  }
-
   /** Takes the bytes: they must not be changed any more. */
   push(bytes: Uint8Array, packets: number): void {
     this.#pending++
@@ -95,6 +91,11 @@ export class Compressor {
       this.#pending--
       this.#emit(made, packets)
     })
+  }
+
+  /** Runs it when everything that was pushed so far has been handed on, and nothing that is pushed later. */
+  behind(run: () => void): void {
+    this.#tail = this.#tail.then(run)
   }
 
   /** When everything that was pushed so far has been handed on. */

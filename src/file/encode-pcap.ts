@@ -11,6 +11,11 @@ export const PRECISIONS = ['ns', 'us'] as const satisfies readonly Precision[]
 export const PCAP_HEADER_BYTES = 24
 export const PCAP_RECORD_HEADER_BYTES = 16
 
+/** In the upper half of the link type: that a length of the FCS is there, and its unit of two bytes. */
+const FCS_PRESENT = 0x0400_0000
+const FCS_UNIT = 0x1000_0000
+const MAX_FCS_BYTES = 30
+
 const MAGIC: Readonly<Record<Precision, number>> = { us: 0xa1b2c3d4, ns: 0xa1b23c4d }
 
 export interface PcapHeader {
@@ -19,15 +24,18 @@ export interface PcapHeader {
   snapLengthBytes: number
   /** LINKTYPE_ number. */
   linkType: number
+  /** Length of the frame check sequence that each packet ends in; unknown when absent, as are odd ones and those above 30. */
+  fcsBytes?: number | undefined
 }
 
-export function encodePcapHeader({ precision, snapLengthBytes, linkType }: PcapHeader): Uint8Array<ArrayBuffer> {
+export function encodePcapHeader({ precision, snapLengthBytes, linkType, fcsBytes }: PcapHeader): Uint8Array<ArrayBuffer> {
   const view = new DataView(new ArrayBuffer(PCAP_HEADER_BYTES))
   view.setUint32(0, MAGIC[precision], true)
   view.setUint16(4, 2, true)
   view.setUint16(6, 4, true)
   view.setUint32(16, snapLengthBytes, true)
-  view.setUint32(20, linkType, true)
+  const isKnown = fcsBytes !== undefined && fcsBytes % 2 === 0 && fcsBytes <= MAX_FCS_BYTES
+  view.setUint32(20, isKnown ? ((fcsBytes / 2) * FCS_UNIT + FCS_PRESENT + linkType) >>> 0 : linkType, true)
   return new Uint8Array(view.buffer)
 }
 

@@ -8,10 +8,11 @@ import type { Precision } from './encode-pcap.js'
 
 const SECTION_HEADER = 0x0a0d0d0a
 const INTERFACE_DESCRIPTION = 1
-const NAME_RESOLUTION = 4
+export const NAME_RESOLUTION = 4
 const INTERFACE_STATISTICS = 5
+export const SIMPLE_PACKET = 3
 export const ENHANCED_PACKET = 6
-const DECRYPTION_SECRETS = 10
+export const DECRYPTION_SECRETS = 10
 /** Custom blocks: those that may be copied into another file, and those that may not. */
 const CUSTOM = 0x0bad
 const CUSTOM_NOT_COPIED = 0x40000bad
@@ -26,6 +27,8 @@ export const MAX_OPTION_BYTES = 0xffff
 /** Type, length, length. */
 const FRAME_BYTES = 12
 const OPTION_HEADER_BYTES = 4
+
+const MAX_WORD64 = 2n ** 64n - 1n
 
 const encoder = new TextEncoder()
 
@@ -80,7 +83,9 @@ function word32(code: number, value: number | undefined): Option[] {
 function word64(code: number, value: number | bigint | undefined): Option[] {
   if (value === undefined) return []
   const bytes = new Uint8Array(8)
-  new DataView(bytes.buffer).setBigUint64(0, BigInt(value), true)
+  // NB: numbers beyond 2^53 are not exact, and the largest of a file is read as 2^64.
+  const exact = BigInt(value)
+  new DataView(bytes.buffer).setBigUint64(0, exact > MAX_WORD64 ? MAX_WORD64 : exact, true)
   return [[code, bytes]]
 }
 
@@ -314,6 +319,24 @@ export function putPacketBlock(
   for (let pad = at + PACKET_HEAD_BYTES + capturedLength; (pad - at) & 3; pad++) view.setUint8(pad, 0)
   view.setUint32(at + total - 4, total, true)
   return total
+}
+
+/** From the beginning of a Simple Packet Block to the packet's first byte. */
+export const SIMPLE_HEAD_BYTES = 12
+
+/** Length of a Simple Packet Block. */
+export function simpleBlockBytes(capturedLength: number): number {
+  return SIMPLE_HEAD_BYTES + ((capturedLength + 3) & ~3) + 4
+}
+
+/** All of a Simple Packet Block around the packet's bytes: it is of interface 0, has no time, and as many bytes as the snap length leaves. */
+export function putSimpleBlock(view: DataView, at: number, capturedLength: number, wireLength: number): void {
+  const total = simpleBlockBytes(capturedLength)
+  view.setUint32(at, SIMPLE_PACKET, true)
+  view.setUint32(at + 4, total, true)
+  view.setUint32(at + 8, wireLength, true)
+  for (let pad = at + SIMPLE_HEAD_BYTES + capturedLength; (pad - at) & 3; pad++) view.setUint8(pad, 0)
+  view.setUint32(at + total - 4, total, true)
 }
 
 export interface NameRecord {

@@ -14,6 +14,7 @@ export interface FilePlan {
   format: CaptureFileFormat
   precision: Precision
   linkType: number
+  fcsBytes: number | undefined
   snapLengthBytes: number
   cuts: boolean
   compression: Compression | undefined
@@ -21,7 +22,12 @@ export interface FilePlan {
   unbuffered: boolean
   section: Section
   interfaces: InterfaceDescription[]
+  /** Names and secrets that have come: each file of a series has them from its beginning. */
+  repeated: Uint8Array[]
 }
+
+/** What a time stamp may be. */
+export const MAX_SECONDS: Readonly<Record<CaptureFileFormat, number>> = { pcap: 0xffff_ffff, pcapng: 2 ** 34 }
 
 /** What the endings of a name say: `.pcap`, `.cap`, `.dmp` or else pcapng, and behind it `.gz` or `.zst`. */
 export function endingsOf(path: string): { format: CaptureFileFormat; compression: Compression | 'none' } {
@@ -48,6 +54,7 @@ export function planFile(path: string, options: CreateCaptureFileOptions): FileP
     format,
     precision,
     linkType: linkTypeOf(options.linkType ?? 'EN10MB'),
+    fcsBytes: options.fcsBytes ?? commonFcs(options.interfaces ?? []),
     snapLengthBytes: snapLengthOf(options.snapLengthBytes ?? DEFAULT_SNAP_LENGTH),
     cuts: options.cuts ?? true,
     compression,
@@ -55,9 +62,15 @@ export function planFile(path: string, options: CreateCaptureFileOptions): FileP
     unbuffered: options.unbuffered ?? false,
     section: { application: 'ringtap', ...options.section },
     interfaces: [],
+    repeated: [],
   }
   for (const description of options.interfaces ?? [{}]) plan.interfaces.push(describeInterface(plan, description))
   return plan
+}
+
+function commonFcs(interfaces: readonly FileInterface[]): number | undefined {
+  const lengths = new Set(interfaces.map(({ fcsBytes }) => fcsBytes))
+  return lengths.size === 1 ? interfaces[0]?.fcsBytes : undefined
 }
 
 function linkTypeOf(value: LinkType | number): number {
@@ -77,7 +90,8 @@ function snapLengthOf(value: number): number {
 export function describeInterface(plan: FilePlan, description: FileInterface): InterfaceDescription {
   const linkType = description.linkType === undefined ? plan.linkType : linkTypeOf(description.linkType)
   if (plan.format === 'pcap' && linkType !== plan.linkType) {
-    throw new CaptureError('INVALID_OPTION', `a pcap file has one link type: it is ${plan.linkType}, and interface ${description.name ?? ''} has ${linkType}`, {
+    const which = `interface ${plan.interfaces.length}${description.name === undefined ? '' : ` (${description.name})`}`
+    throw new CaptureError('INVALID_OPTION', `a pcap file has one link type: it is ${plan.linkType}, and ${which} has ${linkType}`, {
       hint: 'write pcapng',
     })
   }
@@ -93,13 +107,13 @@ export function describeInterface(plan: FilePlan, description: FileInterface): I
 }
 
 /** What a file begins with, and each file of a series. */
-function header(plan: FilePlan, interfaces: readonly InterfaceDescription[]): Uint8Array {
+function header(plan: FilePlan, interfaces: readonly InterfaceDescription[], repeated: readonly Uint8Array[]): Uint8Array {
   if (plan.format === 'pcap') return encodePcapHeader(plan)
-  return withinOptionLength(() => Buffer.concat([encodeSection(plan.section), ...interfaces.map(encodeInterface)]))
+  return withinOptionLength(() => Buffer.concat([encodeSection(plan.section), ...interfaces.map(encodeInterface), ...repeated]))
 }
 
-export function compressedHeader(plan: FilePlan, interfaces: readonly InterfaceDescription[]): Uint8Array {
-  const bytes = header(plan, interfaces)
+export function compressedHeader(plan: FilePlan, interfaces = plan.interfaces, repeated = plan.repeated): Uint8Array {
+  const bytes = header(plan, interfaces, repeated)
   return plan.compression === undefined ? bytes : compressNow(plan.compression, bytes, plan.compressionLevel)
 }
 

@@ -1,30 +1,45 @@
 /** The writer behind createCaptureFile: records are made in one large buffer, which goes as a whole to a sink, a compressor or a stream. */
 import { CaptureError } from '../errors.js'
 import { ECANCELED, EPIPE } from '../kernel/errno.js'
-import type { CaptureFileFormat, CaptureFileWriter, FileInterface, PacketToWrite, WritableTarget } from './capture-file.js'
+import type { CaptureFileFormat, CaptureFileWriter, FileEvent, FileInterface, PacketToWrite, WritableTarget } from './capture-file.js'
 import { Compressor } from './compressor.js'
 import { PCAP_RECORD_HEADER_BYTES, putPcapRecordHeader } from './encode-pcap.js'
 import {
+  DECRYPTION_SECRETS,
   ENHANCED_PACKET,
   encodeBlock,
   encodeInterface,
   encodePacketOptions,
   encodeStatistics,
   MAX_OPTION_BYTES,
+  NAME_RESOLUTION,
   PACKET_HEAD_BYTES,
   packetBlockBytes,
   putPacketBlock,
+  putSimpleBlock,
+  SIMPLE_HEAD_BYTES,
+  SIMPLE_PACKET,
   type StatisticsToWrite,
+  simpleBlockBytes,
 } from './encode-pcapng.js'
 import { fileFailed, fsFailed } from './file-failed.js'
-import { compressedHeader, describeInterface, type FilePlan, withinOptionLength } from './file-plan.js'
+import { compressedHeader, describeInterface, type FilePlan, MAX_SECONDS, withinOptionLength } from './file-plan.js'
 import { Sink } from './open-sink.js'
-import type { RotationOptions } from './rotation.js'
+import { FileSequence, type RotationOptions } from './rotation.js'
 
 const BUFFER_BYTES = 256 * 1024
 /** Members of compressed files: large ones cost less in size. */
 const MEMBER_BYTES = 1024 * 1024
-const MAX_SECONDS: Readonly<Record<CaptureFileFormat, number>> = { pcap: 0xffff_ffff, pcapng: 2 ** 34 }
+/** Of names and secrets that each file of a series begins with. */
+const MAX_REPEATED_BYTES = 16 * 1024 * 1024
+const MAX_WORD64 = 2n ** 64n - 1n
+
+export interface Series {
+  /** The name that was given. */
+  pattern: string
+  rotation: RotationOptions
+  onEvent: ((event: FileEvent) => void) | undefined
+}
 
 /** Use createCaptureFile. */
 export class FileWriter implements CaptureFileWriter {
@@ -33,7 +48,7 @@ export class FileWriter implements CaptureFileWriter {
   readonly #sink: Sink | undefined
   readonly #stream: WritableTarget | undefined
   readonly #compressor: Compressor | undefined
-  readonly #isRotated: boolean
+  readonly #series: Series | undefined
   readonly #isPcap: boolean
   readonly #ticksPerSecond: number
   readonly #maxSeconds: number
@@ -43,20 +58,29 @@ export class FileWriter implements CaptureFileWriter {
   #packetsInBuffer = 0
   #packets = 0
   #dropped = 0
+  #dated = 0
+  /** With a compressor: the files as they will be when what it has is written. */
+  #ahead: FileSequence | undefined
+  /** Rotations that wait for members that belong before them. */
+  #rotating = 0
+  #nextHeader: (() => Uint8Array) | undefined
+  #repeatedBytes = 0
   #hasBegun = false
+  /** Of the last packet that had one. */
+  #time = 0
   #isFull = false
   #comment: string[] = []
   #untold: CaptureError | undefined
   #error: CaptureError | undefined
   #closed: Promise<void> | undefined
 
-  constructor(plan: FilePlan, target: Sink | WritableTarget, rotation: RotationOptions | undefined) {
+  constructor(plan: FilePlan, target: Sink | WritableTarget, series?: Series) {
     this.format = plan.format
     this.#plan = plan
     this.#isPcap = plan.format === 'pcap'
     this.#ticksPerSecond = plan.precision === 'ns' ? 1e9 : 1e6
     this.#maxSeconds = MAX_SECONDS[plan.format]
-    this.#isRotated = rotation?.sizeBytes !== undefined || rotation?.seconds !== undefined
+    this.#series = (series?.rotation.sizeBytes ?? series?.rotation.seconds) === undefined ? undefined : series
     this.#sink = target instanceof Sink ? target : undefined
     this.#stream = target instanceof Sink ? undefined : target
     const { compression, compressionLevel } = plan
@@ -64,7 +88,7 @@ export class FileWriter implements CaptureFileWriter {
     this.#bytes = new Uint8Array(new ArrayBuffer(compression === undefined ? BUFFER_BYTES : MEMBER_BYTES))
     this.#view = new DataView(this.#bytes.buffer)
     this.#stream?.on('error', this.#onStreamError)
-    if (this.#stream !== undefined) this.#emit(compressedHeader(plan, plan.interfaces), 0)
+    if (this.#stream !== undefined) this.#emit(compressedHeader(plan), 0)
   }
 
   /** The final name of the file that is being written; undefined for a stream. */
@@ -80,6 +104,11 @@ export class FileWriter implements CaptureFileWriter {
   /** Packets that could not be written. */
   get dropped(): number {
     return this.#dropped
+  }
+
+  /** Packets without a time stamp that had to be given one. */
+  get dated(): number {
+    return this.#dated
   }
 
   /** As many files as were ordered (`rotation.files`) are written: what is still given is dropped. */
@@ -103,24 +132,30 @@ export class FileWriter implements CaptureFileWriter {
     const length = packet.capturedLength ?? bytes.byteLength - offset
     const wireLength = packet.wireLength ?? length
     if (this.#closed !== undefined) throw new CaptureError('INVALID_OPTION', 'packet: the file is closed')
-    // One comparison each, NaN fails them all.
-    if (!(offset >= 0 && length >= 0 && offset + length <= bytes.byteLength)) throw this.#invalid(`${length} bytes at ${offset} of ${bytes.byteLength}`)
-    if (!(wireLength >= 0 && wireLength <= 0xffff_ffff)) throw this.#invalid(`wireLength ${wireLength}`)
-    if (!(seconds >= 0 && seconds <= this.#maxSeconds && nanoseconds >= 0 && nanoseconds < 1e9)) throw this.#invalid(`time ${seconds} s ${nanoseconds} ns`)
+    // Whole numbers of 32 bits are what these leave as they are; NaN fails them all.
+    if (!(offset >>> 0 === offset && length >>> 0 === length && offset + length <= bytes.byteLength))
+      throw this.#invalid(`${length} bytes at ${offset} of ${bytes.byteLength}`)
+    if (wireLength >>> 0 !== wireLength) throw this.#invalid(`wireLength ${wireLength}`)
+    if (!(seconds >= 0 && seconds <= this.#maxSeconds && Math.floor(seconds) === seconds && nanoseconds >>> 0 === nanoseconds && nanoseconds < 1e9))
+      throw this.#invalid(`time ${seconds} s ${nanoseconds} ns`)
     const described = this.#plan.interfaces[interfaceId]
     if (described === undefined) throw this.#invalid(`interfaceId ${interfaceId} of ${this.#plan.interfaces.length} interfaces`)
     const captured = this.#plan.cuts ? Math.min(length, this.#isPcap ? this.#plan.snapLengthBytes : (described.snapLengthBytes as number)) : length
     const options = this.#isPcap ? undefined : this.#options(packet)
     const optionsBytes = options?.byteLength ?? 0
-    const record = this.#isPcap ? PCAP_RECORD_HEADER_BYTES + captured : packetBlockBytes(captured, optionsBytes)
+    const isUndated = packet.hasTimestamp === false
+    const isSimple = isUndated && options === undefined && interfaceId === 0 && this.#isSimple(captured, wireLength)
+    const record = isSimple ? simpleBlockBytes(captured) : this.#isPcap ? PCAP_RECORD_HEADER_BYTES + captured : packetBlockBytes(captured, optionsBytes)
 
-    if (this.#isRotated) this.#rotateIfDue(seconds + nanoseconds / 1e9)
+    if (this.#series !== undefined) this.#rotateIfDue(isUndated ? undefined : seconds + nanoseconds / 1e9)
     if (this.#isFull) {
       this.#dropped++
       return false
     }
     this.#makeRoom(record)
-    this.#put(bytes, offset, captured, wireLength, seconds, nanoseconds, interfaceId, options)
+    if (isSimple) this.#putSimple(bytes, offset, captured, wireLength)
+    else this.#put(bytes, offset, captured, wireLength, seconds, nanoseconds, interfaceId, options)
+    if (isUndated && !isSimple) this.#dated++
     this.#used += record
     this.#packetsInBuffer++
     this.#packets++
@@ -131,6 +166,16 @@ export class FileWriter implements CaptureFileWriter {
 
   #invalid(what: string): CaptureError {
     return new CaptureError('INVALID_OPTION', `packet: ${what}: there is no such packet in ${this.format}`)
+  }
+
+  /** A block without a time says how long the packet was, and the reader how much of it is there. */
+  #isSimple(captured: number, wireLength: number): boolean {
+    return !this.#isPcap && captured === Math.min(wireLength, this.#plan.interfaces[0]?.snapLengthBytes as number)
+  }
+
+  #putSimple(bytes: Uint8Array, offset: number, captured: number, wireLength: number): void {
+    putSimpleBlock(this.#view, this.#used, captured, wireLength)
+    this.#bytes.set(bytes.subarray(offset, offset + captured), this.#used + SIMPLE_HEAD_BYTES)
   }
 
   #put(
@@ -156,6 +201,14 @@ export class FileWriter implements CaptureFileWriter {
     const { flags, dropCount, queue, comment, packetId, hashes, verdicts } = packet
     const isPlain = flags === undefined && dropCount === undefined && queue === undefined && comment === undefined && this.#comment.length === 0
     if (isPlain && packetId === undefined && hashes === undefined && verdicts === undefined) return undefined
+    for (const [name, value] of [
+      ['flags', flags],
+      ['queue', queue],
+    ] as const) {
+      if (value !== undefined && value >>> 0 !== value) throw this.#invalid(`${name} ${value}`)
+    }
+    if (dropCount !== undefined && !(Number.isInteger(dropCount) && dropCount >= 0 && dropCount <= 2 ** 64)) throw this.#invalid(`dropCount ${dropCount}`)
+    if (packetId !== undefined && !(packetId >= 0n && packetId <= MAX_WORD64)) throw this.#invalid(`packetId ${packetId}`)
     const own = comment === undefined ? [] : typeof comment === 'string' ? [comment] : comment
     const comments = [...this.#comment, ...own]
     const options = withinOptionLength(() => encodePacketOptions({ flags, dropCount, queue, comment: comments, packetId, hashes, verdicts }))
@@ -189,8 +242,27 @@ export class FileWriter implements CaptureFileWriter {
 
   /** A block of pcapng as it is: name resolution, secrets, custom ones, unknown ones. Its body is padded; pcap takes none. */
   block(type: number, body: Uint8Array): void {
-    if (!this.#isPcap) this.#putBytes(encodeBlock(type, body))
+    if (!this.#isPcap) {
+      const block = encodeBlock(type, body)
+      this.#putBytes(block)
+      if (this.#series !== undefined && (type === NAME_RESOLUTION || type === DECRYPTION_SECRETS)) this.#repeat(block, this.#series)
+    }
     this.#tell()
+  }
+
+  /** What a file of a series begins with. */
+  header(): Uint8Array {
+    return this.#nextHeader?.() ?? compressedHeader(this.#plan)
+  }
+
+  #repeat(block: Uint8Array, { rotation, onEvent }: Series): void {
+    // NB: a file that is full with its header would be followed by another with each packet.
+    const most = Math.min(MAX_REPEATED_BYTES, (rotation.sizeBytes ?? Number.POSITIVE_INFINITY) / 2)
+    const before = this.#repeatedBytes
+    this.#repeatedBytes += block.byteLength
+    if (this.#repeatedBytes <= most) this.#plan.repeated.push(block)
+    else if (before <= most)
+      onEvent?.({ type: 'file-warning', message: `names and secrets of more than ${Math.floor(most)} bytes: those behind are in one file of the series alone` })
   }
 
   /**
@@ -209,13 +281,22 @@ export class FileWriter implements CaptureFileWriter {
    * @throws CaptureError FILE_FAILED for what has not been told yet.
    */
   close(): Promise<void> {
-    this.#closed ??= this.#close(true)
+    this.#closed ??= this.#close('whole')
     return this.#closed
+  }
+
+  /**
+   * Ends a file that is not what it was to be, for something that went wrong: it gets its name where nothing has that, else what has it
+   * stays and this is NAME.partial (`path` says so). What goes wrong here is not thrown.
+   */
+  closePartial(): Promise<void> {
+    this.#closed ??= this.#close('partial')
+    return this.#closed.catch(() => {})
   }
 
   /** Ends without a file: what was written is removed, where it was a regular one. */
   discard(): Promise<void> {
-    this.#closed ??= this.#close(false)
+    this.#closed ??= this.#close('none')
     return this.#closed
   }
 
@@ -223,13 +304,13 @@ export class FileWriter implements CaptureFileWriter {
     await this.close()
   }
 
-  async #close(keep: boolean): Promise<void> {
-    if (keep) this.#writeOut()
+  async #close(kept: 'whole' | 'partial' | 'none'): Promise<void> {
+    if (kept !== 'none') this.#writeOut()
     await this.#compressor?.finished()
-    if (this.#sink !== undefined) await (keep ? this.#sink.close() : this.#sink.discard())
-    if (this.#stream !== undefined) await this.#endStream(this.#stream, keep)
+    if (this.#sink !== undefined) await (kept === 'whole' ? this.#sink.close() : kept === 'partial' ? this.#sink.closePartial() : this.#sink.discard())
+    if (this.#stream !== undefined) await this.#endStream(this.#stream, kept !== 'none')
     this.#bytes = new Uint8Array(0)
-    if (keep) this.#tell()
+    if (kept === 'whole') this.#tell()
   }
 
   #makeRoom(bytes: number): void {
@@ -247,19 +328,48 @@ export class FileWriter implements CaptureFileWriter {
     if (this.#plan.unbuffered) this.#writeOut()
   }
 
-  #rotateIfDue(seconds: number): void {
+  /** Without a time it is of that of the one before. */
+  #rotateIfDue(seconds: number | undefined): void {
     const sink = this.#sink as Sink
-    if (!this.#hasBegun) {
+    if (seconds !== undefined) this.#time = seconds
+    if (!this.#hasBegun && seconds !== undefined) {
       this.#hasBegun = true
       sink.begin(seconds)
+      this.#ahead = undefined
     }
-    // Of what is being compressed nobody knows yet how long it will be.
-    const reason = sink.due(sink.size + (this.#compressor === undefined ? this.#used : 0), seconds)
-    if (reason === undefined || this.#isFull) return
+    if (this.#isFull) return
+    if (this.#compressor !== undefined) {
+      this.#rotateBehind(this.#compressor, sink, this.#time)
+      return
+    }
+    const reason = sink.due(sink.size + this.#used, this.#time)
+    if (reason === undefined) return
     this.#writeOut()
-    // NB: members that are on their way belong to the file before; until they are there it goes on.
-    if (this.#compressor?.isIdle === false) return
-    if (!sink.rotate(reason, seconds)) this.#isFull = sink.isFull
+    if (!sink.rotate(reason, this.#time)) this.#isFull = sink.isFull
+  }
+
+  /** Members that are being made belong to the file before: the next one is begun behind them, with what is known of it now. */
+  #rotateBehind(compressor: Compressor, sink: Sink, seconds: number): void {
+    const { pattern, rotation } = this.#series as Series
+    this.#ahead ??= new FileSequence(pattern, rotation, seconds)
+    // Of what is being compressed nobody knows yet how long it will be.
+    const reason = this.#ahead.due(this.#rotating === 0 ? sink.size : 0, seconds)
+    if (reason === undefined) return
+    this.#writeOut()
+    if (this.#ahead.isLast(reason)) this.#isFull = true
+    else this.#ahead.advance(reason, seconds)
+    const interfaces = this.#plan.interfaces.slice()
+    const repeated = this.#plan.repeated.slice()
+    this.#rotating++
+    compressor.behind(() => {
+      this.#rotating--
+      this.#nextHeader = () => compressedHeader(this.#plan, interfaces, repeated)
+      try {
+        sink.rotate(reason, seconds)
+      } catch (error) {
+        this.#untold ??= error as CaptureError
+      }
+    })
   }
 
   #hasRoom(): boolean {
@@ -314,7 +424,9 @@ export class FileWriter implements CaptureFileWriter {
   }
 
   #isPacket(bytes: Uint8Array, at: number): boolean {
-    return this.#isPcap || new DataView(bytes.buffer, bytes.byteOffset + at).getUint32(0, true) === ENHANCED_PACKET
+    if (this.#isPcap) return true
+    const type = new DataView(bytes.buffer, bytes.byteOffset + at).getUint32(0, true)
+    return type === ENHANCED_PACKET || type === SIMPLE_PACKET
   }
 
   /** A compressed member, or a buffer for a stream. */

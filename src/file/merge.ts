@@ -35,19 +35,28 @@ export interface MergedPackets {
  * Yields a cursor over all files again and again, as `batches()` of a file does. The files are closed at the end, and when it is left.
  * @throws CaptureError INVALID_OPTION, and what reading the files throws.
  */
-export async function* mergeCaptureFiles(files: readonly CaptureFile[], options: MergeOptions = {}): AsyncGenerator<MergedPackets, void, undefined> {
+export function mergeCaptureFiles(files: readonly CaptureFile[], options: MergeOptions = {}): AsyncGenerator<MergedPackets, void, undefined> {
+  return mergePackets(files, options, async () => {})
+}
+
+/** The same; `between` is awaited wherever a piece of a file was read that has no packets for the caller. */
+export async function* mergePackets(
+  files: readonly CaptureFile[],
+  options: MergeOptions,
+  between: () => Promise<void>,
+): AsyncGenerator<MergedPackets, void, undefined> {
   const { order = 'time' } = options
   if (order !== 'time' && order !== 'files') throw new CaptureError('INVALID_OPTION', `Expected the option order to be time or files, got ${String(order)}`)
   const sources = files.map((file, index) => new Source(file, index))
   const groups = order === 'time' && sources.length > 1 ? [sources] : sources.map((source) => [source])
   try {
     for (const group of groups) {
-      for (const source of group) await advance(source, options)
+      for (const source of group) await advance(source, options, between)
       const merge = group.length > 1 ? new Merge(group) : new Straight(group[0] as Source)
       while (merge.begin()) {
         yield merge
         // Whoever leaves a batch early finds the rest of it in the next one.
-        if (merge.drained !== undefined) await advance(merge.drained, options)
+        if (merge.drained !== undefined) await advance(merge.drained, options, between)
       }
     }
   } finally {
@@ -82,17 +91,20 @@ class Source {
 }
 
 /** Reads until there is a packet, or the file is over. */
-async function advance(source: Source, { onDamage }: MergeOptions): Promise<void> {
-  try {
-    for (;;) {
+async function advance(source: Source, { onDamage }: MergeOptions, between: () => Promise<void>): Promise<void> {
+  for (;;) {
+    try {
       const { done, value } = await source.batches.next()
       source.cursor = done === true ? undefined : value
       if (source.cursor === undefined || source.step()) return
+    } catch (error) {
+      if (onDamage === undefined || !(error instanceof CaptureError)) throw error
+      source.cursor = undefined
+      onDamage(error, source.file)
+      return
     }
-  } catch (error) {
-    if (onDamage === undefined || !(error instanceof CaptureError)) throw error
-    source.cursor = undefined
-    onDamage(error, source.file)
+    // Not within: what it throws is no fault of the file.
+    await between()
   }
 }
 

@@ -7,10 +7,10 @@ import { CaptureError } from '../errors.js'
 import { POLLFD, POLLOUT, SEEK_SET } from '../kernel/abi/process.js'
 import { EINTR, EIO } from '../kernel/errno.js'
 import { type Kernel, openKernel } from '../kernel/system.js'
-import type { FileEvent } from './capture-file.js'
+import type { FileEvent, Spares } from './capture-file.js'
 import { fileFailed, fsFailed } from './file-failed.js'
 import { Guard } from './guard.js'
-import { OutputFile } from './output-file.js'
+import { OutputFile, partialNameOf } from './output-file.js'
 import { PostCommands } from './post-commands.js'
 import { checkRotation, FileSequence, KeptFiles, type RotationOptions, type RotationReason } from './rotation.js'
 import { AMOUNT, createSinkShared, REASONS, RecordSink, type SinkShared, STATE, WORD, wordsOf } from './sink.js'
@@ -32,6 +32,8 @@ export interface SinkOptions {
   /** Ends the waiting for somebody who reads a FIFO. */
   signal?: AbortSignal | undefined
   onEvent?: ((event: FileEvent) => void) | undefined
+  /** What must not be replaced by a file of a series, nor written over in place: what the packets are read from. */
+  spares?: Spares | undefined
   kernel?: Kernel | undefined
 }
 
@@ -56,7 +58,7 @@ export async function openSink(path: string, options: SinkOptions = {}): Promise
   checkRotation(rotation)
   const kernel = options.kernel ?? openKernel()
   const sequence = new FileSequence(path, rotation, Date.now() / 1000)
-  const output = await OutputFile.open(kernel, sequence.name, options.signal)
+  const output = await OutputFile.open(kernel, sequence.name, options.signal, options.spares)
   try {
     if (!output.isRegular && (rotation.sizeBytes ?? rotation.seconds) !== undefined) {
       throw new CaptureError('INVALID_OPTION', `${path}: rotation needs regular files, and this is none`, { hint: 'write to a file, or without -C and -G' })
@@ -130,8 +132,17 @@ export class Sink implements AsyncDisposable {
     return Guard.start(this.#kernel, (reason) => this.#warn(`the process that guards against a kill does not run: ${reason}`))
   }
 
+  get #isSeries(): boolean {
+    return (this.#rotation.sizeBytes ?? this.#rotation.seconds) !== undefined
+  }
+
+  /** Whoever reads what is to be replaced loses it only for a file that is whole, which one is not that a guard must name. */
+  #guardName(name: string): string {
+    return this.#options.spares === undefined ? name : partialNameOf(name)
+  }
+
   #guardFirst(guard: Guard): void {
-    const slot = guard.add(this.#current.output, this.#current.name)
+    const slot = guard.add(this.#current.output, this.#guardName(this.#current.name))
     this.#current.guardSlot = slot
     if (slot < 0) return
     this.#words[WORD.guardSlot] = slot
@@ -222,7 +233,7 @@ export class Sink implements AsyncDisposable {
   begin(seconds: number): void {
     this.#sequence = new FileSequence(this.#path, this.#rotation, seconds)
     this.#current.name = this.#sequence.name
-    this.#guard?.rename(this.#current.guardSlot, this.#current.name)
+    this.#guard?.rename(this.#current.guardSlot, this.#guardName(this.#current.name))
   }
 
   /** With `rotateBy: 'hand'`: whether another file must begin before the next record is written. */
@@ -257,13 +268,19 @@ export class Sink implements AsyncDisposable {
    * @throws CaptureError FILE_FAILED when the end of the file could not be written, or the name not be given.
    */
   close(): Promise<void> {
-    this.#closed ??= this.#close(true)
+    this.#closed ??= this.#close('whole')
+    return this.#closed
+  }
+
+  /** Closes a file that is not what it was to be: what has its name stays, and it is NAME.partial then. `path` is its name. */
+  closePartial(): Promise<void> {
+    this.#closed ??= this.#close('partial')
     return this.#closed
   }
 
   /** Closes, and removes the current file. */
   discard(): Promise<void> {
-    this.#closed ??= this.#close(false)
+    this.#closed ??= this.#close('none')
     return this.#closed
   }
 
@@ -271,7 +288,7 @@ export class Sink implements AsyncDisposable {
     await this.close()
   }
 
-  async #close(keep: boolean): Promise<void> {
+  async #close(kept: 'whole' | 'partial' | 'none'): Promise<void> {
     this.#records.exclusively(() => {
       if (this.#words[WORD.state] !== STATE.broken) this.#words[WORD.state] = STATE.closed
     })
@@ -280,7 +297,7 @@ export class Sink implements AsyncDisposable {
     if (this.#next !== undefined) this.#drop(this.#next)
     // A file that was only begun because its time had come has nothing to tell.
     const isEmpty = !this.#isFirst && this.#records.size <= (this.#amounts[AMOUNT.headerBytes] as number)
-    if (keep && !isEmpty) this.#finish(this.#current, this.#records.size)
+    if (kept !== 'none' && !isEmpty) this.#finish(this.#current, this.#records.size, kept === 'partial')
     else this.#drop(this.#current)
     await this.#commands?.finished()
     if (this.#guard !== undefined && this.#guard !== this.#options.guard) await this.#guard.close()
@@ -305,7 +322,7 @@ export class Sink implements AsyncDisposable {
       const header = this.#options.header?.() ?? new Uint8Array(0)
       const written = appendAlone(this.#kernel, output.fd, 0, header)
       if (written < 0) throw fileFailed(name, 'write', written)
-      this.#publish({ output, name, guardSlot: guardSlot < 0 ? -1 : (this.#guard?.add(output, name, guardSlot) ?? -1) }, header.byteLength)
+      this.#publish({ output, name, guardSlot: guardSlot < 0 ? -1 : (this.#guard?.add(output, this.#guardName(name), guardSlot) ?? -1) }, header.byteLength)
       this.#toldNoNext = false
     } catch (error) {
       output?.discard()
@@ -335,7 +352,7 @@ export class Sink implements AsyncDisposable {
     this.#current = this.#next
     this.#next = undefined
     this.#current.name = this.#sequence.advance(REASONS[this.#words[WORD.leftFor] as number] as RotationReason, began)
-    this.#guard?.rename(this.#current.guardSlot, this.#current.name)
+    this.#guard?.rename(this.#current.guardSlot, this.#guardName(this.#current.name))
     const leftBytes = this.#amounts[AMOUNT.leftBytes] as number
     // First, as the threads may need it at any moment: a rename over a large file takes its time.
     if (this.#options.rotateBy !== 'hand') this.#prepareNext()
@@ -347,21 +364,28 @@ export class Sink implements AsyncDisposable {
   }
 
   /** Gives a file its last bytes and its name. */
-  #finish({ output, name, guardSlot }: WrittenFile, length: number): void {
-    const bytes = length + this.#writeTrailer(output, name, guardSlot, length)
+  #finish(file: WrittenFile, length: number, isPartial = false): void {
+    const { output, guardSlot } = file
+    const bytes = length + this.#writeTrailer(output, file.name, guardSlot, length)
+    let name = file.name
     try {
-      output.finish(name)
+      // A series that took the name of what it is made of would have destroyed it if it failed later.
+      const isSpared = !isPartial && this.#isSeries && this.#options.spares?.(name) === true
+      if (isPartial || isSpared) name = output.finishPartial(name)
+      else output.finish(name)
+      if (isSpared) this.#failure ??= new CaptureError('FILE_FAILED', `${file.name}: it is being read, so the file of the series that has its name is ${name}`)
     } catch (error) {
       this.#fail(error as CaptureError)
       return
     } finally {
       if (guardSlot >= 0) this.#guard?.remove(guardSlot)
     }
+    file.name = name
     this.#filesFinished++
     if (!output.isRegular) return
     this.#tell({ type: 'file-finished', path: name, bytes })
     this.#kept.add(name, bytes)
-    this.#commands?.run(name)
+    if (!isPartial) this.#commands?.run(name)
     this.#removeOld(this.#words[WORD.state] === STATE.open ? Math.max(this.#rotation.sizeBytes ?? 0, this.#records.size) : 0)
   }
 

@@ -26,9 +26,11 @@ import {
 } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { CaptureError } from '../errors.js'
 import { O_APPEND, SEEK_CUR, SEEK_END } from '../kernel/abi/process.js'
 import { EACCES, EISDIR, ENXIO, EPERM, EROFS } from '../kernel/errno.js'
 import type { Kernel } from '../kernel/system.js'
+import type { Spares } from './capture-file.js'
 import { fileFailed, fsFailed } from './file-failed.js'
 
 const STDOUT = 1
@@ -65,23 +67,23 @@ export class OutputFile {
    * Opens whatever the path names. A FIFO is waited for until somebody reads it, or `signal` is aborted.
    * @throws CaptureError FILE_FAILED with the errno.
    */
-  static async open(kernel: Kernel, path: string, signal?: AbortSignal): Promise<OutputFile> {
-    if (path === '-') return OutputFile.#stdout(kernel)
+  static async open(kernel: Kernel, path: string, signal?: AbortSignal, spares?: Spares): Promise<OutputFile> {
+    if (path === '-') return OutputFile.#stdout(kernel, spares)
     const there = statusOf(path)
     if (there?.isFIFO() === true) return new OutputFile(path, await openFifo(path, signal), undefined)
-    return OutputFile.openNow(path, there)
+    return OutputFile.openNow(path, there, () => {}, spares)
   }
 
   /**
    * Opens a path that nobody has to be waited for at. `announce` is told the hidden name before there is a file of that name.
    * @throws CaptureError FILE_FAILED with the errno.
    */
-  static openNow(path: string, there = statusOf(path), announce: (partPath: string) => void = () => {}): OutputFile {
+  static openNow(path: string, there = statusOf(path), announce: (partPath: string) => void = () => {}, spares?: Spares): OutputFile {
     if (there?.isDirectory() === true) throw fileFailed(path, 'open', EISDIR)
     const target = targetOf(path)
-    if ((there !== undefined && !there.isFile()) || /^\/(dev|proc)\//.test(resolve(path))) return new OutputFile(path, openAsIs(path), undefined)
+    if ((there !== undefined && !there.isFile()) || /^\/(dev|proc)\//.test(resolve(path))) return new OutputFile(path, openAsIs(path, spares), undefined)
     if (there !== undefined) checkWritable(path)
-    const [fd, partPath] = openPart(path, target, there !== undefined, announce)
+    const [fd, partPath] = openPart(path, target, there !== undefined, announce, spares)
     try {
       if (there !== undefined && partPath !== undefined) takeOver(fd, there)
       return new OutputFile(path, fd, partPath)
@@ -91,7 +93,7 @@ export class OutputFile {
     }
   }
 
-  static #stdout(kernel: Kernel): OutputFile {
+  static #stdout(kernel: Kernel, spares: Spares | undefined): OutputFile {
     const status = fstatSync(STDOUT)
     // Through a description of its own the pipe can be written without blocking, and nobody else's flags change.
     if (status.isFIFO()) {
@@ -102,6 +104,7 @@ export class OutputFile {
       }
     }
     if (!status.isFile()) return new OutputFile('-', STDOUT, undefined)
+    if (spares?.(`/proc/self/fd/${STDOUT}`) === true) throw isSpared('stdout')
     const position = kernel.lseek(STDOUT, 0, appends(STDOUT) ? SEEK_END : SEEK_CUR)
     return new OutputFile('-', STDOUT, undefined, Math.max(0, position))
   }
@@ -130,6 +133,16 @@ export class OutputFile {
     }
   }
 
+  /**
+   * Closes a file that is not what it was to be. What has the name stays: then it is called NAME.partial, or NAME.partial-2. Answers its name.
+   * @throws CaptureError as `finish`.
+   */
+  finishPartial(path = this.path): string {
+    const name = this.partPath === undefined ? path : partialNameOf(path)
+    this.finish(name)
+    return name
+  }
+
   /** Closes the file and removes what was written under the hidden name. Idempotent. */
   discard(): void {
     if (!this.#release() || this.partPath === undefined) return
@@ -146,6 +159,19 @@ export class OutputFile {
     if (this.fd !== STDOUT) closeSync(this.fd)
     return true
   }
+}
+
+/** What a file that is not whole is called: by its name where nothing has that. */
+export function partialNameOf(path: string): string {
+  const target = targetOf(path)
+  for (let attempt = 0; ; attempt++) {
+    const tried = attempt === 0 ? target : attempt === 1 ? `${target}.partial` : `${target}.partial-${attempt}`
+    if (lstatSync(tried, { throwIfNoEntry: false }) === undefined) return attempt === 0 ? path : tried
+  }
+}
+
+function isSpared(path: string): CaptureError {
+  return new CaptureError('INVALID_OPTION', `${path}: it is being read, and could only be written over in place`, { hint: 'write to another file' })
 }
 
 function statusOf(path: string): Stats | undefined {
@@ -184,7 +210,8 @@ async function openFifo(path: string, signal: AbortSignal | undefined): Promise<
   }
 }
 
-function openAsIs(path: string): number {
+function openAsIs(path: string, spares: Spares | undefined): number {
+  if (spares?.(path) === true) throw isSpared(path)
   try {
     // NB: a FIFO that has come in place of what was there must not hold this thread up.
     return openSync(path, O_WRONLY | O_TRUNC | O_NONBLOCK)
@@ -202,7 +229,13 @@ function checkWritable(path: string): void {
   }
 }
 
-function openPart(path: string, target: string, exists: boolean, announce: (partPath: string) => void): [fd: number, partPath: string | undefined] {
+function openPart(
+  path: string,
+  target: string,
+  exists: boolean,
+  announce: (partPath: string) => void,
+  spares: Spares | undefined,
+): [fd: number, partPath: string | undefined] {
   for (let attempt = 1; ; attempt++) {
     const partPath = join(dirname(target), partName(basename(target), attempt))
     if (existsSync(partPath)) continue
@@ -211,7 +244,7 @@ function openPart(path: string, target: string, exists: boolean, announce: (part
       return [openSync(partPath, O_WRONLY | O_CREAT | O_EXCL, 0o666), partPath]
     } catch (error) {
       const { errno } = error as NodeJS.ErrnoException
-      if (exists && [-EACCES, -EPERM, -EROFS].includes(errno ?? 0)) return [openAsIs(path), undefined]
+      if (exists && [-EACCES, -EPERM, -EROFS].includes(errno ?? 0)) return [openAsIs(path, spares), undefined]
       throw fsFailed(path, 'open', error)
     }
   }

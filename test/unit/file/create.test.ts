@@ -7,13 +7,14 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { PassThrough, Writable } from 'node:stream'
 import { after, type TestContext, test } from 'node:test'
-import { promisify } from 'node:util'
+import { inspect, promisify } from 'node:util'
 import zlib from 'node:zlib'
 import { CaptureError } from '#src/errors.js'
 import type { CaptureFileWriter, CreateCaptureFileOptions, PacketToWrite } from '#src/file/capture-file.js'
 import { createCaptureFile } from '#src/file/create.js'
 import { encodeCustom, encodeNames, encodeSecrets } from '#src/file/encode-pcapng.js'
 import { strftime } from '#src/file/strftime.js'
+import { openCaptureFile } from '#src/reader.js'
 import { capinfos, requireTools, tcpdumpLines, tsharkFields } from '../../support/capture-tools.js'
 import { openDescriptors } from '../../support/live.js'
 import { type Random, seededRandom } from '../../support/random.js'
@@ -450,9 +451,23 @@ test('options and packets that cannot be are refused, and leave nothing behind',
     { capturedLength: Number.NaN },
     { wireLength: -1 },
     { interfaceId: 1 },
+    { interfaceId: 0.5 },
+    { seconds: 1_700_000_000.75 },
+    { nanoseconds: 0.5 },
+    { capturedLength: 10.5 },
+    { offset: 0.5 },
+    { wireLength: 60.5 },
+    { wireLength: 2 ** 32 },
+    { dropCount: -1 },
+    { dropCount: 1.5 },
+    { flags: -1 },
+    { flags: 2 ** 32 },
+    { queue: 0.5 },
+    { packetId: -1n },
+    { packetId: 2n ** 64n },
     { comment: 'x'.repeat(70_000) },
   ])
-    assert.throws(() => writer.write({ ...packet, ...wrong }), { code: 'INVALID_OPTION' }, JSON.stringify(wrong).slice(0, 80))
+    assert.throws(() => writer.write({ ...packet, ...wrong }), { code: 'INVALID_OPTION' }, inspect(wrong).slice(0, 80))
   assert.throws(() => writer.comment('x'.repeat(70_000)), invalid(/65535/))
   assert.throws(() => writer.statistics(1, { at: { seconds: 0, nanoseconds: 0 } }), invalid(/interfaceId 1/))
   writer.write(packet)
@@ -462,6 +477,46 @@ test('options and packets that cannot be are refused, and leave nothing behind',
     readdirSync(folder).filter((name) => name.includes('refused')),
     [],
   )
+})
+
+test('a file that is not whole has its name where nothing has that', async () => {
+  const path = join(folder, 'partial.pcap')
+  const packet = { bytes: new Uint8Array(60), seconds: 1, nanoseconds: 0 }
+  const lengths: number[] = []
+  for (const expected of [path, `${path}.partial`, `${path}.partial-2`]) {
+    const writer = await createCaptureFile(path)
+    for (let count = 0; count <= lengths.length; count++) writer.write(packet)
+    await writer.closePartial()
+    await writer.close()
+    assert.equal(writer.path, expected)
+    lengths.push(readStrictly(readFileSync(expected)).packets.length)
+  }
+  assert.deepEqual(lengths, [1, 2, 3])
+  assert.equal(readStrictly(readFileSync(path)).packets.length, 1)
+})
+
+test('a packet without a time: in pcapng of the first interface and without options, else one is dated', async () => {
+  const path = join(folder, 'undated.pcapng')
+  const writer = await createCaptureFile(path, { interfaces: [{ snapLengthBytes: 50 }, {}] })
+  const packet = { bytes: new Uint8Array(60).fill(1), seconds: 0, nanoseconds: 0, hasTimestamp: false }
+  writer.write(packet)
+  writer.write({ ...packet, capturedLength: 7, wireLength: 7 })
+  // What a reader would take for 50 bytes.
+  writer.write({ ...packet, capturedLength: 40, wireLength: 60 })
+  writer.write({ ...packet, interfaceId: 1 })
+  writer.write({ ...packet, comment: 'said' })
+  await writer.close()
+  assert.equal(writer.dated, 3)
+  await using file = await openCaptureFile(path)
+  const found: [boolean, number, number][] = []
+  for await (const { hasTimestamp, bytes, wireLength } of file) found.push([hasTimestamp, bytes.length, wireLength])
+  assert.deepEqual(found, [
+    [false, 50, 60],
+    [false, 7, 7],
+    [true, 40, 60],
+    [true, 60, 60],
+    [true, 50, 60],
+  ])
 })
 
 test('descriptors are given back', async () => {
