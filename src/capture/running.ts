@@ -71,6 +71,7 @@ export class RunningCapture implements Capture {
   #error: CaptureError | undefined
   #errorSeen = false
   #seconds: number | undefined
+  #final: CaptureSummary | undefined
   #patience: NodeJS.Timeout | undefined
 
   constructor(parts: RunningParts) {
@@ -97,9 +98,10 @@ export class RunningCapture implements Capture {
       this.#close()
       await parts.recording?.finish()
       await timeMachine?.finish()
+      this.#final = this.#summary()
       ended()
       if (this.#error !== undefined) throw this.#error
-      return this.#summary()
+      return this.#final
     })
     // An error is told by stats(), stop(), finished or dispose, whichever is used; none of them need be.
     this.#finished.catch(() => {})
@@ -115,6 +117,10 @@ export class RunningCapture implements Capture {
   get finished(): Promise<CaptureSummary> {
     this.#errorSeen = true
     return this.#finished
+  }
+
+  summary(): CaptureSummary | undefined {
+    return this.#final
   }
 
   counters(): CaptureCounters {
@@ -352,7 +358,7 @@ export class RunningCapture implements Capture {
       files: (this.#parts.recording ?? this.#parts.timeMachine)?.paths ?? [],
       cpuUserMs: cpu.user / 1000,
       cpuSystemMs: cpu.system / 1000,
-      reason: this.#reason ?? 'stopped',
+      reason: this.#error === undefined ? (this.#reason ?? 'stopped') : 'failed',
     }
   }
 }
