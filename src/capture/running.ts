@@ -63,7 +63,7 @@ export class RunningCapture implements Capture {
   readonly #startedAt = performance.now()
   readonly #cpuAtStart = process.cpuUsage()
   readonly #timer: NodeJS.Timeout | undefined
-  readonly #looking: NodeJS.Timeout | undefined
+  readonly #looking: NodeJS.Timeout
   readonly #abort = () => this.#end('aborted')
   /** Wakes those who wait for the end in `stats`. */
   readonly #endedSignal: Promise<void>
@@ -108,8 +108,7 @@ export class RunningCapture implements Capture {
     // One may have ended while another was still loading its handler.
     for (const { end } of parts.threads) if (end !== undefined) this.#workerEnded(end)
     if (parts.plan.durationMs !== undefined) this.#timer = setTimeout(() => this.#end('duration'), parts.plan.durationMs)
-    const { look } = parts
-    if (look !== undefined) this.#looking = setInterval(() => this.#look(look), LOOK_MS).unref()
+    this.#looking = setInterval(() => this.#look(), LOOK_MS).unref()
     parts.signal?.addEventListener('abort', this.#abort, { once: true })
     if (parts.signal?.aborted === true) this.#abort()
   }
@@ -148,7 +147,10 @@ export class RunningCapture implements Capture {
   }
 
   ledger(): Ledger {
-    return this.#parts.book.ledger(this.counters())
+    const { threads, counters, book } = this.#parts
+    // Before the counters: they have at least what had come until then.
+    const accountsAtMs = threads.map(({ data }) => readCounters(counters, data.worker)[COUNTER.accountAtMs] as number)
+    return book.ledger(this.counters(), accountsAtMs)
   }
 
   async *stats(options: { intervalMs?: number } = {}): AsyncIterableIterator<CaptureStats> {
@@ -267,10 +269,12 @@ export class RunningCapture implements Capture {
     return Promise.reject(new CaptureError('INVALID_OPTION', 'trigger(): the capture remembers nothing', { hint: 'write: { path, beforeMs }' }))
   }
 
-  #look(look: () => CaptureError | undefined): void {
+  #look(): void {
+    const { book, look } = this.#parts
+    book.look()
     let error: CaptureError | undefined
     try {
-      error = look()
+      error = look?.()
     } catch (thrown) {
       // A timer's exception would end the process.
       if (!(thrown instanceof CaptureError)) throw thrown

@@ -309,6 +309,8 @@ test('docs/ledger.md has a row for every place', () => {
   const places = keys<LedgerPlace>({
     received: true,
     sent: true,
+    sentDropped: true,
+    sentQueued: true,
     nicMissed: true,
     nicLimited: true,
     nicErrors: true,
