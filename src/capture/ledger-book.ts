@@ -119,10 +119,10 @@ export class LedgerBook {
 
   /**
    * To be called now and then while packets flow: what an interface that is removed counted at last is what was read of it last, and what
-   * no socket was given can be told of what came a while ago only.
+   * no socket was given can be told of what came a while ago only. `accountsAtMs` says of each worker when its account was read.
    */
-  look(): void {
-    if (this.#last === undefined) this.#keep(this.#read(true))
+  look(accountsAtMs: readonly number[]): void {
+    if (this.#last === undefined) this.#keep(this.#read(true), accountsAtMs)
   }
 
   /** To be called before the sockets are told to close; idempotent. */
@@ -139,12 +139,11 @@ export class LedgerBook {
     this.#control.close()
   }
 
-  /** Of counters that were read just before; `accountsAtMs` says of each worker when its account was read. */
+  /** Of counters that were read just before; `accountsAtMs` as with `look`. */
   ledger({ seconds, workers }: CaptureCounters, accountsAtMs: readonly number[]): Ledger {
     const settled = this.#last !== undefined
     const now = this.#last ?? this.#read()
-    const countedAtMs = (interfaceName?: string) =>
-      Math.min(...accountsAtMs.filter((_, worker) => interfaceName === undefined || workers[worker]?.interface === interfaceName)) - ON_THE_WAY_MS
+    const countedAtMs = (name: string) => countedSince(accountsAtMs.filter((_, worker) => workers[worker]?.interface === name))
     const ledger = makeLedger({
       seconds,
       settled,
@@ -157,19 +156,15 @@ export class LedgerBook {
     })
     if (settled) return ledger
     this.#before = new Map(ledger.rows.map(({ name, count }) => [name, count]))
-    this.#forgetBefore(countedAtMs())
-    this.#keep(now)
+    this.#keep(now, accountsAtMs)
     return ledger
   }
 
-  #keep(reading: Reading): void {
+  #keep(reading: Reading, accountsAtMs: readonly number[]): void {
+    // Those before the newest one that every worker has counted after are of no more use.
+    const counted = this.#readings.findLastIndex(({ atMs }) => atMs <= countedSince(accountsAtMs))
+    if (counted > 0) this.#readings.splice(0, counted)
     if (this.#readings.length < MOST_READINGS) this.#readings.push(reading)
-  }
-
-  /** Readings before the newest one that every worker has counted after are of no more use. */
-  #forgetBefore(countedAtMs: number): void {
-    const newest = this.#readings.findLastIndex(({ atMs }) => atMs <= countedAtMs)
-    if (newest > 0) this.#readings.splice(0, newest)
   }
 
   #goneSince({ atMs, interfaces }: Reading): UnreadFact[] {
@@ -289,4 +284,9 @@ export class LedgerBook {
       return undefined
     }
   }
+}
+
+/** What had come until then all of these workers have in their accounts. */
+function countedSince(accountsAtMs: readonly number[]): number {
+  return Math.min(...accountsAtMs) - ON_THE_WAY_MS
 }

@@ -147,10 +147,14 @@ export class RunningCapture implements Capture {
   }
 
   ledger(): Ledger {
-    const { threads, counters, book } = this.#parts
     // Before the counters: they have at least what had come until then.
-    const accountsAtMs = threads.map(({ data }) => readCounters(counters, data.worker)[COUNTER.accountAtMs] as number)
-    return book.ledger(this.counters(), accountsAtMs)
+    const accountsAtMs = this.#accountsAtMs()
+    return this.#parts.book.ledger(this.counters(), accountsAtMs)
+  }
+
+  #accountsAtMs(): number[] {
+    const { threads, counters } = this.#parts
+    return threads.map(({ data }) => readCounters(counters, data.worker)[COUNTER.accountAtMs] as number)
   }
 
   async *stats(options: { intervalMs?: number } = {}): AsyncIterableIterator<CaptureStats> {
@@ -271,7 +275,7 @@ export class RunningCapture implements Capture {
 
   #look(): void {
     const { book, look } = this.#parts
-    book.look()
+    book.look(this.#accountsAtMs())
     let error: CaptureError | undefined
     try {
       error = look?.()

@@ -192,6 +192,16 @@ live('while it runs, what a filter did not match does not wait', async () => {
   assert.deepEqual([foundIn(ledger, 'notMatched'), foundIn(ledger, 'delivered'), ledger.residual], [7984, 16, 0])
 })
 
+live('the same of a ledger that is asked for once', async () => {
+  using testbed = createTestbed({ queues: 1 })
+  using sender = new RawSender(testbed.sender)
+  await using capture = await openOn(testbed, { filter: 'udp src port 1000' })
+  for (let number = 0; number < 1000; number++) sender.send(udpFrame(1000 + (number % 500), number))
+  await sleep(2500)
+  const ledger = capture.ledger()
+  assert.deepEqual([ledger.settled, foundIn(ledger, 'notMatched'), foundIn(ledger, 'waiting'), ledger.residual], [false, 998, 0, 0])
+})
+
 live('an interface that goes away is counted as it was read last, once a second by itself', async () => {
   using testbed = createTestbed({ queues: 1 })
   using sender = new RawSender(testbed.sender)
