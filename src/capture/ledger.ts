@@ -227,8 +227,9 @@ function nicRows(it: LedgerInterface, { nic, sent, sentDrops }: LedgerReading): 
 }
 
 /** Where an interface holds packets before it counts them: those that the sockets have seen, and nothing else has. */
-function withQueue({ name, outgoing, queue }: LedgerInterface, rows: readonly LedgerRow[], missing: number): LedgerRow[] {
-  if (!outgoing || queue === 0) return [...rows]
+function withQueue({ name, outgoing, queue, staleMs }: LedgerInterface, rows: readonly LedgerRow[], missing: number): LedgerRow[] {
+  // What is missing of one that has gone is what was not read of it.
+  if (!outgoing || queue === 0 || staleMs > 0) return [...rows]
   const count = Math.min(Math.max(0, missing), queue)
   const source = `by difference, at most the ${queue} that its queues hold`
   const at = rows.findIndex(({ place }) => place === 'sentDropped') + 1

@@ -350,6 +350,8 @@ test('what an interface was to send and did not, the sockets have seen', () => {
   assert.deepEqual(all.interfaces[0]?.caveats, ['packets that this host sends are counted by the driver, after the sockets have seen them'])
   // No more than its queues hold, and no less than none.
   assert.deepEqual([of(0, refused(2000), 3100, { queue: 1000 }).residual, of(0, refused(2000), 1900, { queue: 1000 }).residual], [-100, 100])
+  // Of one that has gone, what is missing may as well be what came after it was read.
+  assert.equal(of(0, refused(0), 100, { queue: 1000, staleMs: 600 }).residual, -100)
   // Those that the device drops are in tx_packets.
   const device = of(3000, refused(2000, 'sent'), 3000)
   assert.deepEqual([device.residual, device.rows.find(({ place }) => place === 'sentDropped')?.kind], [0, 'note'])
