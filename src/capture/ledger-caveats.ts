@@ -1,7 +1,7 @@
 /** What a residual may come from other than a loss that no row names. Pure. */
 import type { LedgerInterface } from './ledger.js'
 
-export function caveatsOf(it: LedgerInterface, settled: boolean, softnetDropped: number): string[] {
+export function caveatsOf(it: LedgerInterface, settled: boolean, softnetDropped: number, residual: number): string[] {
   const { name, filter, edges, xdp, merges, outgoing, sent, sentDrops, nic, staleMs } = it
   const { refreshMs } = nic
   const received = nic.counters.find(({ role }) => role === 'received')?.count
@@ -16,7 +16,8 @@ export function caveatsOf(it: LedgerInterface, settled: boolean, softnetDropped:
       `${sentDrops.count} packets were not sent: of the driver of ${name} it is not known whether the sockets have seen them, and whether it counts them as sent`,
     )
   }
-  if (merges && received !== 0) caveats.push(`GRO is on: packets that it merges are one to the sockets (ethtool -K ${name} gro off)`)
+  // Merged packets are missing behind the interface, never before it.
+  if (merges && received !== 0 && residual >= 0) caveats.push(`GRO is on: packets that it merges are one to the sockets (ethtool -K ${name} gro off)`)
   if (received === undefined) caveats.push('what the interface received could not be read')
   if (refreshMs !== undefined)
     caveats.push(`counters of ${name} may be ${refreshMs} ms old when they are read: its device, or driver, brings them up to date so often`)

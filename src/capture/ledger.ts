@@ -182,6 +182,7 @@ function interfacePart(it: LedgerInterface, workers: readonly WorkerCounters[], 
   const passedBy = it.counted === undefined ? 0 : sum(nicRows(it, it.counted), 'in') - sum(counted, 'lost') - gone - sumOf(workers, ({ offered }) => offered)
   const rest = remainderRows(it, inside - lost - gone - delivered, passedBy, settled, before)
   const left = gone + sumOf(rest, ({ count }) => count)
+  const residual = inside - lost - left - delivered
   const balance: LedgerBalance = {
     interface: it.name,
     in: inside,
@@ -189,8 +190,8 @@ function interfacePart(it: LedgerInterface, workers: readonly WorkerCounters[], 
     left,
     delivered,
     byDifference: sumOf(rest, ({ place, count }) => (place === 'edges' && it.edges !== undefined ? 0 : count)),
-    residual: inside - lost - left - delivered,
-    caveats: caveatsOf(it, settled, softnetDropped),
+    residual,
+    caveats: caveatsOf(it, settled, softnetDropped, residual),
   }
   return { nic, stack: [...stack, ...rest], balance }
 }

@@ -379,6 +379,13 @@ test('of tx_dropped, what the sockets have seen: by driver', () => {
   })
 })
 
+test('GRO explains what did not come to the sockets, and not what came from nowhere', () => {
+  const of = (packets: number) =>
+    ledgerOf({ interfaces: [onInterface(nic({ received: 100 }), { merges: true })], workers: [worker(packets)] }).interfaces[0]?.caveats
+  assert.match(of(90)?.join() ?? '', /^GRO is on/)
+  assert.deepEqual(of(110), [])
+})
+
 test('an interface that has gone: what it counted since it was read last is said not to be known', () => {
   const [balance] = ledgerOf({ interfaces: [onInterface(nic({ received: 200 }), { staleMs: 812.3, edges: undefined })], workers: [worker(300)] }).interfaces
   assert.equal(balance?.residual, -100)
