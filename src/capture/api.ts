@@ -307,8 +307,11 @@ export interface CaptureSummary extends CaptureCounters {
   /** CPU time of the whole process since packets flow. */
   cpuUserMs: number
   cpuSystemMs: number
-  /** Why it ended. `files`: as many as were ordered are written; `reader`: nobody reads the pipe any more that was written to. */
-  reason: 'count' | 'duration' | 'stopped' | 'aborted' | 'files' | 'reader'
+  /**
+   * Why it ended. `files`: as many as were ordered are written; `reader`: nobody reads the pipe any more that was written to; `failed`: by
+   * an error, which `finished` rejects with.
+   */
+  reason: 'count' | 'duration' | 'stopped' | 'aborted' | 'files' | 'reader' | 'failed'
 }
 
 export interface Capture extends AsyncDisposable {
@@ -334,6 +337,8 @@ export interface Capture extends AsyncDisposable {
   trigger(reason?: string): Promise<TriggeredFile>
   /** Settles when the capture has ended and everything is closed; rejects with the error that ended it. */
   readonly finished: Promise<CaptureSummary>
+  /** After the end what `finished` resolves to, also of a capture that an error has ended; undefined until then. */
+  summary(): CaptureSummary | undefined
   /** Ends the capture; idempotent. Resolves as `finished` does. */
   stop(): Promise<CaptureSummary>
   [Symbol.asyncDispose](): Promise<void>

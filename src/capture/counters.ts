@@ -33,9 +33,17 @@ export const COUNTER = {
   pending: 21,
   writtenPackets: 22,
   writtenBytes: 23,
+  /** When the account of the socket was read last, by `monotonicMs`: what had come before then is in the counters. */
+  accountAtMs: 24,
 } as const
 
-const COUNTERS = 24
+const COUNTERS = 25
+
+/** The same clock in every thread, which performance.now() is not. */
+export function monotonicMs(): number {
+  const [seconds, nanoseconds] = process.hrtime()
+  return seconds * 1000 + nanoseconds / 1e6
+}
 
 /** Adds to one of the private counters. */
 export function addTo(values: Float64Array, counter: number, value: number): void {

@@ -16,11 +16,14 @@ import type { Descriptor } from '../kernel/descriptor.js'
 import { EOPNOTSUPP } from '../kernel/errno.js'
 import { DriverCounters, groEnabled, openControlSocket } from '../kernel/ethtool.js'
 import { driverOf } from '../kernel/ethtool-device.js'
+import { transmitQueueLength } from '../kernel/interface.js'
 import { openNamespace, withNamespace } from '../kernel/namespace.js'
-import { attachedXdp, RouteSocket, type XdpMode } from '../kernel/netlink.js'
+import { attachedXdp, getLink, RouteSocket, type XdpMode } from '../kernel/netlink.js'
 import type { Kernel } from '../kernel/system.js'
 import type { CaptureCounters, CapturePlan, XdpInForce } from './api.js'
-import { type Ledger, type LedgerInterface, makeLedger } from './ledger.js'
+import { monotonicMs } from './counters.js'
+import { type Ledger, type LedgerInterface, type LedgerReading, makeLedger } from './ledger.js'
+import { countsWhenTaken, sentDrops } from './ledger-sent.js'
 
 const NOTHING_READ: NicCounters = {
   counters: [],
@@ -32,8 +35,17 @@ const NOTHING_READ: NicCounters = {
   refreshMs: undefined,
 }
 
+/** A packet that the driver has counted has come to the sockets after so long at most, unless it waits in a backlog that does not empty. */
+const ON_THE_WAY_MS = 100
+/** Readings that are kept until every worker has read its account. */
+const MOST_READINGS = 32
+
+const COUNTERS = 'counters of interfaces'
+
 /** Of one interface. */
 interface InterfaceReading {
+  /** When, by monotonicMs. */
+  atMs: number
   counters: InterfaceCounters
   /** By name; of a name that stands several times, as vmxnet3 has them, the sum. */
   statistics: ReadonlyMap<string, number>
@@ -42,6 +54,7 @@ interface InterfaceReading {
 }
 
 interface Reading {
+  atMs: number
   interfaces: readonly (InterfaceReading | undefined)[]
   softnet: readonly SoftnetCpu[]
   cpus: readonly CpuTimes[]
@@ -59,11 +72,19 @@ export class LedgerBook {
   readonly #route: RouteSocket | undefined
   readonly #drivers: readonly (string | undefined)[]
   readonly #merges: readonly boolean[]
+  /** Packets that each holds of those it sends, and counts only when somebody takes them. */
+  readonly #queues: readonly number[]
   readonly #unread = new Map<string, UnreadFact>()
   readonly #first: Reading
   #opened: Reading
   #closing: Reading | undefined
   #last: Reading | undefined
+  /** The newest of each interface: one that has been removed keeps what it had. */
+  #newest: readonly (InterfaceReading | undefined)[]
+  /** From the opening on, oldest first, those that not every worker has counted after, and the one before. */
+  #readings: Reading[]
+  /** The counters of the rows of the ledger before, by name. */
+  #before: ReadonlyMap<string, number> = new Map()
 
   /** Makes the first reading. */
   constructor(kernel: Kernel, plan: CapturePlan, leftOf: LeftOf) {
@@ -83,13 +104,25 @@ export class LedgerBook {
     }
     this.#drivers = names.map((name) => driverOf(kernel, this.#control, name))
     this.#merges = names.map((name) => this.#try(`GRO of ${name}`, 'ioctl(ETHTOOL_GGRO)', () => groEnabled(kernel, this.#control, name)) ?? false)
+    this.#queues = names.map((name, place) => this.#queueOf(name, this.#drivers[place]))
+    this.#newest = []
     this.#first = this.#read()
     this.#opened = this.#first
+    this.#readings = [this.#first]
   }
 
   /** To be called when the sockets have been opened. */
   opened(): void {
     this.#opened = this.#read()
+    this.#readings = [this.#opened]
+  }
+
+  /**
+   * To be called now and then while packets flow: what an interface that is removed counted at last is what was read of it last, and what
+   * no socket was given can be told of what came a while ago only. `accountsAtMs` says of each worker when its account was read.
+   */
+  look(accountsAtMs: readonly number[]): void {
+    if (this.#last === undefined) this.#keep(this.#read(true), accountsAtMs)
   }
 
   /** To be called before the sockets are told to close; idempotent. */
@@ -106,22 +139,44 @@ export class LedgerBook {
     this.#control.close()
   }
 
-  /** Of counters that were read just before. */
-  ledger({ seconds, workers }: CaptureCounters): Ledger {
+  /** Of counters that were read just before; `accountsAtMs` as with `look`. */
+  ledger({ seconds, workers }: CaptureCounters, accountsAtMs: readonly number[]): Ledger {
     const settled = this.#last !== undefined
     const now = this.#last ?? this.#read()
-    return makeLedger({
+    const countedAtMs = (name: string) => countedSince(accountsAtMs.filter((_, worker) => workers[worker]?.interface === name))
+    const ledger = makeLedger({
       seconds,
       settled,
-      interfaces: this.#plan.interfaces.map((name, place) => this.#interfaceOf(name, place, now)),
+      interfaces: this.#plan.interfaces.map((name, place) => this.#interfaceOf(name, place, now, countedAtMs(name))),
       workers,
       softnet: softnetDifference(this.#first.softnet, now.softnet),
       cpus: cpuLoads(this.#first.cpus, now.cpus),
-      unread: [...this.#unread.values()],
+      unread: [...this.#unread.values(), ...this.#goneSince(now)],
+      before: this.#before,
+    })
+    if (settled) return ledger
+    this.#before = new Map(ledger.rows.map(({ name, count }) => [name, count]))
+    this.#keep(now, accountsAtMs)
+    return ledger
+  }
+
+  #keep(reading: Reading, accountsAtMs: readonly number[]): void {
+    // Those before the newest one that every worker has counted after are of no more use.
+    const counted = this.#readings.findLastIndex(({ atMs }) => atMs <= countedSince(accountsAtMs))
+    if (counted > 0) this.#readings.splice(0, counted)
+    if (this.#readings.length < MOST_READINGS) this.#readings.push(reading)
+  }
+
+  #goneSince({ atMs, interfaces }: Reading): UnreadFact[] {
+    if (this.#unread.has(COUNTERS)) return []
+    return interfaces.flatMap((reading, place) => {
+      if (reading === undefined || reading.atMs === atMs) return []
+      const reason = `the interface has gone: they are as they were ${Math.round(atMs - reading.atMs)} ms before`
+      return [{ what: `last counters of ${this.#plan.interfaces[place]}`, source: 'RTM_GETSTATS', reason }]
     })
   }
 
-  #interfaceOf(name: string, place: number, now: Reading): LedgerInterface {
+  #interfaceOf(name: string, place: number, now: Reading, countedAtMs: number): LedgerInterface {
     const plan = this.#plan
     const left = this.#leftOf(place)
     const direction = plan.direction ?? (name === 'lo' ? 'in' : 'inout')
@@ -134,45 +189,70 @@ export class LedgerBook {
       return (incoming ? received : 0) + (outgoing ? sent : 0)
     }
     const closing = this.#closing
+    const opening = passing(this.#first, this.#opened)
+    const isRunning = this.#last === undefined
+    const counted = isRunning ? this.#readings.findLast(({ atMs }) => atMs <= countedAtMs) : undefined
+    const reading = now.interfaces[place]
     return {
       name,
       ...between(this.#first, now),
+      counted: counted && between(this.#first, counted),
+      staleMs: reading === undefined || reading.atMs === now.atMs ? 0 : now.atMs - reading.atMs,
       incoming,
       outgoing,
-      edges: closing === undefined ? undefined : passing(this.#first, this.#opened) + passing(closing, now),
+      queue: this.#queues[place] as number,
+      edges: closing === undefined ? (isRunning ? opening : undefined) : opening + passing(closing, now),
       filter: plan.filter !== undefined,
-      programs: [this.#first, this.#opened, closing, now].flatMap((reading) => reading?.interfaces[place]?.programs ?? []),
+      programs: [this.#first, this.#opened, closing, now].flatMap((it) => it?.interfaces[place]?.programs ?? []),
       xdp: left === undefined ? undefined : { mode: left.inForce.mode, passed: left.passed, filtered: left.filtered },
       merges: this.#merges[place] === true && plan.backend !== 'xdp',
     }
   }
 
-  #difference(name: string, place: number, from: Reading, to: Reading): Pick<LedgerInterface, 'nic' | 'sent'> {
+  #difference(name: string, place: number, from: Reading, to: Reading): LedgerReading {
     const before = from.interfaces[place]
     const after = to.interfaces[place]
-    if (before === undefined || after === undefined) return { nic: NOTHING_READ, sent: 0 }
     const driver = this.#drivers[place]
+    if (before === undefined || after === undefined) {
+      return { nic: NOTHING_READ, sent: 0, sentDrops: sentDrops(name, driver, new Map(), { txDropped: 0 }) }
+    }
     const counters = countersDifference(driver, before.counters, after.counters)
     const statistics = statisticsDifference(driver, before.statistics, after.statistics)
-    return { nic: nicCounters(name, driver, statistics, counters), sent: counters.txPackets }
+    return { nic: nicCounters(name, driver, statistics, counters), sent: counters.txPackets, sentDrops: sentDrops(name, driver, statistics, counters) }
   }
 
-  #read(): Reading {
+  /** `quick` leaves what drivers say, which may take long, as it was read before. */
+  #read(quick = false): Reading {
     const names = this.#plan.interfaces
-    const before = this.#closing ?? this.#opened ?? this.#first
-    const counters = this.#try('counters of interfaces', 'RTM_GETSTATS', () => this.#reader.read()) ?? []
+    const atMs = monotonicMs()
+    const counters = this.#try(COUNTERS, 'RTM_GETSTATS', () => this.#reader.read()) ?? []
+    this.#newest = names.map((name, place) => this.#interfaceReading(name, atMs, counters[place], this.#newest[place], quick) ?? this.#newest[place])
     return {
-      // A removed interface keeps what it had.
-      interfaces: names.map((name, place) => this.#interfaceReading(name, counters[place]) ?? before?.interfaces[place]),
-      softnet: this.#try('backlogs of CPUs', '/proc/net/softnet_stat', readSoftnet) ?? [],
-      cpus: this.#try('load of CPUs', '/proc/stat', readCpuTimes) ?? [],
+      atMs,
+      interfaces: this.#newest,
+      softnet: quick ? [] : (this.#try('backlogs of CPUs', '/proc/net/softnet_stat', readSoftnet) ?? []),
+      cpus: quick ? [] : (this.#try('load of CPUs', '/proc/stat', readCpuTimes) ?? []),
     }
   }
 
-  #interfaceReading(name: string, counters: InterfaceCounters | undefined): InterfaceReading | undefined {
+  #interfaceReading(
+    name: string,
+    atMs: number,
+    counters: InterfaceCounters | undefined,
+    before: InterfaceReading | undefined,
+    quick: boolean,
+  ): InterfaceReading | undefined {
     if (counters === undefined) return undefined
+    if (quick && before !== undefined) return { ...before, atMs, counters }
     const statistics = this.#try(`driver statistics of ${name}`, 'ioctl(ETHTOOL_GSTATS)', () => this.#statistics(name))
-    return { counters, statistics: statistics ?? new Map(), programs: this.#programs(name) }
+    return { atMs, counters, statistics: statistics ?? new Map(), programs: this.#programs(name) }
+  }
+
+  #queueOf(name: string, driver: string | undefined): number {
+    const route = this.#route
+    if (route === undefined || !countsWhenTaken(driver)) return 0
+    const packets = () => (transmitQueueLength(this.#kernel, this.#control.fd, name) ?? 0) * getLink(route, name).txQueues
+    return this.#try(`transmit queue of ${name}`, 'ioctl(SIOCGIFTXQLEN)', packets) ?? 0
   }
 
   #programs(name: string): XdpMode[] {
@@ -204,4 +284,9 @@ export class LedgerBook {
       return undefined
     }
   }
+}
+
+/** What had come until then all of these workers have in their accounts. */
+function countedSince(accountsAtMs: readonly number[]): number {
+  return Math.min(...accountsAtMs) - ON_THE_WAY_MS
 }

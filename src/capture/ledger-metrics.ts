@@ -4,8 +4,11 @@ import type { Ledger } from './ledger.js'
 const HELP: Readonly<Record<string, string>> = {
   ringtap_received_total: 'Packets that the interface received during the capture.',
   ringtap_sent_total: 'Packets that the interface sent during the capture, where it takes those.',
+  ringtap_send_dropped_total: 'Packets that the interface was to send and did not, where the capture takes what this host sends.',
+  ringtap_send_queue_packets: 'Packets to be sent that the interface holds, seen by the sockets and not counted yet.',
   ringtap_drops_total: 'Packets lost, by where.',
   ringtap_left_total: 'Packets that were not for this capture, by why.',
+  ringtap_waiting_packets: 'Packets on their way to the sockets and the handler, or not counted yet.',
   ringtap_nic_limited_total: 'Packets that an allowance of the cloud queued or dropped.',
   ringtap_nic_allocation_failures_total: 'Receive buffers that the driver could not allocate.',
   ringtap_backlog_dropped_total:
@@ -32,7 +35,9 @@ export interface LedgerMetric {
 /** The ledger for Prometheus: every row, and the residual of each interface. Those of one name follow each other, as its text format wants. */
 export function ledgerMetrics(ledger: Ledger): LedgerMetric[] {
   const helpOf = (name: string) => HELP[name] as string
-  const rows = ledger.rows.map(({ metric, labels, count }): LedgerMetric => ({ name: metric, labels, help: helpOf(metric), type: 'counter', value: count }))
+  const rows = ledger.rows.map(
+    ({ metric, labels, count }): LedgerMetric => ({ name: metric, labels, help: helpOf(metric), type: typeOf(metric), value: count }),
+  )
   const residuals = ledger.interfaces.map(
     (it): LedgerMetric => ({
       name: 'ringtap_residual',
@@ -44,4 +49,9 @@ export function ledgerMetrics(ledger: Ledger): LedgerMetric[] {
   )
   const names = Object.keys(HELP)
   return [...rows, ...residuals].sort((a, b) => names.indexOf(a.name) - names.indexOf(b.name))
+}
+
+/** What may fall is no counter, and has another name. */
+function typeOf(metric: string): LedgerMetric['type'] {
+  return metric.endsWith('_total') ? 'counter' : 'gauge'
 }

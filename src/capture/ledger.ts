@@ -12,11 +12,14 @@ import type { SoftnetCpu } from '../host/softnet.js'
 import type { XdpMode } from '../kernel/netlink.js'
 import type { Drops, WorkerCounters } from './api.js'
 import { caveatsOf } from './ledger-caveats.js'
+import type { SentDrops } from './ledger-sent.js'
 
 /** The places of a packet's way, in order. Those of a worker are the names of `Drops`. */
 export type LedgerPlace =
   | 'received'
   | 'sent'
+  | 'sentDropped'
+  | 'sentQueued'
   | 'nicMissed'
   | 'nicLimited'
   | 'nicErrors'
@@ -91,14 +94,25 @@ export interface Ledger {
   unread: UnreadFact[]
 }
 
-/** What is known of one interface, counted over the time of the capture. */
-export interface LedgerInterface {
-  name: string
+/** What one interface has counted until a reading. */
+export interface LedgerReading {
   nic: NicCounters
   sent: number
+  sentDrops: SentDrops
+}
+
+/** What is known of one interface, counted over the time of the capture. */
+export interface LedgerInterface extends LedgerReading {
+  name: string
+  /** While the capture runs: as it was read some time ago. All that it has of the sockets stands in the workers' counters. */
+  counted: LedgerReading | undefined
+  /** How long before the end it was read last: more than 0 where it has gone, or cannot be read any more. */
+  staleMs: number
   /** What the sockets take. */
   incoming: boolean
   outgoing: boolean
+  /** Packets at most that it holds of those it sends, seen by the sockets and not counted yet. */
+  queue: number
   /** Packets that came, or went, while the sockets were being opened and closed; undefined where that is not known. */
   edges: number | undefined
   filter: boolean
@@ -118,13 +132,16 @@ export interface LedgerFacts {
   softnet: readonly SoftnetCpu[]
   cpus: CpuLoad[]
   unread: UnreadFact[]
+  /** Of the ledger before, by the names of its rows: while the capture runs no counter falls. */
+  before: ReadonlyMap<string, number>
 }
 
 /** Makes the ledger of what was counted. */
 export function makeLedger(facts: LedgerFacts): Ledger {
   const { seconds, settled, cpus, unread, workers } = facts
   const softnetDropped = facts.softnet.reduce((sum, { dropped }) => sum + dropped, 0)
-  const parts = facts.interfaces.map((it) => interfacePart(it, workersOf(workers, it.name), softnetDropped, settled))
+  const before = settled ? new Map<string, number>() : facts.before
+  const parts = facts.interfaces.map((it) => interfacePart(it, workersOf(workers, it.name), softnetDropped, settled, before))
   const rows = [
     ...parts.flatMap(({ nic }) => nic),
     ...facts.softnet.flatMap(softnetRows),
@@ -149,28 +166,34 @@ export function makeLedger(facts: LedgerFacts): Ledger {
   }
 }
 
-function interfacePart(it: LedgerInterface, workers: readonly WorkerCounters[], softnetDropped: number, settled: boolean) {
-  const nic = nicRows(it)
-  const counters = withoutOwnDrops(it, workers)
-  const stack = [...backlogRow(it, softnetDropped), ...driverRows(it.name, counters), ...xdpRows(it, counters)]
-  const known = [...nic, ...stack]
-  const sum = (kind: LedgerKind) => sumOf(known, (row) => (row.kind === kind ? row.count : 0))
-  const inside = sum('in')
+function interfacePart(it: LedgerInterface, workers: readonly WorkerCounters[], softnetDropped: number, settled: boolean, before: ReadonlyMap<string, number>) {
+  const notLess = (row: LedgerRow): LedgerRow => ({ ...row, count: Math.max(row.count, before.get(row.name) ?? 0) })
+  const counters = withoutOwnDrops(it, workers, settled)
+  const stack = [...backlogRow(it, softnetDropped), ...driverRows(it.name, counters), ...xdpRows(it, counters)].map(notLess)
+  const counted = [...nicRows(it, it).map(notLess), ...stack]
+  const sum = (rows: readonly LedgerRow[], kind: LedgerKind) => sumOf(rows, (row) => (row.kind === kind ? row.count : 0))
   const delivered = sumOf(workers, ({ packets }) => packets)
-  const lost = sum('lost') + sumOf(workers, ({ dropped }) => dropped)
-  const remainder = remainderRow(it, inside - lost - sum('left') - delivered, settled)
-  const left = sum('left') + (remainder?.count ?? 0)
+  const lost = sum(counted, 'lost') + sumOf(workers, ({ dropped }) => dropped)
+  const gone = sum(counted, 'left')
+  const missing = lost + gone + delivered - sum(counted, 'in')
+  const nic = withQueue(it, counted.slice(0, counted.length - stack.length), missing)
+  const inside = sum(nic, 'in')
+  // What has come, went nowhere else, and was given to no socket although each has counted since.
+  const passedBy = it.counted === undefined ? 0 : sum(nicRows(it, it.counted), 'in') - sum(counted, 'lost') - gone - sumOf(workers, ({ offered }) => offered)
+  const rest = remainderRows(it, inside - lost - gone - delivered, passedBy, settled, before)
+  const left = gone + sumOf(rest, ({ count }) => count)
+  const residual = inside - lost - left - delivered
   const balance: LedgerBalance = {
     interface: it.name,
     in: inside,
     lost,
     left,
     delivered,
-    byDifference: remainder === undefined || (remainder.place === 'edges' && it.edges !== undefined) ? 0 : remainder.count,
-    residual: inside - lost - left - delivered,
-    caveats: caveatsOf(it, settled, softnetDropped),
+    byDifference: sumOf(rest, ({ place, count }) => (place === 'edges' && it.edges !== undefined ? 0 : count)),
+    residual,
+    caveats: caveatsOf(it, settled, softnetDropped, residual),
   }
-  return { nic, stack: remainder === undefined ? stack : [...stack, remainder], balance }
+  return { nic, stack: [...stack, ...rest], balance }
 }
 
 const NIC_PLACES: readonly (readonly [NicRole, LedgerPlace, LedgerKind, metric: string, label: string])[] = [
@@ -180,8 +203,8 @@ const NIC_PLACES: readonly (readonly [NicRole, LedgerPlace, LedgerKind, metric: 
   ['noBuffer', 'nicNoBuffer', 'note', 'ringtap_nic_allocation_failures_total', 'failed allocations of buffers'],
 ]
 
-function nicRows(it: LedgerInterface): LedgerRow[] {
-  const { name, nic } = it
+function nicRows(it: LedgerInterface, { nic, sent, sentDrops }: LedgerReading): LedgerRow[] {
+  const { name } = it
   const found = (role: NicRole) => nic.counters.find((counter) => counter.role === role)
   const rows: LedgerRow[] = []
   const received = found('received')
@@ -189,7 +212,11 @@ function nicRows(it: LedgerInterface): LedgerRow[] {
     rows.push(row('received', 'in', `received by ${name}`, received.count, 'ringtap_received_total', { interface: name }, received.source))
   }
   if (it.outgoing) {
-    rows.push(row('sent', 'in', `sent by ${name}`, it.sent, 'ringtap_sent_total', { interface: name }, `rtnl_link_stats64 of ${name}: tx_packets`))
+    const labels = { interface: name }
+    rows.push(row('sent', 'in', `sent by ${name}`, sent, 'ringtap_sent_total', labels, `rtnl_link_stats64 of ${name}: tx_packets`))
+    const { count, source, after } = sentDrops
+    const [kind, label] = after === 'sent' ? (['note', 'dropped after it was sent'] as const) : (['in', 'seen, and then not sent'] as const)
+    rows.push(row('sentDropped', kind, `${name}: ${label}`, count, 'ringtap_send_dropped_total', labels, source))
   }
   for (const [role, place, kind, metric, label] of NIC_PLACES) {
     const counter = found(role)
@@ -198,6 +225,17 @@ function nicRows(it: LedgerInterface): LedgerRow[] {
     rows.push(row(place, kind, `${name}: ${label}`, counter.count, metric, labels, counter.source))
   }
   return rows
+}
+
+/** Where an interface holds packets before it counts them: those that the sockets have seen, and nothing else has. */
+function withQueue({ name, outgoing, queue, staleMs }: LedgerInterface, rows: readonly LedgerRow[], missing: number): LedgerRow[] {
+  // What is missing of one that has gone is what was not read of it.
+  if (!outgoing || queue === 0 || staleMs > 0) return [...rows]
+  const count = Math.min(Math.max(0, missing), queue)
+  const source = `by difference, at most the ${queue} that its queues hold`
+  const at = rows.findIndex(({ place }) => place === 'sentDropped') + 1
+  const held = row('sentQueued', 'in', `${name}: seen, and waiting to be sent`, count, 'ringtap_send_queue_packets', { interface: name }, source)
+  return [...rows.slice(0, at), held, ...rows.slice(at)]
 }
 
 function softnetRows({ cpu, dropped, timeSqueeze }: SoftnetCpu): LedgerRow[] {
@@ -222,17 +260,26 @@ function backlogRow({ name, nic, xdp }: LedgerInterface, softnetDropped: number)
   return [row('softnet', kind, label, count, 'ringtap_drops_total', { place: 'softnet', interface: name }, source)]
 }
 
-/** Drivers count a redirect that an AF_XDP socket refused, too, where a drop of their own or of the program would be. */
-function withoutOwnDrops({ nic, xdp }: LedgerInterface, workers: readonly WorkerCounters[]): NicCounter[] {
+/**
+ * Drivers count a redirect that an AF_XDP socket refused, too, where a drop of their own or of the program would be. While the capture runs the
+ * workers' counts are behind: they are taken off what the driver had counted before.
+ */
+function withoutOwnDrops({ nic, xdp, counted }: LedgerInterface, workers: readonly WorkerCounters[], settled: boolean): NicCounter[] {
   if (!isInDriver(xdp)) return nic.counters
+  const counters = settled
+    ? nic.counters
+    : nic.counters.map((it) => {
+        if (!nic.failedRedirects.includes(it.role)) return it
+        return { ...it, count: counted?.nic.counters.find(({ role }) => role === it.role)?.count ?? 0 }
+      })
   let own = sumOf(workers, ({ drops }) => drops.fillRing + drops.rxRing + drops.oversize + drops.redirect)
   const taken = new Map<NicRole, number>()
   for (const role of nic.failedRedirects) {
-    const count = Math.min(own, nic.counters.find((counter) => counter.role === role)?.count ?? 0)
+    const count = Math.min(own, counters.find((counter) => counter.role === role)?.count ?? 0)
     taken.set(role, count)
     own -= count
   }
-  return nic.counters.map(({ role, count, source }) => {
+  return counters.map(({ role, count, source }) => {
     const off = taken.get(role) ?? 0
     return off === 0 ? { role, count, source } : { role, count: count - off, source: `${source}, less what stands as drops of the AF_XDP sockets` }
   })
@@ -270,15 +317,33 @@ function xdpRows({ name, xdp }: LedgerInterface, counters: readonly NicCounter[]
   return rows
 }
 
-/** What is left over has one explanation at most that can be checked no further: its row takes what it can explain. */
-function remainderRow({ name, filter, edges, xdp }: LedgerInterface, remainder: number, settled: boolean): LedgerRow | undefined {
-  const left = (place: 'waiting' | 'notMatched' | 'edges', label: string, count: number, source: string) =>
+/**
+ * What is left over has one explanation at most that can be checked no further: its row takes what it can explain. While the capture runs
+ * that is what certainly passed the sockets by, and the rest may be on its way.
+ */
+function remainderRows(
+  { name, filter, edges, xdp }: LedgerInterface,
+  remainder: number,
+  passedBy: number,
+  settled: boolean,
+  before: ReadonlyMap<string, number>,
+): LedgerRow[] {
+  const left = (place: 'notMatched' | 'edges', label: string, count: number, source: string) =>
     row(place, 'left', `${name}: ${label}`, count, 'ringtap_left_total', { place, interface: name }, source)
-  const positive = Math.max(0, remainder)
-  if (!settled) return left('waiting', 'on the way, or not counted yet', positive, 'by difference')
-  if (filter && xdp === undefined) return left('notMatched', 'not matching the filter', positive, 'by difference: a socket counts none')
-  const source = 'by difference, at most what came between the readings around it'
-  return left('edges', 'while the sockets were opened and closed', Math.min(positive, edges ?? positive), source)
+  const positive = Math.max(0, settled ? remainder : Math.min(remainder, passedBy))
+  const explained =
+    filter && xdp === undefined
+      ? left('notMatched', 'not matching the filter', positive, 'by difference: a socket counts none')
+      : left(
+          'edges',
+          'while the sockets were opened and closed',
+          Math.min(positive, edges ?? positive),
+          'by difference, at most what came between the readings around it',
+        )
+  if (settled) return [explained]
+  const certain = { ...explained, count: Math.max(explained.count, before.get(explained.name) ?? 0) }
+  const waiting = Math.max(0, remainder - certain.count)
+  return [certain, row('waiting', 'left', `${name}: on the way, or not counted yet`, waiting, 'ringtap_waiting_packets', { interface: name }, 'by difference')]
 }
 
 const DROP_ROWS: readonly (readonly [keyof Drops, label: string, source: (worker: number) => string])[] = [

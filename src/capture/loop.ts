@@ -14,7 +14,7 @@ import { BlockPacketView } from '../packet/view.js'
 import type { Source } from '../source/source.js'
 import { consumedOf, placedOf, storeStatistics } from './account.js'
 import { type Budget, type Control, RUN, STOP } from './control.js'
-import { COUNTER, type CounterWriter } from './counters.js'
+import { COUNTER, type CounterWriter, monotonicMs } from './counters.js'
 import type { InterfaceWatch } from './interface-watch.js'
 
 const SNAPLEN = TPACKET3_HDR.tp_snaplen / 4
@@ -306,7 +306,9 @@ export class Loop {
   #readStatistics(now: number): void {
     const { kernel, source, counters } = this.#context
     const values = counters.values
+    const accountAtMs = monotonicMs()
     storeStatistics(values, source.account.read())
+    values[COUNTER.accountAtMs] = accountAtMs
     const cpu = threadCpuTime(kernel)
     values[COUNTER.cpuUserUs] = cpu.userMs * 1000
     values[COUNTER.cpuSystemUs] = cpu.systemMs * 1000

@@ -63,7 +63,7 @@ export class RunningCapture implements Capture {
   readonly #startedAt = performance.now()
   readonly #cpuAtStart = process.cpuUsage()
   readonly #timer: NodeJS.Timeout | undefined
-  readonly #looking: NodeJS.Timeout | undefined
+  readonly #looking: NodeJS.Timeout
   readonly #abort = () => this.#end('aborted')
   /** Wakes those who wait for the end in `stats`. */
   readonly #endedSignal: Promise<void>
@@ -71,6 +71,7 @@ export class RunningCapture implements Capture {
   #error: CaptureError | undefined
   #errorSeen = false
   #seconds: number | undefined
+  #final: CaptureSummary | undefined
   #patience: NodeJS.Timeout | undefined
 
   constructor(parts: RunningParts) {
@@ -97,17 +98,17 @@ export class RunningCapture implements Capture {
       this.#close()
       await parts.recording?.finish()
       await timeMachine?.finish()
+      this.#final = this.#summary()
       ended()
       if (this.#error !== undefined) throw this.#error
-      return this.#summary()
+      return this.#final
     })
     // An error is told by stats(), stop(), finished or dispose, whichever is used; none of them need be.
     this.#finished.catch(() => {})
     // One may have ended while another was still loading its handler.
     for (const { end } of parts.threads) if (end !== undefined) this.#workerEnded(end)
     if (parts.plan.durationMs !== undefined) this.#timer = setTimeout(() => this.#end('duration'), parts.plan.durationMs)
-    const { look } = parts
-    if (look !== undefined) this.#looking = setInterval(() => this.#look(look), LOOK_MS).unref()
+    this.#looking = setInterval(() => this.#look(), LOOK_MS).unref()
     parts.signal?.addEventListener('abort', this.#abort, { once: true })
     if (parts.signal?.aborted === true) this.#abort()
   }
@@ -115,6 +116,10 @@ export class RunningCapture implements Capture {
   get finished(): Promise<CaptureSummary> {
     this.#errorSeen = true
     return this.#finished
+  }
+
+  summary(): CaptureSummary | undefined {
+    return this.#final
   }
 
   counters(): CaptureCounters {
@@ -142,7 +147,14 @@ export class RunningCapture implements Capture {
   }
 
   ledger(): Ledger {
-    return this.#parts.book.ledger(this.counters())
+    // Before the counters: they have at least what had come until then.
+    const accountsAtMs = this.#accountsAtMs()
+    return this.#parts.book.ledger(this.counters(), accountsAtMs)
+  }
+
+  #accountsAtMs(): number[] {
+    const { threads, counters } = this.#parts
+    return threads.map(({ data }) => readCounters(counters, data.worker)[COUNTER.accountAtMs] as number)
   }
 
   async *stats(options: { intervalMs?: number } = {}): AsyncIterableIterator<CaptureStats> {
@@ -261,10 +273,12 @@ export class RunningCapture implements Capture {
     return Promise.reject(new CaptureError('INVALID_OPTION', 'trigger(): the capture remembers nothing', { hint: 'write: { path, beforeMs }' }))
   }
 
-  #look(look: () => CaptureError | undefined): void {
+  #look(): void {
+    const { book, look } = this.#parts
+    book.look(this.#accountsAtMs())
     let error: CaptureError | undefined
     try {
-      error = look()
+      error = look?.()
     } catch (thrown) {
       // A timer's exception would end the process.
       if (!(thrown instanceof CaptureError)) throw thrown
@@ -352,7 +366,7 @@ export class RunningCapture implements Capture {
       files: (this.#parts.recording ?? this.#parts.timeMachine)?.paths ?? [],
       cpuUserMs: cpu.user / 1000,
       cpuSystemMs: cpu.system / 1000,
-      reason: this.#reason ?? 'stopped',
+      reason: this.#error === undefined ? (this.#reason ?? 'stopped') : 'failed',
     }
   }
 }

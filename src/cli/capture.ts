@@ -1,7 +1,7 @@
 /** `ringtap capture`. */
 import { readFileSync } from 'node:fs'
 import { inspect } from 'node:util'
-import { type Capture, type CaptureEvent, openCapture } from '../index.js'
+import { type Capture, type CaptureEvent, type CaptureSummary, openCapture } from '../index.js'
 import {
   eventDocument,
   eventLines,
@@ -70,23 +70,31 @@ export async function runCapture(values: ValuesOf<'capture'>, words: readonly st
     const snapshot = await capture.snapshot()
     if (snapshot !== undefined)
       io.out(json ? snapshotDocument(snapshot) : inspect(snapshot, { depth: 6, maxArrayLength: 1000, colors: io.isTerminal, breakLength: io.columns }))
-    if (json) {
-      io.out(summaryDocument(summary, capture.ledger(), values.ledger))
-    } else {
-      for (const line of [...summaryLines(summary), ...writtenLines(summary)]) io.err(line)
-      const ledger = capture.ledger()
-      if (values.verbose) for (const line of [...summaryDetailLines(summary), ...cpuLoadLines(ledger.cpus)]) io.err(line)
-      if (values.ledger) for (const line of ledgerLines(ledger, values.verbose)) io.out(line)
-    }
+    showEnd(capture, summary, values, io)
     // Who asked for a file did not get all of it; what comes when the last file is over, or nobody reads any more, nobody asked for.
     const isLost = summary.drops.writer > 0 && summary.reason !== 'files' && summary.reason !== 'reader'
     return isIncomplete || isLost ? EXIT.failed : EXIT.done
   } catch (error) {
-    // What was captured until then is no less true.
     bars?.erase()
-    if (!json) for (const line of summaryLines(capture.counters())) io.err(line)
+    // Where the capture itself is not what failed, it runs.
+    await capture.stop().catch(() => {})
+    const summary = capture.summary()
+    // What was captured until then is no less true.
+    if (summary !== undefined) showEnd(capture, summary, values, io)
     throw error
   }
+}
+
+/** The summary, and the ledger where it was asked for. */
+function showEnd(capture: Capture, summary: CaptureSummary, { json, verbose, ledger: withLedger }: ValuesOf<'capture'>, io: Io): void {
+  const ledger = capture.ledger()
+  if (json) {
+    io.out(summaryDocument(summary, ledger, withLedger))
+    return
+  }
+  for (const line of [...summaryLines(summary), ...writtenLines(summary)]) io.err(line)
+  if (verbose) for (const line of [...summaryDetailLines(summary), ...cpuLoadLines(ledger.cpus)]) io.err(line)
+  if (withLedger) for (const line of ledgerLines(ledger, verbose)) io.out(line)
 }
 
 function isStdout(path: string): boolean {

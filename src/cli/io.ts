@@ -15,9 +15,11 @@ export interface Io {
   readonly signal: AbortSignal
   /** stdout is a terminal. */
   readonly isTerminal: boolean
-  /** Width and height of that terminal now, 80 by 24 without one. */
+  /** Width and height of that terminal now, 80 by 24 without one and where it does not tell. */
   readonly columns: number
   readonly rows: number
+  /** What stands above the cursor is going to be erased by counting its lines up from there: a ^C that the terminal shows stays on the cursor's line. */
+  holdCursor(isHeld: boolean): void
 }
 
 export interface ProcessIo extends Io {
@@ -32,6 +34,7 @@ export function processIo(): ProcessIo {
   const controller = new AbortController()
   let isClosed = false
   let isReserved = false
+  let isCursorHeld = false
   let failure: Error | undefined
 
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
@@ -45,7 +48,7 @@ export function processIo(): ProcessIo {
     process.on(name, () => {
       if (controller.signal.aborted) exitAtOnce(name)
       // The terminal has just shown ^C, and the cursor stands behind it.
-      if (name === 'SIGINT' && process.stderr.isTTY) process.stderr.write('\n')
+      if (name === 'SIGINT' && process.stderr.isTTY && !isCursorHeld) process.stderr.write('\n')
       controller.abort()
     })
   }
@@ -74,11 +77,15 @@ export function processIo(): ProcessIo {
     },
     signal: controller.signal,
     isTerminal: process.stdout.isTTY === true,
+    // A serial console is of 0 by 0.
     get columns() {
-      return process.stdout.columns ?? 80
+      return process.stdout.columns || 80
     },
     get rows() {
-      return process.stdout.rows ?? 24
+      return process.stdout.rows || 24
+    },
+    holdCursor(isHeld) {
+      isCursorHeld = isHeld
     },
     get failure() {
       return failure

@@ -5,9 +5,12 @@ import { alignColumns, formatSeconds } from './human.js'
 /** What a row does to the account, as its first column. */
 const SIGN: Readonly<Record<LedgerRow['kind'], string>> = { in: '+', before: ' ', lost: '-', left: '-', delivered: '=', note: ' ' }
 
+/** Shown when they are 0, too: a capture that got nothing got nothing. */
+const ALWAYS: ReadonlySet<LedgerRow['place']> = new Set(['received', 'sent', 'delivered'])
+
 /** The table, and below it what each interface comes to. `all` has the rows of 0 as well, and the name of each for Prometheus. */
 export function ledgerLines(ledger: Ledger, all: boolean): string[] {
-  const shown = ledger.rows.filter(({ count, kind }) => all || count !== 0 || kind === 'in' || kind === 'delivered')
+  const shown = ledger.rows.filter(({ place, count }) => all || count !== 0 || ALWAYS.has(place))
   const cells = shown.map(({ kind, count, label, name, source }) => [SIGN[kind], String(count), label, source, ...(all ? [name] : [])])
   const { offered, dropped, waiting, delivered, residual } = ledger.sockets
   const onTheWay = waiting === 0 ? '' : ` - ${waiting} on the way`

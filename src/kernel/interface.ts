@@ -1,5 +1,5 @@
 /** One interface, asked by ioctl(2) through any socket: the answer is of the network namespace that the socket was made in. */
-import { IFNAMSIZ, IFREQ, SIOCGIFFLAGS, SIOCGIFHWADDR, SIOCGIFINDEX, SIOCGIFMTU, SIOCGIFNAME } from './abi/if.js'
+import { IFNAMSIZ, IFREQ, SIOCGIFFLAGS, SIOCGIFHWADDR, SIOCGIFINDEX, SIOCGIFMTU, SIOCGIFNAME, SIOCGIFTXQLEN } from './abi/if.js'
 import type { Kernel } from './system.js'
 import { sleepThread } from './thread.js'
 
@@ -46,6 +46,12 @@ export function identifyInterface(kernel: Kernel, fd: number, name: string): Int
   result = ask(kernel, fd, SIOCGIFMTU, ifreq)
   if (result < 0) return result
   return { index, flags, linkType, mtu: ifreq.getInt32(IFREQ.ifr_mtu, true), macAddress }
+}
+
+/** Packets that a transmit queue of the interface holds (`txqueuelen`); undefined where it does not tell. */
+export function transmitQueueLength(kernel: Kernel, fd: number, name: string): number | undefined {
+  const ifreq = request(name)
+  return ask(kernel, fd, SIOCGIFTXQLEN, ifreq) < 0 ? undefined : ifreq.getInt32(IFREQ.ifr_qlen, true)
 }
 
 /** Present name of an interface, which a rename changes and an index keeps; undefined once it is gone. */

@@ -10,7 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import type { CaptureSummary } from '#src/index.js'
 import { createTestbed, type FloodOptions, startFlood, type Testbed } from '#src/testbed/index.js'
-import { numberedFrame } from '../support/live.js'
+import { inNamespace, numberedFrame } from '../support/live.js'
 import { pcapFile } from '../support/pcap-file.js'
 import { requireRoot } from '../support/privilege.js'
 
@@ -381,5 +381,18 @@ describe('ringtap on a wire', () => {
     )
     assert.match(run('interfaces', '--netns', testbed.receiver.netns).stdout, /^NAME +STATE +MAC +MTU +DRIVER +SPEED +RX QUEUES +TX QUEUES +NAMESPACE\n/)
     assert.equal(run('-D').stdout, run('interfaces').stdout)
+  })
+
+  live('ringtap interfaces knows one by an alternative name, as capture does', () => {
+    const { netns, interface: name } = testbed.receiver
+    inNamespace(netns, 'ip', 'link', 'property', 'add', 'dev', name, 'altname', 'other0')
+    for (const asked of [['other0'], ['other0', '-i', name]]) {
+      const { status, stdout } = run('interfaces', '--netns', netns, '--json', '-i', ...asked)
+      const { interfaces } = JSON.parse(stdout) as { interfaces: { name: string }[] }
+      assert.deepEqual([status, interfaces.map((it) => it.name)], [0, [name]])
+    }
+    const missing = run('interfaces', '--netns', netns, '-i', 'other1')
+    assert.deepEqual([missing.status, missing.stderr], [1, 'ringtap: other1: no interface of that name\n'])
+    inNamespace(netns, 'ip', 'link', 'property', 'del', 'dev', name, 'altname', 'other0')
   })
 })

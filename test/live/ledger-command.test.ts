@@ -6,7 +6,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import type { CaptureSummary, Ledger } from '#src/index.js'
 import { createTestbed, type Testbed } from '#src/testbed/index.js'
-import { live, RawSender, until } from '../support/live.js'
+import { handlerUrl, inNamespace, live, RawSender, until } from '../support/live.js'
 
 const MAIN = fileURLToPath(new URL('../../../dist/cli/main.js', import.meta.url))
 
@@ -65,6 +65,48 @@ live('--json has the ledger in the summary, and the load of each CPU in every li
   const online = (readFileSync('/proc/stat', 'utf8').match(/^cpu\d/gm) ?? []).length
   for (const { type, cpus } of documents) if (type === 'interval' || type === 'summary') assert.equal(cpus?.length, online)
   assert.deepEqual([summary.packets, summary.ledger.settled, summary.ledger.residual, summary.ledger.sockets.delivered], [500, true, 0, 500])
+})
+
+/** The interface goes away after 300 numbered packets, or the handler throws over the first of them. */
+async function failed(how: 'removed' | 'thrown', ...more: string[]): Promise<{ text: string; out: string; status: number | null }> {
+  using testbed = createTestbed({ queues: 1 })
+  using sender = new RawSender(testbed.sender)
+  const { netns, interface: name } = testbed.receiver
+  const throws = ['--handler', fileURLToPath(handlerUrl('misbehave')), '--handler-data', '{"where":"packet"}']
+  const { child, text, ended } = start(process.execPath, commandOf(testbed, '--interval', '200ms', '--ledger', ...(how === 'thrown' ? throws : []), ...more))
+  let out = ''
+  child.stdout?.on('data', (part: string) => (out += part))
+  await until('it listens', () => /listening on|"type":"start"/.test(text()))
+  sender.sendNumbered(300)
+  if (how === 'removed') {
+    await until('a line is printed', () => /pps|"type":"interval"/.test(text()), 20_000)
+    inNamespace(netns, 'ip', 'link', 'del', name)
+  }
+  await ended
+  return { text: text(), out, status: child.exitCode }
+}
+
+live('a capture that ends by an error has its summary and its ledger, and then the error', async () => {
+  for (const [how, delivered, code] of [
+    ['removed', 300, 'INTERFACE_REMOVED'],
+    ['thrown', 0, 'HANDLER_FAILED'],
+  ] as const) {
+    const { text, out, status } = await failed(how)
+    assert.equal(status, 1, text)
+    assert.match(text, new RegExp(`^${delivered} packets captured$[^]*^ringtap: `, 'm'))
+    assert.match(out, /^ledger of /m)
+    assert.match(out, new RegExp(`^= +${delivered} +delivered, worker 0`, 'm'))
+    assert.match(out, new RegExp(`^sockets: 300 offered - ${300 - delivered} dropped - ${delivered} delivered = residual 0$`, 'm'))
+
+    const json = await failed(how, '--json')
+    const documents = json.out
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as { type: string })
+    const [summary, error] = documents.slice(-2) as unknown as [CaptureSummary & { type: string; ledger: Ledger }, { type: string; code: string }]
+    assert.deepEqual([json.status, summary.type, summary.reason, summary.packets, error.type, error.code], [1, 'summary', 'failed', delivered, 'error', code])
+    assert.deepEqual([summary.ledger.settled, summary.ledger.sockets.delivered, summary.ledger.sockets.residual], [true, delivered, 0])
+  }
 })
 
 live('--cpu-bars on a terminal: drawn again in place, and whatever ends it, nothing of the terminal is left changed', async (t) => {

@@ -1,13 +1,17 @@
 /** The ledger: a loss that was made on purpose stands in its own row and in no other, and nothing is left over. */
 import assert from 'node:assert/strict'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { LedgerBalance } from '#src/capture/ledger.js'
+import type { Capture, CaptureOptions } from '#src/capture/api.js'
+import type { Ledger, LedgerBalance } from '#src/capture/ledger.js'
+import { ledgerMetrics } from '#src/capture/ledger-metrics.js'
 import { openCapture, openCaptureWith } from '#src/capture/open.js'
 import { SIOCETHTOOL } from '#src/kernel/abi/if.js'
+import { Descriptor } from '#src/kernel/descriptor.js'
+import { openNamespace, withNamespace } from '#src/kernel/namespace.js'
 import { type Kernel, openKernel } from '#src/kernel/system.js'
 import { createTestbed, startFlood } from '#src/testbed/index.js'
 import { elsewhere, everyFourth, foundIn, INJECTIONS } from '../support/injected-losses.js'
-import { caughtUp, inNamespace, live, openOn, RawSender, until } from '../support/live.js'
+import { caughtUp, handlerUrl, inNamespace, live, numberedFrame, openOn, RawSender, udpFrame, until } from '../support/live.js'
 
 for (const { place, how, run } of INJECTIONS) {
   live(`${place}: ${how}`, async (t) => {
@@ -26,6 +30,8 @@ for (const { place, how, run } of INJECTIONS) {
     assert.deepEqual(ledger.unread, [])
   })
 }
+
+const ENOBUFS = 105
 
 const equation = ({ interface: name, in: inside, lost, left, delivered, residual }: LedgerBalance) => [name, inside, lost, left, delivered, residual]
 
@@ -80,6 +86,140 @@ live('what a host sends: with direction out alone, with inout beside what it rec
     const ledger = capture.ledger()
     assert.deepEqual([foundIn(ledger, 'received'), foundIn(ledger, 'sent'), ledger.residual], [received, sent, 0], direction)
   }
+})
+
+live('what the driver refused after the sockets had seen it: frames that are longer than the other end takes', async () => {
+  using testbed = createTestbed({ queues: 1 })
+  using back = new RawSender(testbed.receiver)
+  inNamespace(testbed.sender.netns, 'ip', 'link', 'set', testbed.sender.interface, 'mtu', '1000')
+  for (const [direction, seen, refused] of [
+    ['inout', 500, 300],
+    ['in', 0, 0],
+  ] as const) {
+    await using capture = await openOn(testbed, { direction })
+    back.sendNumbered(200)
+    for (let number = 0; number < 300; number++) assert.equal(back.offer(numberedFrame(number, 1200)), -ENOBUFS)
+    await caughtUp(capture, seen)
+    await capture.stop()
+    const ledger = capture.ledger()
+    assert.deepEqual([foundIn(ledger, 'sentDropped'), ledger.sockets.delivered, ledger.residual], [refused, seen, 0], JSON.stringify(ledger.rows))
+  }
+})
+
+live('a tap that nobody reads: what it refused, and what it holds, the sockets have seen', async () => {
+  const kernel = openKernel()
+  const [O_RDWR, TUNSETIFF, IFF_TAP, IFF_NO_PI] = [2, 0x400454ca, 2, 0x1000]
+  using testbed = createTestbed({ queues: 1 })
+  const { netns } = testbed.receiver
+  using namespace = openNamespace(kernel, netns)
+  using tap = withNamespace(kernel, namespace, () => new Descriptor(kernel, kernel.open('/dev/net/tun', O_RDWR)))
+  const request = new Uint8Array(40)
+  request.set(Buffer.from('tap1'))
+  new DataView(request.buffer).setInt16(16, IFF_TAP | IFF_NO_PI, true)
+  assert.equal(kernel.ioctl(tap.fd, TUNSETIFF, request), 0)
+  inNamespace(netns, 'ip', 'link', 'set', 'tap1', 'up', 'txqueuelen', '700')
+  using sender = new RawSender({ netns, interface: 'tap1' })
+  await using capture = await openCapture({ interface: 'tap1', netns })
+  sender.sendNumbered(3000)
+  await caughtUp(capture, 3000)
+  const queued = () => ledgerMetrics(capture.ledger()).find(({ name }) => name === 'ringtap_send_queue_packets')
+  assert.deepEqual([queued()?.value, queued()?.type], [700, 'gauge'])
+  // What is read of it counts as sent.
+  for (let frame = 0; frame < 200; frame++) assert.equal(kernel.read(tap.fd, new Uint8Array(2000)), 60)
+  assert.equal(queued()?.value, 500)
+  await capture.stop()
+  const ledger = capture.ledger()
+  assert.deepEqual(
+    [foundIn(ledger, 'sent'), foundIn(ledger, 'sentDropped'), foundIn(ledger, 'sentQueued'), ledger.residual],
+    [200, 2300, 500, 0],
+    JSON.stringify(ledger.rows),
+  )
+})
+
+/** Reads the ledger again and again; a counter that falls, from one reading to the next and to the last one, fails. */
+async function polled(capture: Capture, condition: (ledger: Ledger) => boolean): Promise<Ledger> {
+  const seen = new Map<string, number>()
+  const look = () => {
+    const ledger = capture.ledger()
+    for (const { type, name, labels, value } of ledgerMetrics(ledger)) {
+      if (type === 'gauge') continue
+      const key = `${name} ${JSON.stringify(labels)}`
+      assert.ok(value >= (seen.get(key) ?? 0), `${key}: ${seen.get(key)}, then ${value}${ledger.settled ? ' at the end' : ''}`)
+      seen.set(key, value)
+    }
+    return ledger
+  }
+  const deadline = performance.now() + 30_000
+  for (;;) {
+    const ledger = look()
+    if (condition(ledger)) break
+    if (performance.now() > deadline) assert.fail(`not within 30 s: ${JSON.stringify(ledger.rows)}`)
+    await sleep(20)
+  }
+  await capture.stop()
+  return look()
+}
+
+const CHANGING: readonly (readonly [how: string, options: Omit<CaptureOptions, 'interface'>])[] = [
+  ['ring with a filter that takes a part', { backend: 'ring', filter: 'src net 10.0.0.0/9' }],
+  ['ring with losses', { backend: 'ring', ringBytes: 2 * 65536, blockBytes: 65536, handler: handlerUrl('stall'), handlerData: { ms: 50, busy: false } }],
+  ['recv', { backend: 'recv' }],
+  ['AF_XDP with losses', { backend: 'xdp', ringBytes: 2 ** 20, handler: handlerUrl('stall'), handlerData: { ms: 50, busy: false } }],
+]
+
+for (const [how, options] of CHANGING) {
+  live(`no counter falls while it runs: ${how}`, async (t) => {
+    using testbed = createTestbed({ queues: 1 })
+    await using capture = await openOn(testbed, options)
+    await using flood = await startFlood({ ...testbed.sender, count: 200_000, ratePps: 100_000, cpus: [0] })
+    let isSent = false
+    void flood.finished.then(() => {
+      isSent = true
+    })
+    const ledger = await polled(capture, ({ sockets }) => isSent && sockets.waiting === 0)
+    t.diagnostic(JSON.stringify(ledger.interfaces))
+    assert.ok(ledger.sockets.offered > 1000)
+    assert.equal(ledger.residual, 0, JSON.stringify(ledger.rows))
+  })
+}
+
+live('while it runs, what a filter did not match does not wait', async () => {
+  using testbed = createTestbed({ queues: 1 })
+  using sender = new RawSender(testbed.sender)
+  await using capture = await openOn(testbed, { filter: 'udp src port 1000' })
+  for (let number = 0; number < 8000; number++) sender.send(udpFrame(1000 + (number % 500), number))
+  const ledger = await polled(capture, (it) => !it.settled && foundIn(it, 'notMatched') === 7984 && foundIn(it, 'waiting') === 0)
+  assert.deepEqual([foundIn(ledger, 'notMatched'), foundIn(ledger, 'delivered'), ledger.residual], [7984, 16, 0])
+})
+
+live('the same of a ledger that is asked for once', async () => {
+  using testbed = createTestbed({ queues: 1 })
+  using sender = new RawSender(testbed.sender)
+  await using capture = await openOn(testbed, { filter: 'udp src port 1000' })
+  for (let number = 0; number < 1000; number++) sender.send(udpFrame(1000 + (number % 500), number))
+  await sleep(2500)
+  const ledger = capture.ledger()
+  assert.deepEqual([ledger.settled, foundIn(ledger, 'notMatched'), foundIn(ledger, 'waiting'), ledger.residual], [false, 998, 0, 0])
+})
+
+live('an interface that goes away is counted as it was read last, once a second by itself', async () => {
+  using testbed = createTestbed({ queues: 1 })
+  using sender = new RawSender(testbed.sender)
+  const { netns, interface: name } = testbed.receiver
+  await using capture = await openOn(testbed)
+  sender.sendNumbered(400)
+  await caughtUp(capture, 400)
+  await sleep(1200)
+  inNamespace(netns, 'ip', 'link', 'del', name)
+  await assert.rejects(capture.finished, { code: 'INTERFACE_REMOVED' })
+  const ledger = capture.ledger()
+  assert.deepEqual(ledger.interfaces.map(equation), [[name, 400, 0, 0, 400, 0]])
+  assert.deepEqual(
+    ledger.unread.map(({ what }) => what),
+    [`last counters of ${name}`],
+  )
+  assert.match(ledger.unread[0]?.reason ?? '', /^the interface has gone: they are as they were \d+ ms before$/)
+  assert.equal(capture.summary()?.reason, 'failed')
 })
 
 live('two interfaces: each has its own equation', async () => {

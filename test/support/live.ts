@@ -159,10 +159,15 @@ export class RawSender implements Disposable {
     this.#address = new Uint8Array(address.buffer)
   }
 
+  /** Tries once; answers what sendto(2) does. */
+  offer(frame: Uint8Array): number {
+    return this.#kernel.sendto(this.#socket.fd, frame, 0, this.#address)
+  }
+
   send(...frames: readonly Uint8Array[]): void {
     for (const frame of frames) {
       for (;;) {
-        const result = this.#kernel.sendto(this.#socket.fd, frame, 0, this.#address)
+        const result = this.offer(frame)
         if (result === frame.length) break
         // ENOBUFS: the queue is full for a moment.
         assert.equal(result, -105, `sendto: ${result}`)

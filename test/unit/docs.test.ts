@@ -293,7 +293,7 @@ test('docs/library.md has every backend, fanout mode, event and field', () => {
       vlanId: true,
       droppedBefore: true,
     }),
-    ...keys<CaptureSummary['reason']>({ count: true, duration: true, stopped: true, aborted: true, files: true, reader: true }),
+    ...keys<CaptureSummary['reason']>({ count: true, duration: true, stopped: true, aborted: true, files: true, reader: true, failed: true }),
     'copy()',
     'copyInto(target, at)',
   ]
@@ -309,6 +309,8 @@ test('docs/ledger.md has a row for every place', () => {
   const places = keys<LedgerPlace>({
     received: true,
     sent: true,
+    sentDropped: true,
+    sentQueued: true,
     nicMissed: true,
     nicLimited: true,
     nicErrors: true,

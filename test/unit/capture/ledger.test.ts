@@ -4,6 +4,7 @@ import { test } from 'node:test'
 import type { Drops, WorkerCounters } from '#src/capture/api.js'
 import { type Ledger, type LedgerFacts, type LedgerInterface, type LedgerPlace, makeLedger } from '#src/capture/ledger.js'
 import { ledgerMetrics } from '#src/capture/ledger-metrics.js'
+import { type SentDrops, sentDrops } from '#src/capture/ledger-sent.js'
 import { type NicCounters, type NicRole, nicCounters } from '#src/host/nic-counters.js'
 import type { SoftnetCpu } from '#src/host/softnet.js'
 import { DRIVER_CASES, LINK } from '../../support/driver-statistics.js'
@@ -53,8 +54,12 @@ function onInterface(counters: NicCounters, more: Partial<LedgerInterface> = {})
     name: 'eth0',
     nic: counters,
     sent: 0,
+    sentDrops: refused(0),
+    counted: undefined,
+    staleMs: 0,
     incoming: true,
     outgoing: false,
+    queue: 0,
     edges: 0,
     filter: false,
     xdp: undefined,
@@ -64,12 +69,16 @@ function onInterface(counters: NicCounters, more: Partial<LedgerInterface> = {})
   }
 }
 
+function refused(count: number, after: SentDrops['after'] = 'refused'): SentDrops {
+  return { count, source: 'test: tx_dropped', after }
+}
+
 function softnet(cpu: number, dropped: number, timeSqueeze = 0): SoftnetCpu {
   return { cpu, processed: 0, dropped, timeSqueeze, receivedRps: 0, flowLimit: 0, backlogLength: 0 }
 }
 
 function ledgerOf(facts: Partial<LedgerFacts>): Ledger {
-  const ledger = makeLedger({ seconds: 1, settled: true, interfaces: [], workers: [], softnet: [], cpus: [], unread: [], ...facts })
+  const ledger = makeLedger({ seconds: 1, settled: true, interfaces: [], workers: [], softnet: [], cpus: [], unread: [], before: new Map(), ...facts })
   assertSums(ledger)
   return ledger
 }
@@ -79,7 +88,7 @@ function assertSums(ledger: Ledger): void {
   const sum = (wanted: (row: Ledger['rows'][number]) => boolean) => ledger.rows.reduce((all, row) => all + (wanted(row) ? row.count : 0), 0)
   const balances = (of: 'lost' | 'left') => ledger.interfaces.reduce((all, balance) => all + balance[of], 0)
   assert.equal(
-    sum(({ metric }) => metric === 'ringtap_left_total'),
+    sum(({ metric }) => metric === 'ringtap_left_total' || metric === 'ringtap_waiting_packets'),
     balances('left'),
   )
   assert.equal(
@@ -269,6 +278,118 @@ test('while it runs, what is on its way is waiting', () => {
   const ledger = ledgerOf({ settled: false, interfaces: [onInterface(nic({ received: 100 }))], workers: [busy] })
   assert.deepEqual([counts(ledger).waiting, ledger.residual], [25, 0])
   assert.deepEqual(ledger.sockets, { offered: 90, dropped: 5, delivered: 70, waiting: 15, residual: 0 })
+})
+
+/** A capture that runs: each step is a ledger of its own, which knows what the one before said. */
+function running(): (facts: Partial<LedgerFacts>) => Ledger {
+  let before = new Map<string, number>()
+  return (facts) => {
+    const ledger = ledgerOf({ settled: false, before, ...facts })
+    const gauges = new Set(ledgerMetrics(ledger).flatMap(({ name, type }) => (type === 'gauge' ? [name] : [])))
+    for (const { name, metric, count } of ledger.rows) assert.ok(gauges.has(metric) || count >= (before.get(name) ?? 0), `${name} fell to ${count}`)
+    before = new Map(ledger.rows.map(({ name, count }) => [name, count]))
+    return ledger
+  }
+}
+
+test('while it runs with a filter: what every worker has counted after is not matched, the rest waits, and no counter falls', () => {
+  const ledger = running()
+  const at = (received: number, counted: number | undefined, packets: number) =>
+    ledger({
+      interfaces: [
+        onInterface(nic({ received }), {
+          filter: true,
+          counted: counted === undefined ? undefined : { nic: nic({ received: counted }), sent: 0, sentDrops: refused(0) },
+        }),
+      ],
+      workers: [worker(packets)],
+    })
+  const seen = (it: Ledger) => [counts(it).notMatched ?? 0, counts(it).waiting ?? 0, it.residual]
+  assert.deepEqual(seen(at(1000, undefined, 10)), [0, 990, 0])
+  assert.deepEqual(seen(at(8000, 1000, 16)), [984, 7000, 0])
+  // Fewer than before could be told of: it stays, for it was certain then.
+  assert.deepEqual(seen(at(8000, 1000, 300)), [984, 6716, 0])
+  assert.deepEqual(seen(at(8000, 8000, 300)), [7700, 0, 0])
+  assert.equal(at(8000, 8000, 300).interfaces[0]?.byDifference, 7700)
+})
+
+test('while it runs without a filter: what passed by is of the edges, as far as they reach', () => {
+  const counted = { nic: nic({ received: 100 }), sent: 0, sentDrops: refused(0) }
+  const of = (edges: number) => ledgerOf({ settled: false, interfaces: [onInterface(nic({ received: 110 }), { counted, edges })], workers: [worker(80)] })
+  assert.deepEqual([counts(of(50)).edges, counts(of(50)).waiting], [20, 10])
+  assert.deepEqual([counts(of(5)).edges, counts(of(5)).waiting], [5, 25])
+})
+
+test("while it runs, an AF_XDP socket's drops that the worker has not told of yet are not the driver's", () => {
+  const ledger = running()
+  const at = (dropped: number, counted: number, own: number) => {
+    const it = ledger({
+      interfaces: [
+        onInterface(nic({ received: 1000, dropped }), {
+          xdp: { mode: 'native', passed: 0, filtered: 0 },
+          counted: { nic: nic({ received: 900, dropped: counted }), sent: 0, sentDrops: refused(0) },
+        }),
+      ],
+      workers: [worker(500, { fillRing: own })],
+    })
+    return counts(it).driver ?? 0
+  }
+  assert.equal(at(50, 20, 30), 0)
+  assert.equal(at(90, 60, 50), 10)
+  assert.equal(at(200, 60, 190), 10)
+})
+
+test('what an interface was to send and did not, the sockets have seen', () => {
+  const of = (sent: number, drops: SentDrops, delivered: number, more: Partial<LedgerInterface> = {}) =>
+    ledgerOf({
+      interfaces: [onInterface(nic({ received: 0 }), { outgoing: true, sent, sentDrops: drops, merges: true, ...more })],
+      workers: [worker(delivered)],
+    })
+  const all = of(0, refused(2000), 3000, { queue: 1000 })
+  assert.deepEqual([counts(all).sentDropped, counts(all).sentQueued, all.interfaces[0]?.in, all.residual], [2000, 1000, 3000, 0])
+  assert.deepEqual(all.interfaces[0]?.caveats, ['packets that this host sends are counted by the driver, after the sockets have seen them'])
+  // No more than its queues hold, and no less than none.
+  assert.deepEqual([of(0, refused(2000), 3100, { queue: 1000 }).residual, of(0, refused(2000), 1900, { queue: 1000 }).residual], [-100, 100])
+  // Of one that has gone, what is missing may as well be what came after it was read.
+  assert.equal(of(0, refused(0), 100, { queue: 1000, staleMs: 600 }).residual, -100)
+  // Those that the device drops are in tx_packets.
+  const device = of(3000, refused(2000, 'sent'), 3000)
+  assert.deepEqual([device.residual, device.rows.find(({ place }) => place === 'sentDropped')?.kind], [0, 'note'])
+  assert.match(of(0, refused(5, 'unsure'), 5).interfaces[0]?.caveats.join() ?? '', /5 packets were not sent: of the driver of eth0 it is not known/)
+  // Who takes only what comes has nothing to do with it.
+  const incoming = of(0, refused(2000), 0, { outgoing: false })
+  assert.deepEqual([counts(incoming).sentDropped, incoming.residual, incoming.interfaces[0]?.caveats], [undefined, 0, []])
+})
+
+test('of tx_dropped, what the sockets have seen: by driver', () => {
+  const link = { txDropped: 50 }
+  assert.deepEqual(sentDrops('tap0', 'tun', new Map(), link), { count: 50, source: 'rtnl_link_stats64 of tap0: tx_dropped', after: 'refused' })
+  assert.equal(sentDrops('eth0', 'i40e', new Map(), link).after, 'sent')
+  assert.equal(sentDrops('eth0', 'r8169', new Map(), link).after, 'unsure')
+  assert.equal(sentDrops('eth0', undefined, new Map(), link).after, 'unsure')
+  const statistics = new Map([
+    ['rx_queue_0_xdp_tx_errors', 7],
+    ['tx_queue_0_xdp_xmit_errors', 3],
+    ['tx_queue_0_xdp_xmit', 900],
+  ])
+  assert.deepEqual(sentDrops('v0', 'veth', statistics, link), {
+    count: 40,
+    source: 'rtnl_link_stats64 of v0: tx_dropped, less what XDP programs sent',
+    after: 'refused',
+  })
+})
+
+test('GRO explains what did not come to the sockets, and not what came from nowhere', () => {
+  const of = (packets: number) =>
+    ledgerOf({ interfaces: [onInterface(nic({ received: 100 }), { merges: true })], workers: [worker(packets)] }).interfaces[0]?.caveats
+  assert.match(of(90)?.join() ?? '', /^GRO is on/)
+  assert.deepEqual(of(110), [])
+})
+
+test('an interface that has gone: what it counted since it was read last is said not to be known', () => {
+  const [balance] = ledgerOf({ interfaces: [onInterface(nic({ received: 200 }), { staleMs: 812.3, edges: undefined })], workers: [worker(300)] }).interfaces
+  assert.equal(balance?.residual, -100)
+  assert.ok(balance?.caveats.includes('eth0 has gone, or could not be read: what it counted in the last 813 ms is not known'))
 })
 
 test('several interfaces: each has its own workers and its own equation', () => {

@@ -28,10 +28,11 @@ function screen(text: string): string[] {
   return lines
 }
 
-function terminal(isTerminal: boolean) {
+function terminal(isTerminal: boolean, environment: Record<string, string> = { NO_COLOR: '1' }) {
   const lines: string[] = []
-  const io = { out: (line: string) => lines.push(line), isTerminal, columns: 60, rows: 24 }
-  return { bars: new LiveBars(io, { NO_COLOR: '1' }), io, written: () => lines.map((line) => `${line}\n`).join('') }
+  const held: boolean[] = []
+  const io = { out: (line: string) => lines.push(line), isTerminal, columns: 60, rows: 24, holdCursor: (isHeld: boolean) => held.push(isHeld) }
+  return { bars: new LiveBars(io, environment), io, held, written: () => lines.map((line) => `${line}\n`).join('') }
 }
 
 test('on a terminal the bars stay below the lines', () => {
@@ -74,6 +75,30 @@ test('elsewhere they are lines like others, the legend once', () => {
   assert.deepEqual([lines[0], lines[1], lines[3]], ['first', LEGEND, 'second'])
   assert.equal(lines.length, 5)
   assert.ok(!written().includes('\x1b'))
+})
+
+test('a terminal that cannot move its cursor has lines as a file has them, no longer than it is wide', () => {
+  const { bars, io, held, written } = terminal(true, { TERM: 'dumb' })
+  io.rows = 3
+  const loads = Array.from({ length: 40 }, (_, cpu) => ({ ...HALF, cpu }))
+  bars.draw(['first'], loads)
+  bars.draw(['second'], loads)
+  bars.erase()
+  assert.ok(!written().includes('\x1b'))
+  assert.equal(written().split(LEGEND).length, 2)
+  assert.match(written(), /39\[/)
+  for (const line of written().split('\n')) assert.ok(line.length < 60, line)
+  assert.ok(!held.includes(true))
+})
+
+test('the cursor is held as long as bars stand above it', () => {
+  const { bars, held } = terminal(true)
+  bars.draw(['first'], [])
+  assert.equal(held.at(-1), false)
+  bars.draw(['first'], [HALF])
+  assert.equal(held.at(-1), true)
+  bars.erase()
+  assert.equal(held.at(-1), false)
 })
 
 test('a machine that does not tell has no bars, and its lines are printed', () => {
