@@ -20,9 +20,9 @@ const folder = mkdtempSync(join(tmpdir(), 'ringtap-decompress-'))
 after(() => rmSync(folder, { recursive: true, force: true }))
 const NO_ZSTD = 'createZstdDecompress' in zlib ? false : 'this Node.js has no zstd'
 
-function fileOf(random: Random, count: number): Buffer {
+function fileOf(random: Random, count: number, frameOf: (random: Random) => Uint8Array = everydayFrame): Buffer {
   const packets = Array.from({ length: count }, (_, i) => {
-    const bytes = everydayFrame(random)
+    const bytes = frameOf(random)
     return { bytes, wireLength: bytes.length, seconds: 1_700_000_000 + i, nanoseconds: 0, interfaceId: 0 }
   })
   return pcapOf({ littleEndian: true, magic: MICROSECONDS }, packets)
@@ -99,6 +99,19 @@ test('gzip: wrong sums and lengths are told after all packets', async () => {
     wrong[wrong.length - place] = (wrong[wrong.length - place] as number) ^ 1
     const { packets, error } = await read(wrong)
     assert.deepEqual([packets, reason.test(error?.message ?? '')], [100, true], error?.message)
+  }
+})
+
+test('gzip: a block that is none: every packet before it, be the member short or of many portions', async (t) => {
+  const random = seededRandom(t)
+  // The last ones are of zeros: more comes of one portion than comes out at once.
+  for (const count of [1, 10, 100, 3000, 2999]) {
+    const good = fileOf(random, count, count === 2999 ? () => new Uint8Array(1400) : everydayFrame)
+    // All of it, to a byte's end; then a last block of the reserved type.
+    const blocks = zlib.deflateRawSync(good, { finishFlush: zlib.constants.Z_SYNC_FLUSH, level: random.pick([1, 9]) })
+    const torn = Buffer.concat([gzipSync(whole).subarray(0, 10), blocks, Buffer.alloc(random.between(1, 1000), 0x07)])
+    const { packets, error } = await read(torn)
+    assert.deepEqual([packets, /gzip: invalid block type/.test(error?.message ?? '')], [count, true], error?.message)
   }
 })
 
