@@ -20,6 +20,11 @@ const LEN = TPACKET3_HDR.tp_len / 4
 export interface ReplayOptions extends CaptureFileOptions {
   /** Given to the handler's `open`, as it is: there is no other thread. */
   handlerData?: unknown
+  /**
+   * Told of what ended the file before its end: damage, a read that failed, a packet that is not of Ethernet. What the handler has of the packets
+   * before it comes back then, and `reason` is `error`. Default: it is thrown.
+   */
+  onError?: ((error: CaptureError) => void) | undefined
 }
 
 export interface ReplaySummary<Snapshot = unknown> {
@@ -31,9 +36,14 @@ export interface ReplaySummary<Snapshot = unknown> {
   truncated: number
   /** Given up by the handler through `countDrops`. */
   dropped: number
+  /**
+   * Packets whose `seconds` and `nanoseconds` are 0, because the file has no time of them or one that a packet of a ring cannot have: before 1970, or
+   * later than 32 bits of seconds reach (February 2106).
+   */
+  untimed: number
   /** Of the handler, after the last packet; undefined without a `snapshot` function. */
   snapshot: Snapshot | undefined
-  reason: 'end' | 'aborted'
+  reason: 'end' | 'aborted' | 'error'
 }
 
 /**
@@ -42,22 +52,25 @@ export interface ReplaySummary<Snapshot = unknown> {
  * @param file a file that is open, which stays the caller's to close, or what `openCaptureFile` takes.
  * @param handler a handler, or the URL or path of a module that exports one.
  * @throws CaptureError HANDLER_NOT_LOADED, HANDLER_FAILED, UNSUPPORTED_LINK_TYPE for a packet that is not of Ethernet, and what reading the
- * file throws. `close` of the handler has been called then.
+ * file throws, unless `onError` is there to be told. `close` of the handler has been called then.
  */
 export async function replay<State = unknown, Snapshot = State>(
   file: CaptureFile | CaptureFileInput,
   handler: Handler<State, Snapshot> | URL | string,
   options: ReplayOptions = {},
 ): Promise<ReplaySummary<Snapshot>> {
-  const { handlerData, ...fileOptions } = options
+  const { handlerData, onError, ...fileOptions } = options
+  if (onError !== undefined && typeof onError !== 'function') {
+    throw new CaptureError('INVALID_OPTION', `Expected the option onError to be a function, got ${String(onError)} (${typeof onError})`)
+  }
   const loaded = (await handlerOf(handler as Handler | URL | string)) as Handler<State, Snapshot>
   if (isOpenFile(file)) {
     const wrong = Object.keys(fileOptions).find((name) => name !== 'signal')
     if (wrong !== undefined) throw new CaptureError('INVALID_OPTION', `The option ${wrong} is for openCaptureFile: the file is open`)
-    return run(file, loaded, handlerData, options.signal)
+    return run(file, loaded, options)
   }
   await using opened = await openCaptureFile(file, fileOptions)
-  return await run(opened, loaded, handlerData, options.signal)
+  return await run(opened, loaded, options)
 }
 
 async function handlerOf(handler: Handler | URL | string): Promise<Handler> {
@@ -75,8 +88,7 @@ function isOpenFile(file: CaptureFile | CaptureFileInput): file is CaptureFile {
 async function run<State, Snapshot>(
   file: CaptureFile,
   handler: Handler<State, Snapshot>,
-  data: unknown,
-  signal: AbortSignal | undefined,
+  { handlerData: data, onError, signal }: ReplayOptions,
 ): Promise<ReplaySummary<Snapshot>> {
   let dropped = 0
   const context: HandlerContext = {
@@ -91,14 +103,20 @@ async function run<State, Snapshot>(
   }
   const state = (await attempt('open', () => handler.open?.(context))) as State
   const delivery = new Delivery(handler, state)
+  const blocks = new FileBlocks()
+  let ending: CaptureError | undefined
   let snapshot: Snapshot | undefined
   let failure: { thrown: unknown } | undefined
   try {
-    const blocks = new FileBlocks()
-    for await (const batch of file.batches()) {
-      if (signal?.aborted === true) break
-      delivery.deliver(batch, blocks)
-      if (blocks.refused >= 0) throw notEthernet(file, blocks.refused)
+    try {
+      for await (const batch of file.batches()) {
+        if (signal?.aborted === true) break
+        delivery.deliver(batch, blocks)
+        if (blocks.refused >= 0) throw notEthernet(file, blocks.refused)
+      }
+    } catch (error) {
+      if (onError === undefined || !(error instanceof CaptureError) || error.code === 'HANDLER_FAILED') throw error
+      ending = error
     }
     snapshot = await attempt('snapshot', () => handler.snapshot?.(state))
   } catch (thrown) {
@@ -110,8 +128,10 @@ async function run<State, Snapshot>(
     failure ??= { thrown }
   }
   if (failure !== undefined) throw failure.thrown
+  if (ending !== undefined) onError?.(ending)
   const { packets, bytes, truncated } = delivery
-  return { packets: packets - dropped, bytes, truncated, dropped, snapshot, reason: signal?.aborted === true ? 'aborted' : 'end' }
+  const reason = ending !== undefined ? 'error' : signal?.aborted === true ? 'aborted' : 'end'
+  return { packets: packets - dropped, bytes, truncated, dropped, untimed: blocks.untimed, snapshot, reason }
 }
 
 function notEthernet(file: CaptureFile, id: number): CaptureError {

@@ -56,8 +56,11 @@ function linkTypeText({ linkType, linkTypeName }: CaptureFileInterface): string 
 
 function timeText({ seconds, nanoseconds }: FileTime): string {
   const date = new Date(seconds * 1000)
-  // Years that Date does not know.
-  if (Number.isNaN(date.getTime())) return `${seconds}.${String(nanoseconds).padStart(9, '0')}`
+  // Years that Date does not know, as packetDocument has them; nanoseconds count forward, also before 1970.
+  if (Number.isNaN(date.getTime())) {
+    const isNegative = seconds < 0 && nanoseconds > 0
+    return `${isNegative ? `-${-seconds - 1}` : seconds}.${String(isNegative ? 1e9 - nanoseconds : nanoseconds).padStart(9, '0')}`
+  }
   return date.toISOString().replace('.000Z', `.${String(nanoseconds).padStart(9, '0')}Z`)
 }
 

@@ -86,18 +86,24 @@ class Reading {
     let packets = 0
     let lines: string[] = []
     const flush = async () => {
+      if (lines.length === 0) return
       const bytes = Buffer.from(lines.join(''), 'utf8')
       lines = []
       await io.write(bytes, bytes.length)
     }
-    for await (const batch of this.#packets()) {
-      while (packets < this.#limit && batch.next()) {
-        packets++
-        lines.push(packetLine(batch, packets, this.#plan.files, cutTo))
-        if (lines.length >= (this.#values.lineBuffered ? 1 : 256)) await flush()
+    try {
+      for await (const batch of this.#packets()) {
+        while (packets < this.#limit && batch.next()) {
+          lines.push(packetLine(batch, packets + 1, this.#plan.files, cutTo))
+          packets++
+          if (lines.length >= (this.#values.lineBuffered ? 1 : 256)) await flush()
+        }
+        await flush()
+        if (packets === this.#limit || io.signal.aborted) break
       }
+    } finally {
+      // What came before an error is no less true.
       await flush()
-      if (packets === this.#limit || io.signal.aborted) break
     }
   }
 

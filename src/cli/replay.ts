@@ -1,8 +1,9 @@
 /** `ringtap replay`. */
 import { openTransmitter, type TransmitOptions, type TransmitPackets } from '../index.js'
 import { EXIT } from './exit-status.js'
+import { plural } from './human.js'
 import type { Io } from './io.js'
-import { openReplayFile } from './replay-file.js'
+import { openReplayFile, type ReplayFileOptions } from './replay-file.js'
 import { type ReplayReading, replayAccount, replayDocument, replayLine, replaySummaryDocument, replayTotals } from './replay-lines.js'
 import type { ValuesOf } from './table.js'
 import { ticks } from './ticks.js'
@@ -14,12 +15,22 @@ export async function runReplay(values: ValuesOf<'replay'>, words: readonly stri
   const [file, ...expression] = words
   if (file === undefined) throw new UsageError('which file? FILE is missing', 'ringtap replay FILE -i IFACE')
   if (file === '-' && values.loop !== 1) throw new UsageError('standard input can be sent once only, not with --loop')
-  const filter = expression.length > 0 ? expression.join(' ') : undefined
+  let isToldOfDamage = false
+  const reading: ReplayFileOptions = {
+    filter: expression.length > 0 ? expression.join(' ') : undefined,
+    tolerant: values.tolerant,
+    signal: io.signal,
+    onSkipped: (path, bytes) => {
+      // Of the first round: the others are the same.
+      if (!isToldOfDamage) io.err(`${path}: ${plural(bytes, 'byte')} passed over because of damage`)
+      isToldOfDamage = true
+    },
+  }
   const { interface: name, netns, json } = values
   if (name === undefined) throw new UsageError('which interface? -i IFACE is missing', 'ringtap interfaces lists them')
   const options = timingOf(values)
   // Before the interface is touched: a file that is not there is told of first.
-  let first: TransmitPackets | undefined = await openReplayFile(file, filter, io.signal)
+  let first: TransmitPackets | undefined = await openReplayFile(file, reading)
   try {
     await using transmitter = openTransmitter({
       interface: name,
@@ -32,7 +43,7 @@ export async function runReplay(values: ValuesOf<'replay'>, words: readonly stri
     const { backend, ringVersion, qdiscBypass } = transmitter
     if (json) io.out(JSON.stringify({ type: 'start', file, interface: name, backend, ringVersion: ringVersion ?? null, qdiscBypass }))
     const open = () => {
-      const packets = first ?? openReplayFile(file, filter, io.signal)
+      const packets = first ?? openReplayFile(file, reading)
       first = undefined
       return packets
     }

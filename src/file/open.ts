@@ -14,6 +14,7 @@ import type { NameTables } from '../filter/names.js'
 import type { CaptureFileInterface, CaptureFileSection, Decoder, FileBlock, FileTime, Format, MatcherFor, NameRecord, PacketCursor } from './decode/cursor.js'
 import { type Compression, createDecoder, detectCompression, MAGIC_BYTES } from './decode/detect.js'
 import { ByteWindow } from './decode/window.js'
+import type { Decompressed } from './decompress.js'
 import { type ByteInput, FileInput, fileFailed, StreamInput } from './input.js'
 
 /** A path, `-` for standard input, a file: URL, a Readable, or whatever else yields the bytes. */
@@ -81,7 +82,7 @@ export interface CaptureFile extends AsyncDisposable, AsyncIterable<FilePacket> 
   readonly sections: readonly CaptureFileSection[]
   /** Of name resolution blocks. */
   readonly names: readonly NameRecord[]
-  /** Bytes passed over because of damage; `tolerant` only. */
+  /** Bytes passed over because of damage, with `tolerant` only; and those that stand behind the end of what gzip and zstd have compressed. */
   readonly skippedBytes: number
   /**
    * The fast path: yields the file's one cursor, each time over what has been read meanwhile. Walk it with `while (batch.next())`; no
@@ -258,6 +259,7 @@ class OpenFile implements CaptureFile {
   readonly #options: CaptureFileOptions
   readonly #matcherFor: MatcherFor | undefined
   #input: ByteInput
+  #decompressed: Decompressed | undefined
   #decoder!: Decoder
   #isReading = false
   #isClosed = false
@@ -284,7 +286,7 @@ class OpenFile implements CaptureFile {
     return this.#decoder.names
   }
   get skippedBytes(): number {
-    return this.#decoder.skippedBytes
+    return this.#decoder.skippedBytes + (this.#decompressed?.trailingBytes ?? 0)
   }
 
   /** Reads as much as tells what it is, and what it says before its first packet as far as that has come along. */
@@ -327,7 +329,8 @@ class OpenFile implements CaptureFile {
     const window = this.#window
     const compressed = this.#input
     const pieces = piecesOf(compressed, window.bytes.slice(window.start, window.end), window.ended)
-    this.#input = new StreamInput(this.name, decompress(this.name, compression, pieces), this.#options.signal, () => void compressed.close())
+    this.#decompressed = decompress(this.name, compression, pieces)
+    this.#input = new StreamInput(this.name, this.#decompressed, this.#options.signal, () => void compressed.close())
     window.start = 0
     window.end = 0
     window.base = 0

@@ -7,7 +7,10 @@ import { IP_PROTOCOL } from './ip-protocol.js'
 import { LINKTYPE, type PacketLinkType, packetLinkType } from './link-type.js'
 
 export interface PacketDocument {
-  /** UTC with nanoseconds: `2026-11-20T15:38:19.000000001Z`. */
+  /**
+   * UTC with nanoseconds: `2026-11-20T15:38:19.000000001Z`. Of a time beyond what Date knows (the year 275760) seconds since 1970:
+   * `18446744073709.551615000`.
+   */
   time: string
   /** Bytes present. */
   capturedLength: number
@@ -59,7 +62,8 @@ const ARP_OF_IPV4 = [8, 0, 6, 4] as const
 
 /** One for all: packets are decoded one after the other. */
 const decoded = new DecodedPacket()
-let knownSecond = -1
+/** None at first, which NaN is equal to. Empty for a second that Date does not know. */
+let knownSecond = Number.NaN
 let knownTime = ''
 
 /** What the packet's headers say. Of a link type that is not decoded only its time and lengths are told. */
@@ -86,10 +90,19 @@ export function packetDocument(packet: PacketToDescribe): PacketDocument {
 
 function timeText(seconds: number, nanoseconds: number): string {
   if (seconds !== knownSecond) {
-    knownTime = new Date(seconds * 1000).toISOString().replace('.000Z', '.')
+    const date = new Date(seconds * 1000)
+    knownTime = Number.isNaN(date.getTime()) ? '' : date.toISOString().replace('.000Z', '.')
     knownSecond = seconds
   }
+  if (knownTime === '') return secondsText(seconds, nanoseconds)
   return `${knownTime}${String(nanoseconds).padStart(9, '0')}Z`
+}
+
+/** Nanoseconds count forward, also before 1970. */
+function secondsText(seconds: number, nanoseconds: number): string {
+  const isNegative = seconds < 0 && nanoseconds > 0
+  const wholes = isNegative ? `-${-seconds - 1}` : `${seconds}`
+  return `${wholes}.${String(isNegative ? 1_000_000_000 - nanoseconds : nanoseconds).padStart(9, '0')}`
 }
 
 function macText(bytes: Uint8Array, at: number): string {

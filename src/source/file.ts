@@ -46,6 +46,9 @@ const RECEPTION = 0x1c
 /** Packet types by the reception of epb_flags; 0 is not known. */
 const RECEPTION_TYPES = [PACKET_HOST, PACKET_HOST, PACKET_MULTICAST, PACKET_BROADCAST, PACKET_OTHERHOST]
 
+/** tp_sec. */
+const MAX_SECONDS = 0xffff_ffff
+
 const SNAPLEN = TPACKET3_HDR.tp_snaplen / 4
 const LEN = TPACKET3_HDR.tp_len / 4
 const STATUS = TPACKET3_HDR.tp_status / 4
@@ -60,6 +63,8 @@ export class FileBlocks {
   block: Block
   /** An interface whose packets are not Ethernet; its first one has ended the walk. -1: none so far. */
   refused = -1
+  /** Packets without a time that 32 bits of seconds since 1970 can say, or without any: theirs is 0. */
+  untimed = 0
   /** The block, and behind it a copy of the batch. */
   #memory: Uint8Array<ArrayBuffer>
   #blockBytes = BLOCK_BYTES
@@ -145,8 +150,11 @@ export class FileBlocks {
     }
     const word = at >>> 2
     words32[word] = 0
-    words32[word + TPACKET3_HDR.tp_sec / 4] = batch.seconds
-    words32[word + TPACKET3_HDR.tp_nsec / 4] = batch.nanoseconds
+    const seconds = batch.seconds
+    const isTimed = batch.hasTimestamp && seconds >= 0 && seconds <= MAX_SECONDS
+    if (!isTimed) this.untimed++
+    words32[word + TPACKET3_HDR.tp_sec / 4] = isTimed ? seconds : 0
+    words32[word + TPACKET3_HDR.tp_nsec / 4] = isTimed ? batch.nanoseconds : 0
     words32[word + SNAPLEN] = captured
     words32[word + LEN] = wireLength
     words32[word + STATUS] = status

@@ -21,6 +21,8 @@ export class Schedule {
   /** Scheduled packets of this round, and all. */
   #roundPackets = 0
   #packets = 0
+  /** A packet of this round had a time stamp. */
+  #hasOrigin = false
   #bytes = 0
   /** Time stamp that is the beginning of this round, and the latest since. */
   #originSeconds = 0
@@ -33,11 +35,11 @@ export class Schedule {
     this.#pace = pace
   }
 
-  /** Of the next packet; call it once for each, in order. */
-  due(seconds: number, nanoseconds: number, bytes: number): number {
+  /** Of the next packet; call it once for each, in order. Without a time stamp it is due with the one before it, the first of all at once. */
+  due(seconds: number, nanoseconds: number, bytes: number, hasTimestamp = true): number {
     const pace = this.#pace
     let dueNs = 0
-    if (pace.kind === 'original') dueNs = this.#fileNs(seconds, nanoseconds) / pace.multiplier
+    if (pace.kind === 'original') dueNs = (hasTimestamp ? this.#fileNs(seconds, nanoseconds) : this.#beforeNs + this.#latestNs) / pace.multiplier
     else if (pace.kind === 'packets') dueNs = (this.#packets * 1e9) / pace.perSecond
     else if (pace.kind === 'bits') dueNs = (this.#bytes * 8e9) / pace.perSecond
     this.#packets++
@@ -51,6 +53,7 @@ export class Schedule {
     const mean = this.#roundPackets > 1 ? this.#latestNs / (this.#roundPackets - 1) : 0
     this.#beforeNs += this.#latestNs + mean
     this.#roundPackets = 0
+    this.#hasOrigin = false
     this.#latestNs = 0
   }
 
@@ -61,7 +64,8 @@ export class Schedule {
   }
 
   #fileNs(seconds: number, nanoseconds: number): number {
-    if (this.#roundPackets === 0) {
+    if (!this.#hasOrigin) {
+      this.#hasOrigin = true
       this.#originSeconds = seconds
       this.#originNanoseconds = nanoseconds
     }

@@ -68,6 +68,8 @@ export interface TransmitBatch {
   readonly wireLength: number
   readonly seconds: number
   readonly nanoseconds: number
+  /** False for a packet without a time: it is due with the one before it, whatever `seconds` and `nanoseconds` say. Default true. */
+  readonly hasTimestamp?: boolean | undefined
   /** LINKTYPE_* of pcap; 1 is Ethernet. */
   readonly linkType: number
 }
@@ -234,7 +236,7 @@ export class Transmission {
         }
         this.#packets++
         if (this.#isRefused(batch)) continue
-        this.#dueNs = this.#schedule.due(batch.seconds, batch.nanoseconds, batch.capturedLength)
+        this.#dueNs = this.#schedule.due(batch.seconds, batch.nanoseconds, batch.capturedLength, batch.hasTimestamp)
         this.#isHeld = true
       }
       if (this.#dueNs > this.#nowNs && this.#dueNs > this.#look()) {

@@ -6,7 +6,7 @@ export const REPLAY = {
   usage: 'ringtap replay FILE -i IFACE [options] [filter words]',
   summary: 'send the packets of a capture file out of an interface, as they came or at a rate',
   doc: [
-    'Sends the packets of FILE, pcap or pcapng, plain or compressed, - being standard input, or those of them that match the filter, in order, each as long after the one before as when they were captured: or so many times faster, at a rate, or as fast as they go. What is late is made good, up to 50 ms of it. A line a second, a summary at the end: every packet of the file was sent, or refused by name.',
+    'Sends the packets of FILE, pcap or pcapng, plain or compressed, - being standard input, or those of them that match the filter, in order, each as long after the one before as when they were captured: or so many times faster, at a rate, or as fast as they go. What is late is made good, up to 50 ms of it. A packet without a time stamp goes with the one before it; where the times of the file step back they go on from there, and a gap is waited for, be it of years: --rate and --top-speed do not look at them. A line a second, a summary at the end: every packet of the file was sent, or refused by name.',
     'Refused are packets longer than the MTU allows (tooLong), shorter than an Ethernet header (tooShort), of another link than Ethernet (linkType), those whose time came while the interface was down or had no carrier (down), and those that it had no room for, for a second (noRoom). A packet that was cut when it was captured is sent as it is, unless --skip-truncated is given.',
     'What is sent is seen by whoever is on that network, with all the addresses that are in the file: any interface but a veth, netkit, dummy, tun, tap, ifb or loopback one, and any with a default route, wants --yes-this-network. Needs CAP_NET_RAW.',
   ],
@@ -32,6 +32,13 @@ export const REPLAY = {
     { name: 'top-speed', kind: 'flag', api: 'timing', group: 'When', doc: 'as fast as they go' },
     { name: 'loop', kind: 'integer', default: '1', api: 'loop', group: 'How much', doc: 'how often the file is sent; 0 is until Ctrl-C' },
     { name: 'limit', kind: 'integer', api: 'limit', group: 'How much', doc: 'end after N packets of the file, sent or refused, over all rounds' },
+    {
+      name: 'tolerant',
+      kind: 'flag',
+      api: 'tolerant',
+      group: 'How much',
+      doc: 'go on behind damage of the file where the format allows, and say how much was passed over',
+    },
     { name: 'skip-truncated', kind: 'flag', api: 'truncated', group: 'How much', doc: 'refuse packets that were cut when they were captured' },
     {
       name: 'backend',

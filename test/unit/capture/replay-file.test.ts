@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { after, test } from 'node:test'
-import { defineHandler, openCaptureFile, type PacketView, replay } from '#src/index.js'
+import { type CaptureError, defineHandler, openCaptureFile, type PacketView, replay } from '#src/index.js'
 import { NANOSECONDS, pcapOf, randomPackets } from '../../support/capture-writer.js'
 import { randomOf } from '../../support/random.js'
 
@@ -44,7 +44,7 @@ test('open, packet for each packet, snapshot, close, in this order; what comes b
   })
   const summary = await replay(path, handler, { handlerData: { any: 'thing' } })
   const { snapshot, ...counts } = summary
-  assert.deepEqual(counts, { packets: 5000, bytes, truncated, dropped: 0, reason: 'end' })
+  assert.deepEqual(counts, { packets: 5000, bytes, truncated, dropped: 0, untimed: 0, reason: 'end' })
   assert.deepEqual(
     snapshot,
     packets.map((packet) => [packet.seconds, packet.nanoseconds, packet.bytes.length]),
@@ -125,4 +125,47 @@ test('an abort, a damaged file, a link type that is not Ethernet: closed each ti
     message: 'stream: interface 0 has link type RAW (101), and handlers take Ethernet only',
   })
   assert.equal(closed, 3)
+})
+
+test('an error of the file and what the handler has: both', async () => {
+  const calls: string[] = []
+  const counting = (fails?: 'packet' | 'snapshot') =>
+    defineHandler({
+      open: () => ({ packets: 0 }),
+      packet(_: PacketView, state) {
+        if (fails === 'packet' && state.packets === 100) throw new Error('one hundred')
+        state.packets++
+      },
+      snapshot(state) {
+        calls.push('snapshot')
+        if (fails === 'snapshot') throw new Error('no snapshot')
+        return state.packets
+      },
+      close: () => void calls.push('close'),
+    })
+  const cut = pcapOf(SHAPE, packets).subarray(0, -1)
+  const told: CaptureError[] = []
+  const onError = (error: CaptureError) => void told.push(error)
+  const summary = await replay(Readable.from([cut]), counting(), { onError })
+  assert.deepEqual([summary.packets, summary.snapshot, summary.reason], [4999, 4999, 'error'])
+  assert.deepEqual([calls, told.map(({ code }) => code)], [['snapshot', 'close'], ['INVALID_FILE']])
+
+  const failing = async function* () {
+    yield pcapOf(SHAPE, packets.slice(0, 10))
+    throw new Error('the pipe broke')
+  }
+  const broken = await replay(failing(), counting(), { onError })
+  assert.deepEqual([broken.snapshot, broken.reason, told[1]?.code], [10, 'error', 'FILE_FAILED'])
+  await using open = await openCaptureFile(Readable.from([cut]))
+  assert.equal((await replay(open, counting(), { onError })).snapshot, 4999)
+
+  // What the handler does wrong is thrown all the same.
+  for (const fails of ['packet', 'snapshot'] as const) {
+    calls.length = 0
+    await assert.rejects(replay(Readable.from([cut]), counting(fails), { onError }), { code: 'HANDLER_FAILED' })
+    assert.equal(calls.at(-1), 'close')
+  }
+  assert.equal(told.length, 3)
+  assert.equal((await replay(path, counting(), { onError })).reason, 'end')
+  await assert.rejects(replay(path, counting(), { onError: 1 as unknown as () => void }), { code: 'INVALID_OPTION', message: /onError to be a function/ })
 })

@@ -52,9 +52,9 @@ for (const name of ['plain.pcap', 'plain.pcapng', 'packed.pcapng.gz']) {
   test(`${name}: every packet, and those that a filter takes`, async () => {
     const path = await fileOf(name, PACKETS)
     const expected = PACKETS.map((packet) => ({ ...packet, linkType: 1 }))
-    assert.deepEqual(await read(await openReplayFile(path, undefined, signal)), expected)
+    assert.deepEqual(await read(await openReplayFile(path, { signal })), expected)
     assert.deepEqual(
-      await read(await openReplayFile(path, 'ip', signal)),
+      await read(await openReplayFile(path, { filter: 'ip', signal })),
       expected.filter((_, i) => i % 3 === 0),
     )
   })
@@ -66,10 +66,10 @@ test('what is no capture file, what is not there, and what is no filter', async 
   const text = join(folder, 'text')
   writeFileSync(text, 'no capture file, whatever it is called')
   const before = descriptors()
-  await assert.rejects(openReplayFile(text, undefined, signal), { code: 'INVALID_FILE' })
-  await assert.rejects(openReplayFile(join(folder, 'nosuch'), undefined, signal), { code: 'FILE_FAILED', errnoName: 'ENOENT' })
-  await assert.rejects(openReplayFile(folder, undefined, signal), { code: 'FILE_FAILED' })
-  await assert.rejects(openReplayFile(path, 'port htpp', signal), { code: 'INVALID_FILTER' })
+  await assert.rejects(openReplayFile(text, { signal }), { code: 'INVALID_FILE' })
+  await assert.rejects(openReplayFile(join(folder, 'nosuch'), { signal }), { code: 'FILE_FAILED', errnoName: 'ENOENT' })
+  await assert.rejects(openReplayFile(folder, { signal }), { code: 'FILE_FAILED' })
+  await assert.rejects(openReplayFile(path, { filter: 'port htpp', signal }), { code: 'INVALID_FILTER' })
   assert.equal(descriptors(), before)
 })
 
@@ -77,6 +77,28 @@ test('a file that ends in the middle of a packet: those before it first', async 
   const path = await fileOf('whole.pcap', PACKETS.slice(0, 10))
   writeFileSync(path, readFileSync(path).subarray(0, -1))
   const found: (Sent & { linkType: number })[] = []
-  await assert.rejects(read(await openReplayFile(path, undefined, signal), found), { code: 'INVALID_FILE' })
+  await assert.rejects(read(await openReplayFile(path, { signal }), found), { code: 'INVALID_FILE' })
   assert.equal(found.length, 9)
+})
+
+test('damage in the midst: an error, or with tolerant what is behind it, and how much was passed over', async () => {
+  const path = await fileOf('torn.pcap', PACKETS.slice(0, 100))
+  const bytes = readFileSync(path)
+  let at = 24
+  for (let i = 0; i < 50; i++) at += 16 + bytes.readUInt32LE(at + 8)
+  const length = bytes.readUInt32LE(at + 8)
+  bytes.writeUInt32LE(0x7fff_ffff, at + 8)
+  writeFileSync(path, bytes)
+  const before: (Sent & { linkType: number })[] = []
+  await assert.rejects(read(await openReplayFile(path, { signal }), before), { code: 'INVALID_FILE', hint: /tolerant/ })
+  assert.equal(before.length, 50)
+  const told: [string, number][] = []
+  const all = await read(await openReplayFile(path, { tolerant: true, signal, onSkipped: (...skipped) => told.push(skipped) }))
+  assert.deepEqual(
+    all.map(({ seconds }) => seconds),
+    PACKETS.slice(0, 100)
+      .map(({ seconds }) => seconds)
+      .filter((_, i) => i !== 50),
+  )
+  assert.deepEqual(told, [[path, 16 + length]])
 })

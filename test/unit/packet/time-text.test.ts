@@ -86,3 +86,25 @@ test('local times of other zones, over a change of the clocks', (t) => {
     assert.deepEqual(ours.replace(/\n$/, '').split('\n'), theirs, zone)
   }
 })
+
+const FAR = 2 ** 43
+const ERROR = '[Error converting time] '
+
+test('what Date does not know, and times before 1970', () => {
+  const moments: Moment[] = [
+    [FAR, 5000],
+    [-1, 999_999_999],
+    [-2, 0],
+    [2 ** 62, 0],
+    [0, 0],
+  ]
+  assert.deepEqual(timesOf('epoch', false, moments), [`${FAR}.000005 `, '-0.000001 ', '-2.000000 ', ERROR, '0.000000 '])
+  assert.deepEqual(timesOf('epoch', true, moments), [`${FAR}.000005000 `, '-0.000000001 ', '-2.000000000 ', ERROR, '0.000000000 '])
+  assert.deepEqual(
+    timesOf('date', false, moments).map((text) => text === ERROR),
+    [true, false, false, true, false],
+  )
+  // The first packet is what is counted from, as tcpdump does; the next one of what is not exact is not exact either.
+  assert.deepEqual(timesOf('previous', false, moments.slice(1)), [' 00:00:00.000000 ', '-00:00:01.999999 ', ` ${ERROR}`, ` ${ERROR}`])
+  assert.deepEqual(timesOf('first', false, moments.slice(1)), [' 00:00:00.000000 ', '-00:00:01.999999 ', ` ${ERROR}`, ' 00:00:00.000001 '])
+})

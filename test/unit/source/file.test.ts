@@ -6,7 +6,7 @@ import { createDecoder } from '#src/file/decode/detect.js'
 import { ByteWindow } from '#src/file/decode/window.js'
 import { BlockPacketView } from '#src/packet/view.js'
 import { FileBlocks } from '#src/source/file.js'
-import { enhancedPacket, interfaceBlock, NANOSECONDS, pcapOf, randomPackets, sectionHeader, Writer } from '../../support/capture-writer.js'
+import { block, enhancedPacket, interfaceBlock, NANOSECONDS, pcapOf, randomPackets, sectionHeader, Writer } from '../../support/capture-writer.js'
 import { seededRandom } from '../../support/random.js'
 
 function decoderOf(bytes: Uint8Array): Decoder {
@@ -22,7 +22,7 @@ interface Seen {
   view: Record<string, unknown>
 }
 
-function seen(decoder: Decoder): { packets: Seen[]; blocks: number; refused: number } {
+function seen(decoder: Decoder): { packets: Seen[]; blocks: number; refused: number; untimed: number } {
   const blocks = new FileBlocks()
   const view = new BlockPacketView()
   const packets: Seen[] = []
@@ -58,7 +58,7 @@ function seen(decoder: Decoder): { packets: Seen[]; blocks: number; refused: num
       header += view.words32[header >>> 2] as number
     }
   }
-  return { packets, blocks: count, refused: blocks.refused }
+  return { packets, blocks: count, refused: blocks.refused, untimed: blocks.untimed }
 }
 
 const SHAPE = { littleEndian: true, magic: NANOSECONDS }
@@ -76,6 +76,32 @@ test('random packets, over several blocks: bytes, lengths and times are those of
     const tag = view.hasVlan === true ? 4 : 0
     assert.deepEqual([view.seconds, view.nanoseconds, view.wireLength], [packet.seconds, packet.nanoseconds, packet.wireLength - tag])
   }
+})
+
+test('a time that 32 bits of seconds cannot say, and none at all: 0, and counted', () => {
+  const frame = new Uint8Array(60)
+  const at = (seconds: number) => enhancedPacket(true, 0, BigInt(seconds + 1000) * 1_000_000n + 250_000n, frame)
+  const offset = new Writer(true)
+    .option(14, new Writer(true).u64(BigInt.asUintN(64, -1000n)).end())
+    .u32(0)
+    .end()
+  const simple = block(true, 3, new Writer(true).u32(frame.length).raw(frame).end())
+  const decoder = decoderOf(
+    Buffer.concat([sectionHeader(true), interfaceBlock(true, 1, 0, offset), at(5), at(-500), at(2 ** 32 + 5), simple, at(2 ** 32 - 1), at(0)]),
+  )
+  const { packets, untimed } = seen(decoder)
+  assert.deepEqual(
+    packets.map(({ view }) => [view.seconds, view.nanoseconds]),
+    [
+      [5, 250_000_000],
+      [0, 0],
+      [0, 0],
+      [0, 0],
+      [2 ** 32 - 1, 250_000_000],
+      [0, 250_000_000],
+    ],
+  )
+  assert.equal(untimed, 3)
 })
 
 test('a packet that is longer than a block gets a larger one, and those behind it are not lost', () => {

@@ -27,6 +27,21 @@ test('a clock that was set back: time goes on from there', () => {
   assert.deepEqual(dues(ORIGINAL, [hour, hour + 1000, 0, 700, 700, 1700]), [0, 1000, 1000, 1700, 1700, 2700])
 })
 
+test('packets without a time stamp: due with the one before them, the first at once; time is counted from the first that has one', () => {
+  const schedule = new Schedule({ kind: 'original', multiplier: 2 })
+  // As pcapng has them: such a packet says second 0.
+  const stamps = [undefined, undefined, 1000, undefined, 5000, undefined, undefined, 6000]
+  const round = () => stamps.map((ns) => (ns === undefined ? schedule.due(0, 0, 100, false) : schedule.due(1_700_000_000, ns, 100, true)))
+  assert.deepEqual(round(), [0, 0, 0, 0, 2000, 2000, 2000, 2500])
+  schedule.nextRound()
+  const begin = (5000 + 5000 / 7) / 2
+  assert.deepEqual(round(), [begin, begin, begin, begin, begin + 2000, begin + 2000, begin + 2000, begin + 2500])
+  const none = new Schedule(ORIGINAL)
+  assert.deepEqual([none.due(0, 0, 100, false), none.due(0, 0, 100, false)], [0, 0])
+  const rate = new Schedule({ kind: 'packets', perSecond: 1e6 })
+  assert.deepEqual([rate.due(0, 0, 100, false), rate.due(0, 0, 100, false)], [0, 1000])
+})
+
 test('rates: so many packets, so many bits', () => {
   assert.deepEqual(dues({ kind: 'packets', perSecond: 1e6 }, [5, 5, 5, 5]), [0, 1000, 2000, 3000])
   assert.deepEqual(dues({ kind: 'bits', perSecond: 8e8 }, [5, 5, 5]), [0, 1000, 2000])

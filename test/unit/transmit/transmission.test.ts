@@ -1,10 +1,13 @@
 /** What becomes of each packet: pure but for the short pauses, over a sender and an interface of our own. */
 import assert from 'node:assert/strict'
+import { Readable } from 'node:stream'
 import { test } from 'node:test'
+import { openCaptureFile } from '#src/index.js'
 import { IFF_RUNNING, IFF_UP } from '#src/kernel/abi/if.js'
 import { EINVAL, EMSGSIZE, ENETDOWN, ENOBUFS, ENXIO, EPERM } from '#src/kernel/errno.js'
 import type { Sender } from '#src/transmit/sender.js'
 import { FINISHED, NEXT_BATCH, Transmission, type TransmissionOptions } from '#src/transmit/transmission.js'
+import { block, enhancedPacket, interfaceBlock, sectionHeader, Writer } from '../../support/capture-writer.js'
 import { type MemoryPacket, MemoryPackets } from '../../support/memory-packets.js'
 
 /** Takes what it is given until it is told not to. */
@@ -124,6 +127,25 @@ test('each packet goes when it is due, not before; long distances are given back
   const { maxErrorNs, meanErrorNs, slips } = transmission.timing
   assert.ok(meanErrorNs > 0 && meanErrorNs <= maxErrorNs && maxErrorNs < 100_000)
   assert.equal(slips, 0)
+})
+
+test('of a file with simple packet blocks, which have no time, each goes with the packet before it', async () => {
+  const frame = new Uint8Array(60)
+  const simple = block(true, 3, new Writer(true).u32(frame.length).raw(frame).end())
+  const at = (ms: number) => enhancedPacket(true, 0, BigInt(1_700_000_000_000 + ms) * 1000n, frame)
+  const blocks = [sectionHeader(true), interfaceBlock(true), simple, simple, at(0), simple, at(40), simple, at(50)]
+  await using file = await openCaptureFile(Readable.from(blocks))
+  const { state, sender, transmission } = made({ pace: { kind: 'original', multiplier: 1 } })
+  const start = state.ms
+  for await (const batch of file.batches()) {
+    for (let answer = transmission.advance(batch); answer !== NEXT_BATCH; answer = transmission.advance(batch)) {
+      assert.ok(answer >= 0 && answer < 50, `${answer}`)
+      state.ms += answer
+      transmission.turnTaken()
+    }
+  }
+  const taken = sender.flushes.flatMap(({ lengths, ms }) => lengths.map(() => Math.floor(ms - start)))
+  assert.deepEqual(taken, [0, 0, 0, 0, 40, 40, 50])
 })
 
 test('a delay is made good up to 50 ms of it, and the rest is told', () => {
