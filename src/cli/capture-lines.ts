@@ -127,6 +127,15 @@ export function summaryLines(counters: CaptureCounters): string[] {
   return lines
 }
 
+/** The answer to SIGUSR2, of which tcpdump writes out what it has buffered: here nothing waits for it. */
+export function waitingLines({ write }: CapturePlan): string[] {
+  if (write === undefined) return ['ringtap: SIGUSR2: nothing is written, there is no -w']
+  if (write.past !== undefined) return ['ringtap: SIGUSR2: what is remembered is written at a trigger (SIGUSR1)']
+  const wait = write.compression === 'none' ? '100 ms' : 'a second'
+  const place = write.order ? ', but for those that wait for their place in order of time' : ''
+  return [`ringtap: SIGUSR2: packets are written within ${wait} without it${place}`]
+}
+
 /** What became of `-w`. */
 export function writtenLines({ files, writtenPackets, writtenBytes }: CaptureSummary): string[] {
   return files.length === 0 ? [] : [`${plural(writtenPackets, 'packet')} written to ${filesText(files)} (${formatBytes(writtenBytes)})`]
@@ -241,6 +250,11 @@ function writeDocument(write: WritePlan): object {
 /** `cpus`: load of each CPU in this interval. */
 export function intervalDocument(stats: CaptureStats, cpus: readonly CpuLoad[]): string {
   return JSON.stringify({ type: 'interval', ...stats, cpus })
+}
+
+/** The answer to SIGUSR1: counters since the start. */
+export function countersDocument(counters: CaptureCounters): string {
+  return JSON.stringify({ type: 'event', event: 'counters', ...counters })
 }
 
 /** With the load of each CPU over the whole capture, and the rest of the ledger where it was asked for. */

@@ -40,9 +40,20 @@ const REFERENCE = `## Values
 | 2 | usage: an option that does not exist, a value that is not of its kind or that the library refuses |
 | 3 | permission (a capability is missing) or unsupported (platform, link type) |
 
-The first SIGINT or SIGTERM ends a command as its own end would: what is in the ring is read, the summary is printed, the status is 0. The second
-ends the process at once (130 in a shell). When nobody reads stdout any more, as in \`ringtap capture -i eth0 | head -3\`, the command ends
-without a word about it.
+| signal | |
+|---|---|
+| SIGINT, SIGTERM, SIGHUP | ends a command as its own end would: what is in the ring is read, the summary is printed, files are complete and have their names, the status is 0. A second SIGINT or SIGTERM ends the process at once (130, 143 in a shell) |
+| SIGUSR1 | \`capture\` prints the counts so far on stderr, in the lines of the summary (with \`--json\` the event \`counters\`); with \`--before\` it is a trigger. Elsewhere nothing |
+| SIGUSR2 | tcpdump writes out what it has buffered; \`capture -w\` does so by itself, and says after how long at most. Elsewhere nothing |
+
+SIGHUP is ignored where it was when the command was started, as under nohup(1). Node.js hides that from its programs; it is told by nohup's name in the environment
+variable \`_\` (bash sets it), by a parent process that ignores SIGHUP, such as a script that nohup has started, and by a stdin that nohup has made unreadable, as it does on a
+terminal. Where none of these is to be seen (nohup in a script of dash, with stdin redirected, say) \`setsid\` keeps the terminal's SIGHUP away.
+
+These hold from the command's first line on. Node.js takes some 40 ms to come to it: a SIGINT, SIGTERM or SIGHUP that comes sooner ends the process, and so may SIGUSR1 and SIGUSR2; a debugger
+that Node.js opens at such a SIGUSR1 is closed again.
+
+When nobody reads stdout any more, as in \`ringtap capture -i eth0 | head -3\`, the command ends without a word about it.
 
 An error is one line on stderr, and a second one with the next thing to try; of a filter also the expression, with carets below what is wrong. \`RINGTAP_DEBUG=1\` adds the stack.
 
