@@ -130,6 +130,7 @@ class Opening {
     const recording = plan.write === undefined ? undefined : await this.#openRecording(sources.flatMap((ofInterface, i) => ofInterface.map(() => i)))
     this.#recording = recording
     const pastOf = TimeMachine.workerPast(plan, workerCount)
+    await TimeMachine.check(plan, this.#user)
     let worker = 0
     for (const [i, ofInterface] of sources.entries()) {
       const interfaceName = plan.interfaces[i] as string

@@ -110,10 +110,10 @@ export class Recording {
     if (plan.write === undefined || plan.write.past !== undefined) return undefined
     const recording = new Recording(parts, plan.write)
     try {
-      await (user === undefined ? recording.#openAll() : user.during(() => recording.#openAll()))
+      await (user === undefined ? recording.#openAll() : user.opening(() => recording.#openAll()))
     } catch (error) {
       await recording.discard()
-      throw user === undefined ? error : asUser(error, user.name)
+      throw error
     }
     return recording
   }
@@ -241,12 +241,29 @@ export class Recording {
     this.#files[file]?.sink.cancel()
   }
 
-  /** The capture ends: a pipe that takes nothing any more is given up, so that no worker waits for its reader. Resolves then, or when `isOver`. */
-  async hurryPipes(isOver: () => boolean): Promise<void> {
+  /** The pipe of a worker was given up: what is not written to it any more is no news. */
+  isGivenUp(worker: number): boolean {
+    return this.#given.has(this.fileOf(worker))
+  }
+
+  /** Why nothing follows in a worker's file, if that is so. */
+  brokenOf(worker: number): CaptureError | undefined {
+    const { path, isBroken } = this.#of(worker).sink
+    return isBroken ? new CaptureError('FILE_FAILED', `${nameOf(path)}: half a record is in it that cannot be taken back`) : undefined
+  }
+
+  /**
+   * The capture ends: a pipe that takes nothing any more is given up, so that no worker waits for its reader, and `tell` is told. Resolves
+   * then, or when `isOver`.
+   */
+  async hurryPipes(isOver: () => boolean, tell: (path: string, error: CaptureError) => void = () => {}): Promise<void> {
     const pipes = [...this.#files.entries()].filter(([file, { sink }]) => !sink.isRegular && !this.#given.has(file))
     await Promise.all(
       pipes.map(async ([file, { sink }]) => {
-        if (!(await moves(sink, isOver))) this.#giveUp(file)
+        if (await moves(sink, isOver)) return
+        this.#giveUp(file)
+        const why = `its reader took nothing for ${PIPE_PATIENCE_MS / 1000} s, and the capture has ended: it ends here, perhaps within a record`
+        tell(sink.path, new CaptureError('FILE_FAILED', `${nameOf(sink.path)}: ${why}`))
       }),
     )
   }
@@ -323,11 +340,8 @@ function pathOfWorker(path: string, worker: number): string {
   return `${name.slice(0, name.length - ending.length)}.${worker}${ending}${packed}`
 }
 
-function asUser(error: unknown, name: string): unknown {
-  if (!(error instanceof CaptureError) || error.code !== 'FILE_FAILED') return error
-  const { code, message, syscall, errno, errnoName } = error
-  const hint = `files are made as user ${name}, who must be able to write to the folder: chown ${name}, or a folder that is ${name}'s`
-  return new CaptureError(code, `${message}, as user ${name}`, { syscall, errno, errnoName, hint })
+function nameOf(path: string): string {
+  return path === '-' ? 'stdout' : path
 }
 
 function withoutGuard(reason: string): string {

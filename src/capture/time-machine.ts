@@ -16,6 +16,7 @@ import { encodeInterface, encodeSection, encodeStatistics, type Instant } from '
 import { fsFailed } from '../file/file-failed.js'
 import { Guard } from '../file/guard.js'
 import { openSink, type Sink } from '../file/open-sink.js'
+import { OutputFile } from '../file/output-file.js'
 import { strftime } from '../file/strftime.js'
 import type { Kernel } from '../kernel/system.js'
 import type { CaptureEvent, CapturePlan, PastPlan, TriggeredFile } from './api.js'
@@ -24,6 +25,7 @@ import type { PastOrder, PastReport } from './past-recorder.js'
 import { pastShare } from './plan-past.js'
 import type { InterfaceTotals } from './recording.js'
 import { pathOfTrigger } from './trigger-path.js'
+import type { UserChange } from './user-change.js'
 import type { WorkerPast } from './worker.js'
 import type { WorkerThread } from './worker-thread.js'
 
@@ -99,13 +101,12 @@ export class TimeMachine {
 
   /**
    * What each of so many workers is told, `interfaceId` being the place of its interface and `trigger` its filter's program.
-   * @throws CaptureError INVALID_OPTION for memory that is too little, or too much, for so many; FILE_FAILED for a folder that no file can be made in.
+   * @throws CaptureError INVALID_OPTION for memory that is too little, or too much, for so many.
    */
   static workerPast(plan: CapturePlan, workers: number): ((interfaceId: number, trigger: readonly Instruction[] | undefined) => WorkerPast) | undefined {
     const { write, snapLengthBytes } = plan
     if (write?.past === undefined) return undefined
     const bytes = pastShare(write.past, workers)
-    checkPath(write.path)
     const { format, precision } = write
     const lagMs = readingLagMs(plan)
     return (interfaceId, trigger) => ({
@@ -115,6 +116,17 @@ export class TimeMachine {
       trigger,
       order: undefined,
     })
+  }
+
+  /**
+   * Whether a plan that remembers could write a file now, as the user that it is going to be: told at the beginning rather than at the trigger.
+   * @throws CaptureError INVALID_OPTION for a path that is none of a file; FILE_FAILED for a folder that no file can be made in.
+   */
+  static async check({ write }: CapturePlan, user: UserChange | undefined): Promise<void> {
+    if (write?.past === undefined) return
+    checkPath(write.path)
+    // NB: access(2) asks for the real user.
+    await user?.opening(async () => OutputFile.openNow(pathOfTrigger(write.path, new Date(), isThere)).discard())
   }
 
   /** Of the file that is being written, else the last one. */
@@ -182,7 +194,7 @@ export class TimeMachine {
   }
 
   #isTaken(path: string): boolean {
-    return this.#files.includes(path) || statSync(path, { throwIfNoEntry: false }) !== undefined
+    return this.#files.includes(path) || isThere(path)
   }
 
   async #run(current: Current, written: Promise<void>): Promise<TriggeredFile> {
@@ -227,7 +239,7 @@ export class TimeMachine {
   }
 
   #failed({ path }: Current, error: unknown): unknown {
-    if (error instanceof CaptureError) this.#parts.onEvent?.({ type: 'write-error', path, error })
+    if (error instanceof CaptureError) this.#parts.onEvent?.({ type: 'write-error', path, error, outlook: 'trigger' })
     return error
   }
 
@@ -330,7 +342,15 @@ export class TimeMachine {
   }
 }
 
-/** Told at the beginning rather than at the trigger. */
+/** Not of what cannot be looked at: opening it says why. */
+function isThere(path: string): boolean {
+  try {
+    return statSync(path, { throwIfNoEntry: false }) !== undefined
+  } catch {
+    return false
+  }
+}
+
 function checkPath(path: string): void {
   const status = path.includes('%') ? undefined : statSync(path, { throwIfNoEntry: false })
   if (status !== undefined && !status.isFile()) {

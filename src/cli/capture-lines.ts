@@ -11,6 +11,7 @@ import type {
   Ledger,
   PastPlan,
   WorkerCounters,
+  WriteOutlook,
   WritePlan,
 } from '../index.js'
 import { alignColumns, formatBytes, formatCount, formatDecimal, formatSeconds, plural } from './human.js'
@@ -161,6 +162,12 @@ export function summaryDetailLines(summary: CaptureSummary): string[] {
   ]
 }
 
+const OUTLOOK = {
+  retry: 'packets that cannot be written are counted; the capture goes on, and writing is tried again',
+  over: 'packets that were not written are counted; nothing more is written there',
+  trigger: 'the capture goes on, and keeps what it remembers; the next trigger tries again',
+} as const satisfies Record<WriteOutlook, string>
+
 export function eventLines(event: CaptureEvent): string[] {
   switch (event.type) {
     case 'interface-down':
@@ -172,7 +179,7 @@ export function eventLines(event: CaptureEvent): string[] {
     case 'xdp':
       return [`ringtap: ${event.interface}: ${xdpText(event)}`]
     case 'write-error':
-      return [`ringtap: ${event.error.message}`, '  packets that cannot be written are counted; the capture goes on, and writing is tried again']
+      return [`ringtap: ${event.error.message}`, `  ${OUTLOOK[event.outlook]}`]
     case 'file-finished':
       return []
     case 'file-removed':

@@ -204,6 +204,11 @@ export class Sink implements AsyncDisposable {
     return this.#words[WORD.state] === STATE.full
   }
 
+  /** Half a record is in it that cannot be taken back: nothing more is written. */
+  get isBroken(): boolean {
+    return this.#words[WORD.state] === STATE.broken
+  }
+
   get filesFinished(): number {
     return this.#filesFinished
   }

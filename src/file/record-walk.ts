@@ -12,6 +12,26 @@ export interface LeadingRecords {
   truncated: number
 }
 
+/** The records that are whole in bytes[0, length). */
+export function wholeRecords(bytes: Uint8Array, length: number, { format }: Pick<RecordFormat, 'format'>): LeadingRecords {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, length)
+  const isPcap = format === 'pcap'
+  const lengths = isPcap ? PCAP_RECORD : EPB
+  const whole: LeadingRecords = { bytes: 0, packets: 0, wireBytes: 0, truncated: 0 }
+  while (whole.bytes + lengths.sizeof <= length) {
+    const at = whole.bytes
+    const captured = view.getUint32(at + lengths.capturedLength, true)
+    const original = view.getUint32(at + lengths.originalLength, true)
+    const end = at + (isPcap ? PCAP_RECORD.sizeof + captured : view.getUint32(at + EPB.totalLength, true))
+    if (end > length) break
+    whole.bytes = end
+    whole.packets++
+    whole.wireBytes += original
+    if (captured < original) whole.truncated++
+  }
+  return whole
+}
+
 /**
  * The records at the beginning of bytes[0, length) whose time is before `ms`, in milliseconds since 1970: up to the first that is not.
  */

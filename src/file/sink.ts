@@ -120,6 +120,9 @@ export class RecordSink {
   readonly #committed = new Float64Array(1)
   readonly #committedBytes = new Uint8Array(this.#committed.buffer)
 
+  /** Bytes of the last append that went into a pipe all the same, though it was cancelled: who reads there has them. */
+  partBytes = 0
+
   /** Made in the thread that appends; without a kernel it opens its own. */
   constructor(kernel: Kernel | undefined, shared: SinkShared) {
     this.#kernel = kernel ?? openKernel()
@@ -147,6 +150,7 @@ export class RecordSink {
     try {
       this.#rotateIfDue(length, Date.now())
       const state = this.#words[WORD.state]
+      this.partBytes = 0
       if (state !== STATE.open) return state === STATE.broken ? -EIO : -ECANCELED
       return this.#write(bytes, length)
     } finally {
@@ -271,7 +275,9 @@ export class RecordSink {
       } else if (result === -EAGAIN) failed = this.#awaitRoom(words[WORD.fd] as number)
       else if (result !== -EINTR) failed = result === 0 ? -EIO : result
     }
+    this.partBytes = 0
     if (failed !== 0) {
+      if (failed === -ECANCELED && words[WORD.isRegular] === 0) this.partBytes = written
       this.#undo(written)
       return failed
     }
