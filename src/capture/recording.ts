@@ -3,28 +3,23 @@
  * ends them when the last worker has. What goes into them in between, and when the next one of a series begins, is the workers' doing.
  */
 
-import { readFileSync } from 'node:fs'
-import { cpus, release } from 'node:os'
 import { extname } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { CaptureError } from '../errors.js'
 import type { FileEvent } from '../file/capture-file.js'
 import { compressNow } from '../file/compressor.js'
-import { encodePcapHeader } from '../file/encode-pcap.js'
-import { encodeInterface, encodeSection, encodeStatistics, type Instant, type InterfaceDescription, MAX_OPTION_BYTES } from '../file/encode-pcapng.js'
 import { Guard } from '../file/guard.js'
 import { openSink, type Sink } from '../file/open-sink.js'
 import { createOrderMemory, lateRecords, type OrderGeometry, type OrderShared } from '../file/order-memory.js'
 import { orderSegmentBytes } from '../file/record-order.js'
 import type { RotationOptions } from '../file/rotation.js'
 import type { Kernel } from '../kernel/system.js'
-import type { CapturePlan, Drops, WritePlan } from './api.js'
+import type { CapturePlan, WritePlan } from './api.js'
+import { FileFacts, type InterfaceTotals, type RecordedInterface } from './file-facts.js'
 import { readingLagMs } from './packet-clock.js'
 import { RECORD_BUFFER_BYTES } from './recorder.js'
 import type { UserChange } from './user-change.js'
 import type { WorkerRecording } from './worker.js'
-
-const LINKTYPE_ETHERNET = 1
 
 /** Where records are written in order of time: of a worker, if all together have no more than that. */
 const ORDER_SEGMENTS = 32
@@ -34,21 +29,6 @@ const MIN_ORDER_SEGMENTS = 2
 /** At the end of a capture a pipe that takes nothing for so long is given up. */
 const PIPE_PATIENCE_MS = 2000
 const PIPE_LOOK_MS = 50
-
-/** What a capture saw of an interface since it began, for the end of a file. */
-export interface InterfaceTotals {
-  offered: number
-  drops: Drops
-  writtenPackets: number
-  /** Packets that the interface itself lost; undefined where that is known of all interfaces together only. */
-  interfaceDrops: number | undefined
-}
-
-/** What the files tell of an interface. */
-export interface RecordedInterface {
-  macAddress: Uint8Array
-  speedMbps: number | undefined
-}
 
 export interface RecordingParts {
   kernel: Kernel
@@ -77,9 +57,7 @@ export class Recording {
   onFull: () => void = () => {}
   readonly #parts: RecordingParts
   readonly #plan: WritePlan
-  readonly #descriptions: InterfaceDescription[]
-  readonly #section = { hardware: cpus()[0]?.model, os: `Linux ${release()}`, application: application() }
-  readonly #startedAt = now()
+  readonly #facts: FileFacts
   readonly #guard: Guard | undefined
   /** One, or one a worker. */
   readonly #files: OpenFile[] = []
@@ -92,7 +70,7 @@ export class Recording {
   private constructor(parts: RecordingParts, write: WritePlan) {
     this.#parts = parts
     this.#plan = write
-    this.#descriptions = parts.interfaces.map((recorded, place) => describe(parts.plan, place, recorded))
+    this.#facts = new FileFacts(parts.plan, write, parts.interfaces)
     const { workers } = parts
     if (write.order) this.#order = createOrderMemory(orderGeometry(workers.length))
     // Of a single file it is the sink's, which knows whether there is something to guard.
@@ -184,34 +162,18 @@ export class Recording {
   }
 
   #header(interfaces: readonly number[]): Uint8Array {
-    const { format, precision } = this.#plan
-    const { snapLengthBytes } = this.#parts.plan
-    if (format === 'pcap') return this.#compressed(encodePcapHeader({ precision, snapLengthBytes, linkType: LINKTYPE_ETHERNET }))
-    const descriptions = interfaces.map((place) => encodeInterface(this.#descriptions[place] as InterfaceDescription))
-    return this.#compressed(Buffer.concat([encodeSection(this.#section), ...descriptions]))
+    return this.#compressed(this.#facts.header(interfaces))
   }
 
   /** Statistics are those since the capture began, as the format has them, in each file of a series. */
   #trailer(interfaces: readonly number[], worker: number | undefined): Uint8Array {
     const { totalsOf } = this
     if (this.#plan.format === 'pcap' || totalsOf === undefined) return new Uint8Array(0)
-    return this.#compressed(Buffer.concat(interfaces.map((place, id) => this.#statistics(id, totalsOf(place, worker)))))
-  }
-
-  #statistics(interfaceId: number, { offered, drops, writtenPackets, interfaceDrops }: InterfaceTotals): Uint8Array {
-    const end = now()
-    const statistics = {
-      at: end,
-      start: this.#startedAt,
-      end,
-      // What a filter did not take was received, too, and nobody has counted it.
-      received: this.#parts.plan.filter === undefined ? offered : undefined,
-      droppedByInterface: interfaceDrops,
-      filterAccepted: offered,
-      droppedBySystem: drops.ring + drops.socket + drops.fillRing + drops.rxRing + drops.oversize + drops.redirect,
-      delivered: writtenPackets,
-    }
-    return encodeStatistics(interfaceId, statistics, this.#plan.precision)
+    const statistics = interfaces.map((place, id) => {
+      const totals = totalsOf(place, worker)
+      return this.#facts.statistics(id, totals, totals.writtenPackets)
+    })
+    return this.#compressed(Buffer.concat(statistics))
   }
 
   #compressed(bytes: Uint8Array): Uint8Array {
@@ -312,21 +274,6 @@ async function moves(sink: Sink, isOver: () => boolean): Promise<boolean> {
   return true
 }
 
-function describe({ interfaces, filter, snapLengthBytes, write }: CapturePlan, place: number, recorded: RecordedInterface): InterfaceDescription {
-  const { macAddress, speedMbps } = recorded
-  return {
-    linkType: LINKTYPE_ETHERNET,
-    snapLengthBytes,
-    name: interfaces[place],
-    // A longer one finds no room in an option.
-    filter: filter === undefined || Buffer.byteLength(filter) >= MAX_OPTION_BYTES ? undefined : filter,
-    os: `Linux ${release()}`,
-    macAddress: macAddress.some((byte) => byte !== 0) ? macAddress : undefined,
-    speedBitsPerSecond: speedMbps === undefined ? undefined : speedMbps * 1e6,
-    precision: write?.precision,
-  }
-}
-
 /** What of `keepBytes` is for each of so many series. */
 function shareOf(rotation: RotationOptions | undefined, series: number): RotationOptions | undefined {
   return rotation?.keepBytes === undefined ? rotation : { ...rotation, keepBytes: Math.max(1, Math.floor(rotation.keepBytes / series)) }
@@ -346,15 +293,4 @@ function nameOf(path: string): string {
 
 function withoutGuard(reason: string): string {
   return `the process that guards against a kill does not run: ${reason}`
-}
-
-/** What the files say that wrote them. */
-function application(): string {
-  const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }
-  return `ringtap ${version}`
-}
-
-function now(): Instant {
-  const milliseconds = Date.now()
-  return { seconds: Math.floor(milliseconds / 1000), nanoseconds: (milliseconds % 1000) * 1_000_000 }
 }

@@ -18,9 +18,10 @@ import type {
 } from './api.js'
 import { ABANDON, STOP } from './control.js'
 import { COUNTER, readCounters } from './counters.js'
+import type { InterfaceTotals } from './file-facts.js'
 import type { Ledger } from './ledger.js'
 import type { LedgerBook } from './ledger-book.js'
-import type { InterfaceTotals, Recording } from './recording.js'
+import type { Recording } from './recording.js'
 import type { TimeMachine } from './time-machine.js'
 import type { WorkerEnd, WorkerThread } from './worker-thread.js'
 

@@ -59,7 +59,7 @@ export const EVENTS: Names<CaptureEvent['type'] | 'counters'> = {
   'interface-up': '`interface`',
   'worker-replaced': '`interface`, `worker`, `error`',
   xdp: '`interface`, `mode`, `tried`, `queues`, `served`, `chunkBytes`, `chunks`, `hugepages`, `multiBuffer`, `hardwareHints`',
-  'write-error': '`path`, `error`, `outlook`: `retry`, `over` or `trigger`',
+  'write-error': '`path`; `error`: `code`, `message`, `errnoName` where a call failed; `outlook`: `retry`, `over` or `trigger`',
   'file-finished': '`path`, `bytes`',
   'file-removed': '`path`, `bytes`',
   'files-full': '',

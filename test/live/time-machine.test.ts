@@ -3,13 +3,14 @@ import assert from 'node:assert/strict'
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { chmodSync, chownSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import type { CaptureEvent, CaptureOptions, CaptureSummary, TriggeredFile } from '#src/capture/api.js'
 import { CaptureError } from '#src/errors.js'
+import { openCaptureFile } from '#src/reader.js'
 import { createTestbed, startFlood } from '#src/testbed/index.js'
 import {
   assertAccount,
@@ -498,6 +499,39 @@ inFolder('the command: SIGUSR1 triggers, and so does --trigger', async (folder) 
   )
   assert.doesNotMatch(said(), /Debugger/)
   assert.deepEqual((documents().at(-1) as unknown as CaptureSummary).files, [first.path, second.path])
+})
+
+inFolder('a file says what a recording says: by what, on what, of which interface', async (folder) => {
+  using testbed = createTestbed()
+  using sender = new RawSender(testbed.sender)
+  const { version } = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as { version: string }
+  const described = async (name: string, write: object, filter?: string) => {
+    const path = join(folder, name)
+    await using capture = await openOn(testbed, { write: { path, ...write }, ...(filter === undefined ? {} : { filter }) })
+    sender.sendNumbered(10)
+    await caughtUp(capture, 10)
+    const written = 'beforeMs' in write ? (await capture.trigger()).path : path
+    await capture.stop()
+    await using file = await openCaptureFile(written)
+    let packets = 0
+    for await (const batch of file.batches()) while (batch.next()) packets++
+    const [{ statistics, ...facts }] = file.interfaces as [(typeof file.interfaces)[number]]
+    const [{ comments: _, ...section }] = file.sections as [(typeof file.sections)[number]]
+    return { packets, section, facts, statistics: { received: statistics?.received, delivered: statistics?.delivered } }
+  }
+  const past = { beforeMs: 5000, beforeSizeBytes: SIZE, afterMs: 0 }
+  const recorded = await described('ordinary.pcapng', {})
+  const remembered = await described('past.pcapng', past)
+  assert.deepEqual(remembered, recorded)
+  assert.deepEqual(
+    [remembered.packets, remembered.section.application, remembered.section.hardware, remembered.statistics],
+    [10, `ringtap ${version}`, cpus()[0]?.model, { received: 10, delivered: 10 }],
+  )
+  assert.ok(remembered.facts.macAddress !== undefined)
+  // A filter whose text finds no room in an option.
+  const long = `ether proto ${NUMBERED} or udp`.padEnd(65_536)
+  const withLong = await described('long.pcapng', past, long)
+  assert.deepEqual([withLong.packets, withLong.facts.filter, withLong.statistics.received], [10, undefined, undefined])
 })
 
 inFolder('the command in words', async (folder) => {
