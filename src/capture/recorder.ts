@@ -83,7 +83,7 @@ export class Recorder {
     const pending = values[COUNTER.pending] as number
     const bytes = compress === undefined ? buffer.bytes : compress(buffer.bytes.subarray(0, buffer.length))
     const length = compress === undefined ? buffer.length : bytes.byteLength
-    const result = this.#sink.append(bytes, length)
+    const result = this.#sink.append(bytes, length, buffer.packets)
     if (result === 0) this.#written(pending, buffer, length)
     else {
       // A pipe that was given up has what went into it, but for the last record perhaps.

@@ -219,8 +219,8 @@ export class Sink implements AsyncDisposable {
   }
 
   /** As RecordSink.append, from the main thread. */
-  append(bytes: Uint8Array, length: number): number {
-    return this.#records.append(bytes, length)
+  append(bytes: Uint8Array, length: number, packets = 0): number {
+    return this.#records.append(bytes, length, packets)
   }
 
   /** With `rotateBy: 'hand'`: the first record is of this time, in seconds since 1970; names and intervals count from there. */
@@ -285,7 +285,7 @@ export class Sink implements AsyncDisposable {
     if (this.#next !== undefined) this.#drop(this.#next)
     // A file that was only begun because its time had come has nothing to tell.
     const isEmpty = !this.#isFirst && this.#records.size <= (this.#amounts[AMOUNT.headerBytes] as number)
-    if (keep && !isEmpty) this.#finish(this.#current, this.#records.size)
+    if (keep && !isEmpty) this.#finish(this.#current, this.#records.size, this.#amounts[AMOUNT.packets] as number)
     else this.#drop(this.#current)
     await this.#commands?.finished()
     if (this.#guard !== undefined && this.#guard !== this.#options.guard) await this.#guard.close()
@@ -342,9 +342,10 @@ export class Sink implements AsyncDisposable {
     this.#current.name = this.#sequence.advance(REASONS[this.#words[WORD.leftFor] as number] as RotationReason, began)
     this.#guard?.rename(this.#current.guardSlot, this.#current.name)
     const leftBytes = this.#amounts[AMOUNT.leftBytes] as number
+    const leftPackets = this.#amounts[AMOUNT.leftPackets] as number
     // First, as the threads may need it at any moment: a rename over a large file takes its time.
     if (this.#options.rotateBy !== 'hand') this.#prepareNext()
-    this.#finish(left, leftBytes)
+    this.#finish(left, leftBytes, leftPackets)
   }
 
   #full(): void {
@@ -352,10 +353,10 @@ export class Sink implements AsyncDisposable {
   }
 
   /** Gives a file its last bytes and its name. */
-  #finish({ output, name, guardSlot }: WrittenFile, length: number): void {
+  #finish({ output, name, guardSlot }: WrittenFile, length: number, packets: number): void {
     const bytes = length + this.#writeTrailer(output, name, guardSlot, length)
     try {
-      output.finish(name)
+      output.finish(name, packets > 0 ? `${packets} ${packets === 1 ? 'packet' : 'packets'}` : `${bytes} bytes`)
     } catch (error) {
       this.#fail(error as CaptureError)
       return

@@ -67,9 +67,12 @@ export const AMOUNT = {
   began: 7,
   /** What write(2) took, of appends under way too: it moves as long as the reader of a pipe reads. */
   taken: 8,
+  /** Packets in the file, and in the one that was left, as far as those who append say. */
+  packets: 9,
+  leftPackets: 10,
 } as const
 
-const FLOAT64_WORDS = 9
+const FLOAT64_WORDS = 11
 
 export const REASONS = ['size', 'time'] as const satisfies readonly RotationReason[]
 
@@ -138,13 +141,13 @@ export class RecordSink {
   }
 
   /**
-   * Appends bytes[0, length), as a whole or not at all. Blocks: for the other threads, for the disk, for the reader of a pipe.
+   * Appends bytes[0, length), in which there are so many packets, as a whole or not at all. Blocks: for the other threads, for the disk, for the reader of a pipe.
    *
    * Answers 0, or -errno: then a file is as long as before, and a later append may succeed. -ECANCELED is no failure: as many files
    * as were ordered are written, or the sink is closed. -EIO comes back for good when half a record could not be undone: of a pipe
    * whose reader stays, or a file that cannot be cut.
    */
-  append(bytes: Uint8Array, length: number): number {
+  append(bytes: Uint8Array, length: number, packets = 0): number {
     if (length === 0) return 0
     this.#enter()
     try {
@@ -152,7 +155,9 @@ export class RecordSink {
       const state = this.#words[WORD.state]
       this.partBytes = 0
       if (state !== STATE.open) return state === STATE.broken ? -EIO : -ECANCELED
-      return this.#write(bytes, length)
+      const result = this.#write(bytes, length)
+      if (result === 0) this.#amounts[AMOUNT.packets] = (this.#amounts[AMOUNT.packets] as number) + packets
+      return result
     } finally {
       this.#lock.release()
     }
@@ -248,6 +253,8 @@ export class RecordSink {
     words[WORD.guardSlot] = words[WORD.nextGuardSlot] as number
     words[WORD.nextFd] = -1
     amounts[AMOUNT.leftBytes] = leftBytes
+    amounts[AMOUNT.leftPackets] = amounts[AMOUNT.packets] as number
+    amounts[AMOUNT.packets] = 0
     amounts[AMOUNT.size] = amounts[AMOUNT.nextHeaderBytes] as number
     amounts[AMOUNT.headerBytes] = amounts[AMOUNT.nextHeaderBytes] as number
     amounts[AMOUNT.began] = began

@@ -341,6 +341,29 @@ test('a next file that cannot be made is told once, and the current one goes on'
   await assert.rejects(sink.close(), /rename.*ENOENT/)
 })
 
+test('a file that somebody removes while it is written: told with what was in it, and the folder is not blamed', async () => {
+  const events: FileEvent[] = []
+  const path = freshPath()
+  const sink = await openSink(path, { header: () => HEADER, guard: false, rotation: { sizeBytes: 3000 }, onEvent: (event) => events.push(event) })
+  const bytes = recordsBuffer(WRITER)
+  const removePart = () => {
+    const parts = readdirSync(folder).filter((name) => name.startsWith(`.${path.split('/').pop()}.${process.pid}`))
+    assert.equal(parts.length, 1)
+    rmSync(join(folder, parts[0] as string))
+  }
+  assert.equal(sink.append(bytes, bytes.byteLength, 10), 0)
+  removePart()
+  assert.ok(sink.rotate('size'))
+  const [warning] = events
+  assert.ok(warning?.type === 'file-warning')
+  assert.match(warning.message, /rename from \S+\.part: ENOENT \(.*\): somebody has removed it, with 10 packets in it$/)
+  assert.match(warning.error?.hint ?? '', /^a file is written as \.NAME\.PID\.part/)
+  assert.equal(sink.append(bytes, bytes.byteLength, 7), 0)
+  rmSync(join(folder, readdirSync(folder).find((name) => name.startsWith(`.${path.split('/').pop()}1.`)) as string))
+  await assert.rejects(sink.close(), /with 10 packets in it$/)
+  assert.match((events.at(-1) as { message: string }).message, /with 7 packets in it$/)
+})
+
 test('a command is run for each file, two at a time, and its failure is told', async () => {
   const log = join(folder, 'commands.log')
   const command = join(folder, 'command.sh')
