@@ -22,6 +22,8 @@ export interface InterfaceTotals {
   interfaceDrops: number | undefined
 }
 
+const NO_DROPS: Drops = { ring: 0, socket: 0, fillRing: 0, rxRing: 0, oversize: 0, redirect: 0, handler: 0, consumer: 0, writer: 0, unread: 0 }
+
 export class FileFacts {
   readonly #plan: CapturePlan
   readonly #write: WritePlan
@@ -58,6 +60,12 @@ export class FileFacts {
       speedBitsPerSecond: speedMbps === undefined ? undefined : speedMbps * 1e6,
       precision: this.#write.precision,
     })
+  }
+
+  /** How long the statistics of so many interfaces are, at the most. */
+  statisticsBytes(interfaces: number): number {
+    const totals = { offered: 0, drops: NO_DROPS, writtenPackets: 0, interfaceDrops: 0 }
+    return interfaces * this.statistics(0, totals, 0).byteLength
   }
 
   /** Of the file's interface `interfaceId`, since the capture began; `delivered` are those in its files. Nothing in pcap. */

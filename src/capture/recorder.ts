@@ -8,7 +8,7 @@
 
 import type { RecordBuffer } from '../file/record.js'
 import type { RecordFormat } from '../file/record-layout.js'
-import { type LeadingRecords, wholeRecords } from '../file/record-walk.js'
+import { type LeadingRecords, LeadingSplit, wholeRecords } from '../file/record-walk.js'
 import { RecordSink, type SinkShared } from '../file/sink.js'
 import { ECANCELED } from '../kernel/errno.js'
 import type { Kernel } from '../kernel/system.js'
@@ -52,7 +52,7 @@ export class Recorder {
 
   constructor(parts: RecorderParts) {
     this.#parts = parts
-    this.#sink = new RecordSink(parts.kernel, parts.sink)
+    this.#sink = new RecordSink(parts.kernel, parts.sink, parts.compress === undefined ? new LeadingSplit(parts.format) : undefined)
     this.#flushMs = parts.compress === undefined ? FLUSH_MS : COMPRESSED_FLUSH_MS
   }
 
@@ -86,7 +86,7 @@ export class Recorder {
     const result = this.#sink.append(bytes, length, buffer.packets)
     if (result === 0) this.#written(pending, buffer, length)
     else {
-      // A pipe that was given up has what went into it, but for the last record perhaps.
+      // A pipe that was given up has what went into it, but for the last record perhaps; and what fitted a file that was full is in that.
       const part = compress === undefined && this.#sink.partBytes > 0 ? wholeRecords(bytes, this.#sink.partBytes, format) : NONE
       // Fewer than none: a handler gave up packets that had been written before.
       const lost = pending < 0 ? 0 : Math.min(pending, buffer.packets - part.packets)

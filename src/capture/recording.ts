@@ -112,6 +112,7 @@ export class Recording {
     const sink = await openSink(path, {
       header: () => this.#header(interfaces),
       trailer: () => (this.#given.has(file) ? new Uint8Array(0) : this.#trailer(interfaces, worker)),
+      trailerBytes: this.#facts.statisticsBytes(interfaces.length),
       rotation,
       command,
       guard: this.#guard ?? guard,

@@ -32,6 +32,40 @@ export function wholeRecords(bytes: Uint8Array, length: number, { format }: Pick
   return whole
 }
 
+/** Takes whole records from the front of others. */
+export class LeadingSplit {
+  packets = 0
+  readonly #isPcap: boolean
+  #of: ArrayBufferLike | undefined
+  #view: DataView = new DataView(new ArrayBuffer(0))
+
+  constructor({ format }: Pick<RecordFormat, 'format'>) {
+    this.#isPcap = format === 'pcap'
+  }
+
+  take(bytes: Uint8Array, from: number, to: number, room: number, atLeastOne: boolean): number {
+    if (this.#of !== bytes.buffer) {
+      this.#of = bytes.buffer
+      this.#view = new DataView(bytes.buffer)
+    }
+    const view = this.#view
+    const isPcap = this.#isPcap
+    const lengthAt = bytes.byteOffset + (isPcap ? PCAP_RECORD.capturedLength : EPB.totalLength)
+    const around = isPcap ? PCAP_RECORD.sizeof : 0
+    const most = Math.min(to, from + room)
+    let packets = 0
+    let at = from
+    while (at < to) {
+      const end = at + around + view.getUint32(at + lengthAt, true)
+      if (end > most && !(packets === 0 && atLeastOne)) break
+      at = end
+      packets++
+    }
+    this.packets = packets
+    return at - from
+  }
+}
+
 /**
  * The records at the beginning of bytes[0, length) whose time is before `ms`, in milliseconds since 1970: up to the first that is not.
  */
