@@ -7,7 +7,7 @@ import { COUNTER, CounterWriter, countersMemory } from '#src/capture/counters.js
 import { Recorder, type RecorderParts } from '#src/capture/recorder.js'
 import { encodePcapHeader } from '#src/file/encode-pcap.js'
 import { ScriptRecords } from '#src/file/record.js'
-import { createSinkShared, STATE, WORD, wordsOf } from '#src/file/sink.js'
+import { AMOUNT, createSinkShared, STATE, WORD, wordsOf } from '#src/file/sink.js'
 import { Block } from '#src/packet/block.js'
 import { readCaptureFile } from '../../support/capture-file.js'
 import { fakeKernel } from '../../support/fake-kernel.js'
@@ -169,6 +169,22 @@ test('a pipe whose reader takes no more: what went into it whole is written, and
   recorder.record(blockOf(10, 5), 5)
   recorder.flush()
   assert.deepEqual([count('packets'), count('writtenPackets'), count('dropWriter'), count('pending')], [2, 2, 13, 0])
+})
+
+test('a buffer that was parted at the limit of a file, and of which the rest fails: what stands in the file is written', () => {
+  let writes = 0
+  const { recorder, count, errors, sink, file } = setUp({ write: (bytes) => (++writes === 2 ? -ENOSPC : bytes) })
+  // Six records of 76 bytes; no file is ready to follow.
+  wordsOf(sink.lock).amounts[AMOUNT.sizeLimit] = 500
+  recorder.record(blockOf(0, 10), 10)
+  recorder.flush()
+  assert.deepEqual([count('packets'), count('writtenPackets'), count('dropWriter'), count('pending')], [6, 6, 4, 0])
+  assert.deepEqual([count('bytes'), count('truncated'), count('writtenBytes')], [600, 6, 6 * 76])
+  assert.deepEqual(errors, [ENOSPC])
+  recorder.record(blockOf(10, 5), 5)
+  recorder.flush()
+  assert.deepEqual([count('packets'), count('dropWriter')], [11, 4])
+  assert.deepEqual(file(), [...numbers(0, 6), ...numbers(10, 15)])
 })
 
 test('compressed: a member a buffer, which waits longer, and bytes as they are in the file', () => {
