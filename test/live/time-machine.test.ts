@@ -569,7 +569,7 @@ inFolder('-Z: a folder that the user cannot write to is told at the beginning, a
   const { interface: name, netns } = testbed.receiver
   const way = ['-w', join(folder, 'x.pcapng'), '--before', '5s', '--before-size', '8M', '--after', '0', '-Z', 'nobody', '-q']
   const argv = [process.execPath, MAIN, 'capture', '-i', name, '--netns', netns, ...way]
-  const refused = command(argv)
+  const refused = command([...argv, '--duration', '3s'])
   assert.equal(await refused.ended, 1)
   assert.match(refused.said(), /^ringtap: \S+\/x\.\d{8}-\d{6}\.pcapng: open: EACCES .*, as user nobody\n {2}files are made as user nobody/)
   assert.deepEqual(readdirSync(folder), [])
