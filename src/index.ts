@@ -27,6 +27,7 @@ export type {
   TriggeredFile,
   WorkerCounters,
   WriteOptions,
+  WriteOutlook,
   WritePlan,
   XdpInForce,
   XdpMode,

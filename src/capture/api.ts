@@ -197,8 +197,8 @@ export type CaptureEvent =
   | { type: 'worker-replaced'; interface: string; worker: number; error: CaptureError }
   /** How `xdp` captures an interface: the modes that were tried, and what is in force. */
   | ({ type: 'xdp'; interface: string } & XdpInForce)
-  /** A file could not be written: packets are lost as the drop `writer`, the capture goes on, and writing is tried again. Told once for each file and reason. */
-  | { type: 'write-error'; path: string; error: CaptureError }
+  /** A file could not be written; the capture goes on. Told once for each file and reason. */
+  | { type: 'write-error'; path: string; error: CaptureError; outlook: WriteOutlook }
   /** Of the files of `write`: finished and under its name, removed, no more to come, or something that ends nothing. */
   | FileEvent
   /** A file of a time machine is begun, or becomes longer. */
@@ -207,6 +207,13 @@ export type CaptureEvent =
   | ({ type: 'past-written' } & TriggeredFile)
   /** Something that the kernel granted only in part: a smaller ring, a smaller buffer, queues without a worker. */
   | { type: 'warning'; message: string; hint?: string }
+
+/**
+ * What comes of it. `retry`: packets are lost as the drop `writer`, and writing is tried again. `over`: the same, but nothing more is written
+ * there, a pipe whose reader takes nothing, or a file that half a record cannot be cut away from. `trigger`, of a time machine: there is no
+ * file, or not a whole one; nothing that is remembered is lost, and the next trigger tries again.
+ */
+export type WriteOutlook = 'retry' | 'over' | 'trigger'
 
 /** A complete file of a time machine. */
 export interface TriggeredFile {

@@ -20,6 +20,7 @@ import type { AccountSpec } from './account.js'
 import type { Capture, CaptureOptions, CapturePlan } from './api.js'
 import { Budget, Control, controlMemory } from './control.js'
 import { countersMemory } from './counters.js'
+import type { RecordedInterface } from './file-facts.js'
 import { type FilterFor, prepareFilter, prepareTrigger } from './filter.js'
 import { loadHandler } from './handler-module.js'
 import { InterfaceDrops } from './interface-drops.js'
@@ -127,9 +128,13 @@ class Opening {
     const allowed = allowedCpus(kernel)
     const restarts: Restarts = { left: plan.workerRestarts }
     const handlerData = this.#handlerData(workerCount)
-    const recording = plan.write === undefined ? undefined : await this.#openRecording(sources.flatMap((ofInterface, i) => ofInterface.map(() => i)))
+    const { signal, onEvent } = this.#options
+    const interfaces = plan.write === undefined ? [] : this.#recordedInterfaces()
+    const places = sources.flatMap((ofInterface, i) => ofInterface.map(() => i))
+    const recording = await Recording.open({ kernel, plan, interfaces, workers: places, user: this.#user, signal, onEvent })
     this.#recording = recording
     const pastOf = TimeMachine.workerPast(plan, workerCount)
+    await TimeMachine.check(plan, this.#user)
     let worker = 0
     for (const [i, ofInterface] of sources.entries()) {
       const interfaceName = plan.interfaces[i] as string
@@ -154,7 +159,7 @@ class Opening {
       }
     }
     await Promise.all(this.#threads.map((thread) => thread.ready))
-    this.#options.signal?.throwIfAborted()
+    signal?.throwIfAborted()
     this.#interfaceDrops = new InterfaceDrops(kernel, plan.interfaces, plan.netns)
     const book = new LedgerBook(kernel, plan, (place) => leftOf(this.#sockets[place]))
     this.#book = book
@@ -169,9 +174,9 @@ class Opening {
       threads: this.#threads,
       counters,
       recording,
-      timeMachine: TimeMachine.open({ kernel, plan, threads: this.#threads, onEvent: this.#options.onEvent }),
-      signal: this.#options.signal,
-      onEvent: this.#options.onEvent,
+      timeMachine: TimeMachine.open({ kernel, plan, interfaces, threads: this.#threads, onEvent }),
+      signal,
+      onEvent,
       interfaceDrops: () => this.#interfaceDrops?.total() ?? 0,
       book,
       settle: () => this.#settle(),
@@ -261,16 +266,15 @@ class Opening {
     }))
   }
 
-  /** `workers` has for each worker the place of its interface. */
-  #openRecording(workers: readonly number[]): Promise<Recording | undefined> {
+  #recordedInterfaces(): RecordedInterface[] {
     const kernel = this.#kernel
-    const plan = this.#plan
-    const interfaces = withNamespace(kernel, this.#namespace, () => {
+    return withNamespace(kernel, this.#namespace, () => {
       using control = openControlSocket(kernel)
-      return this.#sockets.map(({ identity }, i) => ({ macAddress: identity.macAddress, speedMbps: speedOf(kernel, control, plan.interfaces[i] as string) }))
+      return this.#sockets.map(({ identity }, i) => ({
+        macAddress: identity.macAddress,
+        speedMbps: speedOf(kernel, control, this.#plan.interfaces[i] as string),
+      }))
     })
-    const { signal, onEvent } = this.#options
-    return Recording.open({ kernel, plan, interfaces, workers, user: this.#user, signal, onEvent })
   }
 
   /** Nobody looks at the packets themselves when there is no handler for them and no file. */

@@ -52,7 +52,13 @@ export class OrderedRecorder {
     const { kernel, sink, order, thread, format } = parts
     this.#parts = parts
     this.#sink = new RecordSink(kernel, sink)
-    this.#order = new RecordOrder({ shared: order, thread, threadId: kernel.gettid(), format, append: (bytes, length) => this.#append(bytes, length) })
+    this.#order = new RecordOrder({
+      shared: order,
+      thread,
+      threadId: kernel.gettid(),
+      format,
+      append: (bytes, length, packets) => this.#append(bytes, length, packets),
+    })
   }
 
   /** Records the first `packets` packets of a block. */
@@ -114,11 +120,11 @@ export class OrderedRecorder {
   }
 
   /** Records of any worker. */
-  #append(records: Uint8Array, recordsLength: number): number {
+  #append(records: Uint8Array, recordsLength: number, packets: number): number {
     const { compress, values, onError } = this.#parts
     const bytes = compress === undefined ? records : compress(records.subarray(0, recordsLength))
     const length = compress === undefined ? recordsLength : bytes.byteLength
-    const result = this.#sink.append(bytes, length)
+    const result = this.#sink.append(bytes, length, packets)
     if (result === 0) addTo(values, COUNTER.writtenBytes, length)
     // Cancelled: as many files as were ordered are written, or the end does not wait for a pipe any longer. Main knows.
     else if (this.#errno !== -result && result !== -ECANCELED) onError(-result)

@@ -316,7 +316,7 @@ export class PastRecorder {
     }
     const packets = packetsUntil - old.packets
     if (packets === 0) return
-    const result = (this.#sink as RecordSink).append(old.bytes === 0 ? bytes : bytes.subarray(old.bytes), until - old.bytes)
+    const result = (this.#sink as RecordSink).append(old.bytes === 0 ? bytes : bytes.subarray(old.bytes), until - old.bytes, packets)
     if (result === 0) {
       addTo(values, COUNTER.writtenPackets, packets)
       addTo(values, COUNTER.writtenBytes, until - old.bytes)

@@ -21,7 +21,7 @@ export function planPast(given: WriteOptions, availableMemoryBytes: number): Pas
   if (perWorker === true) throw invalid('write.perWorker', 'absent with write.beforeMs: each trigger makes one file', perWorker)
   if (order === true) throw invalid('write.order', 'absent with write.beforeMs: each worker writes what it remembers', order)
   if (unbuffered === true) throw invalid('write.unbuffered', 'absent with write.beforeMs', unbuffered)
-  if (rotation !== undefined) throw invalid('write.rotation', 'absent with write.beforeMs: each trigger makes one file', rotation)
+  if (rotation !== undefined) throw invalid(...rotationGiven(rotation), 'without -C, -G, -W and --keep')
   if (compression !== undefined && compression !== 'none') throw invalid('write.compression', "'none' with write.beforeMs", compression)
   if (path === '-') throw invalid('write.path', 'a file with write.beforeMs: each trigger makes one', path)
   const size = number('write.beforeSizeBytes', beforeSizeBytes ?? DEFAULT_BEFORE_SIZE_BYTES, MIN_POOL_BYTES, Number.MAX_SAFE_INTEGER)
@@ -40,6 +40,13 @@ export function planPast(given: WriteOptions, availableMemoryBytes: number): Pas
     afterMs: number('write.afterMs', afterMs ?? DEFAULT_AFTER_MS, 0, MAX_MS),
     trigger: trigger === undefined ? undefined : text('write.trigger', trigger),
   }
+}
+
+/** By the part of it that was given, as the command line has an option for each. */
+function rotationGiven(rotation: object): [option: string, expected: string, got: unknown] {
+  const expected = 'absent with write.beforeMs: each trigger makes one file'
+  const [part] = Object.entries(rotation).filter(([, value]) => value !== undefined)
+  return part === undefined ? ['write.rotation', expected, rotation] : [`write.rotation.${part[0]}`, expected, part[1]]
 }
 
 /**

@@ -7,6 +7,8 @@
  */
 
 import type { RecordBuffer } from '../file/record.js'
+import type { RecordFormat } from '../file/record-layout.js'
+import { type LeadingRecords, LeadingSplit, wholeRecords } from '../file/record-walk.js'
 import { RecordSink, type SinkShared } from '../file/sink.js'
 import { ECANCELED } from '../kernel/errno.js'
 import type { Kernel } from '../kernel/system.js'
@@ -24,6 +26,8 @@ export interface RecorderParts {
   kernel: Kernel
   sink: SinkShared
   buffer: RecordBuffer
+  /** Of the records in it. */
+  format: Pick<RecordFormat, 'format'>
   /** The worker's private counters. */
   values: Float64Array
   /** Write after each block. */
@@ -33,6 +37,10 @@ export interface RecorderParts {
   /** Called with the errno when writing begins to fail, and when it fails for another reason. */
   onError: (errno: number) => void
 }
+
+type WrittenRecords = Pick<LeadingRecords, 'packets' | 'wireBytes' | 'truncated'>
+
+const NONE: LeadingRecords = { bytes: 0, packets: 0, wireBytes: 0, truncated: 0 }
 
 export class Recorder {
   readonly #parts: RecorderParts
@@ -44,7 +52,7 @@ export class Recorder {
 
   constructor(parts: RecorderParts) {
     this.#parts = parts
-    this.#sink = new RecordSink(parts.kernel, parts.sink)
+    this.#sink = new RecordSink(parts.kernel, parts.sink, parts.compress === undefined ? new LeadingSplit(parts.format) : undefined)
     this.#flushMs = parts.compress === undefined ? FLUSH_MS : COMPRESSED_FLUSH_MS
   }
 
@@ -70,26 +78,34 @@ export class Recorder {
 
   /** Writes all that there is. */
   flush(): void {
-    const { buffer, values, compress, onError } = this.#parts
+    const { buffer, values, compress, onError, format } = this.#parts
     if (buffer.packets === 0) return
     const pending = values[COUNTER.pending] as number
     const bytes = compress === undefined ? buffer.bytes : compress(buffer.bytes.subarray(0, buffer.length))
     const length = compress === undefined ? buffer.length : bytes.byteLength
-    const result = this.#sink.append(bytes, length)
-    if (result === 0) {
-      addTo(values, COUNTER.packets, pending)
-      addTo(values, COUNTER.bytes, buffer.wireBytes)
-      addTo(values, COUNTER.truncated, buffer.truncated)
-      addTo(values, COUNTER.writtenPackets, buffer.packets)
-      addTo(values, COUNTER.writtenBytes, length)
-    } else {
+    const result = this.#sink.append(bytes, length, buffer.packets)
+    if (result === 0) this.#written(pending, buffer, length)
+    else {
+      // A pipe that was given up has what went into it, but for the last record perhaps; and what fitted a file that was full is in that.
+      const part = compress === undefined && this.#sink.partBytes > 0 ? wholeRecords(bytes, this.#sink.partBytes, format) : NONE
       // Fewer than none: a handler gave up packets that had been written before.
-      addTo(values, pending < 0 ? COUNTER.packets : COUNTER.dropWriter, pending)
+      const lost = pending < 0 ? 0 : Math.min(pending, buffer.packets - part.packets)
+      addTo(values, COUNTER.dropWriter, lost)
+      this.#written(pending - lost, part, part.bytes)
       // Cancelled: as many files as were ordered are written, or the end does not wait for a pipe any longer. Main knows.
       if (this.#errno !== -result && result !== -ECANCELED) onError(-result)
     }
     values[COUNTER.pending] = 0
     this.#errno = -result
     buffer.clear()
+  }
+
+  #written(pending: number, { packets, wireBytes, truncated }: WrittenRecords, length: number): void {
+    const { values } = this.#parts
+    addTo(values, COUNTER.packets, pending)
+    addTo(values, COUNTER.bytes, wireBytes)
+    addTo(values, COUNTER.truncated, truncated)
+    addTo(values, COUNTER.writtenPackets, packets)
+    addTo(values, COUNTER.writtenBytes, length)
   }
 }

@@ -3,28 +3,23 @@
  * ends them when the last worker has. What goes into them in between, and when the next one of a series begins, is the workers' doing.
  */
 
-import { readFileSync } from 'node:fs'
-import { cpus, release } from 'node:os'
 import { extname } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { CaptureError } from '../errors.js'
 import type { FileEvent } from '../file/capture-file.js'
 import { compressNow } from '../file/compressor.js'
-import { encodePcapHeader } from '../file/encode-pcap.js'
-import { encodeInterface, encodeSection, encodeStatistics, type Instant, type InterfaceDescription, MAX_OPTION_BYTES } from '../file/encode-pcapng.js'
 import { Guard } from '../file/guard.js'
 import { openSink, type Sink } from '../file/open-sink.js'
 import { createOrderMemory, lateRecords, type OrderGeometry, type OrderShared } from '../file/order-memory.js'
 import { orderSegmentBytes } from '../file/record-order.js'
 import type { RotationOptions } from '../file/rotation.js'
 import type { Kernel } from '../kernel/system.js'
-import type { CapturePlan, Drops, WritePlan } from './api.js'
+import type { CapturePlan, WritePlan } from './api.js'
+import { FileFacts, type InterfaceTotals, type RecordedInterface } from './file-facts.js'
 import { readingLagMs } from './packet-clock.js'
 import { RECORD_BUFFER_BYTES } from './recorder.js'
 import type { UserChange } from './user-change.js'
 import type { WorkerRecording } from './worker.js'
-
-const LINKTYPE_ETHERNET = 1
 
 /** Where records are written in order of time: of a worker, if all together have no more than that. */
 const ORDER_SEGMENTS = 32
@@ -34,21 +29,6 @@ const MIN_ORDER_SEGMENTS = 2
 /** At the end of a capture a pipe that takes nothing for so long is given up. */
 const PIPE_PATIENCE_MS = 2000
 const PIPE_LOOK_MS = 50
-
-/** What a capture saw of an interface since it began, for the end of a file. */
-export interface InterfaceTotals {
-  offered: number
-  drops: Drops
-  writtenPackets: number
-  /** Packets that the interface itself lost; undefined where that is known of all interfaces together only. */
-  interfaceDrops: number | undefined
-}
-
-/** What the files tell of an interface. */
-export interface RecordedInterface {
-  macAddress: Uint8Array
-  speedMbps: number | undefined
-}
 
 export interface RecordingParts {
   kernel: Kernel
@@ -77,9 +57,7 @@ export class Recording {
   onFull: () => void = () => {}
   readonly #parts: RecordingParts
   readonly #plan: WritePlan
-  readonly #descriptions: InterfaceDescription[]
-  readonly #section = { hardware: cpus()[0]?.model, os: `Linux ${release()}`, application: application() }
-  readonly #startedAt = now()
+  readonly #facts: FileFacts
   readonly #guard: Guard | undefined
   /** One, or one a worker. */
   readonly #files: OpenFile[] = []
@@ -92,7 +70,7 @@ export class Recording {
   private constructor(parts: RecordingParts, write: WritePlan) {
     this.#parts = parts
     this.#plan = write
-    this.#descriptions = parts.interfaces.map((recorded, place) => describe(parts.plan, place, recorded))
+    this.#facts = new FileFacts(parts.plan, write, parts.interfaces)
     const { workers } = parts
     if (write.order) this.#order = createOrderMemory(orderGeometry(workers.length))
     // Of a single file it is the sink's, which knows whether there is something to guard.
@@ -110,10 +88,10 @@ export class Recording {
     if (plan.write === undefined || plan.write.past !== undefined) return undefined
     const recording = new Recording(parts, plan.write)
     try {
-      await (user === undefined ? recording.#openAll() : user.during(() => recording.#openAll()))
+      await (user === undefined ? recording.#openAll() : user.opening(() => recording.#openAll()))
     } catch (error) {
       await recording.discard()
-      throw user === undefined ? error : asUser(error, user.name)
+      throw error
     }
     return recording
   }
@@ -134,6 +112,7 @@ export class Recording {
     const sink = await openSink(path, {
       header: () => this.#header(interfaces),
       trailer: () => (this.#given.has(file) ? new Uint8Array(0) : this.#trailer(interfaces, worker)),
+      trailerBytes: this.#facts.statisticsBytes(interfaces.length),
       rotation,
       command,
       guard: this.#guard ?? guard,
@@ -184,34 +163,18 @@ export class Recording {
   }
 
   #header(interfaces: readonly number[]): Uint8Array {
-    const { format, precision } = this.#plan
-    const { snapLengthBytes } = this.#parts.plan
-    if (format === 'pcap') return this.#compressed(encodePcapHeader({ precision, snapLengthBytes, linkType: LINKTYPE_ETHERNET }))
-    const descriptions = interfaces.map((place) => encodeInterface(this.#descriptions[place] as InterfaceDescription))
-    return this.#compressed(Buffer.concat([encodeSection(this.#section), ...descriptions]))
+    return this.#compressed(this.#facts.header(interfaces))
   }
 
   /** Statistics are those since the capture began, as the format has them, in each file of a series. */
   #trailer(interfaces: readonly number[], worker: number | undefined): Uint8Array {
     const { totalsOf } = this
     if (this.#plan.format === 'pcap' || totalsOf === undefined) return new Uint8Array(0)
-    return this.#compressed(Buffer.concat(interfaces.map((place, id) => this.#statistics(id, totalsOf(place, worker)))))
-  }
-
-  #statistics(interfaceId: number, { offered, drops, writtenPackets, interfaceDrops }: InterfaceTotals): Uint8Array {
-    const end = now()
-    const statistics = {
-      at: end,
-      start: this.#startedAt,
-      end,
-      // What a filter did not take was received, too, and nobody has counted it.
-      received: this.#parts.plan.filter === undefined ? offered : undefined,
-      droppedByInterface: interfaceDrops,
-      filterAccepted: offered,
-      droppedBySystem: drops.ring + drops.socket + drops.fillRing + drops.rxRing + drops.oversize + drops.redirect,
-      delivered: writtenPackets,
-    }
-    return encodeStatistics(interfaceId, statistics, this.#plan.precision)
+    const statistics = interfaces.map((place, id) => {
+      const totals = totalsOf(place, worker)
+      return this.#facts.statistics(id, totals, totals.writtenPackets)
+    })
+    return this.#compressed(Buffer.concat(statistics))
   }
 
   #compressed(bytes: Uint8Array): Uint8Array {
@@ -241,12 +204,29 @@ export class Recording {
     this.#files[file]?.sink.cancel()
   }
 
-  /** The capture ends: a pipe that takes nothing any more is given up, so that no worker waits for its reader. Resolves then, or when `isOver`. */
-  async hurryPipes(isOver: () => boolean): Promise<void> {
+  /** The pipe of a worker was given up: what is not written to it any more is no news. */
+  isGivenUp(worker: number): boolean {
+    return this.#given.has(this.fileOf(worker))
+  }
+
+  /** Why nothing follows in a worker's file, if that is so. */
+  brokenOf(worker: number): CaptureError | undefined {
+    const { path, isBroken } = this.#of(worker).sink
+    return isBroken ? new CaptureError('FILE_FAILED', `${nameOf(path)}: half a record is in it that cannot be taken back`) : undefined
+  }
+
+  /**
+   * The capture ends: a pipe that takes nothing any more is given up, so that no worker waits for its reader, and `tell` is told. Resolves
+   * then, or when `isOver`.
+   */
+  async hurryPipes(isOver: () => boolean, tell: (path: string, error: CaptureError) => void = () => {}): Promise<void> {
     const pipes = [...this.#files.entries()].filter(([file, { sink }]) => !sink.isRegular && !this.#given.has(file))
     await Promise.all(
       pipes.map(async ([file, { sink }]) => {
-        if (!(await moves(sink, isOver))) this.#giveUp(file)
+        if (await moves(sink, isOver)) return
+        this.#giveUp(file)
+        const why = `its reader took nothing for ${PIPE_PATIENCE_MS / 1000} s, and the capture has ended: it ends here, perhaps within a record`
+        tell(sink.path, new CaptureError('FILE_FAILED', `${nameOf(sink.path)}: ${why}`))
       }),
     )
   }
@@ -295,21 +275,6 @@ async function moves(sink: Sink, isOver: () => boolean): Promise<boolean> {
   return true
 }
 
-function describe({ interfaces, filter, snapLengthBytes, write }: CapturePlan, place: number, recorded: RecordedInterface): InterfaceDescription {
-  const { macAddress, speedMbps } = recorded
-  return {
-    linkType: LINKTYPE_ETHERNET,
-    snapLengthBytes,
-    name: interfaces[place],
-    // A longer one finds no room in an option.
-    filter: filter === undefined || Buffer.byteLength(filter) >= MAX_OPTION_BYTES ? undefined : filter,
-    os: `Linux ${release()}`,
-    macAddress: macAddress.some((byte) => byte !== 0) ? macAddress : undefined,
-    speedBitsPerSecond: speedMbps === undefined ? undefined : speedMbps * 1e6,
-    precision: write?.precision,
-  }
-}
-
 /** What of `keepBytes` is for each of so many series. */
 function shareOf(rotation: RotationOptions | undefined, series: number): RotationOptions | undefined {
   return rotation?.keepBytes === undefined ? rotation : { ...rotation, keepBytes: Math.max(1, Math.floor(rotation.keepBytes / series)) }
@@ -323,24 +288,10 @@ function pathOfWorker(path: string, worker: number): string {
   return `${name.slice(0, name.length - ending.length)}.${worker}${ending}${packed}`
 }
 
-function asUser(error: unknown, name: string): unknown {
-  if (!(error instanceof CaptureError) || error.code !== 'FILE_FAILED') return error
-  const { code, message, syscall, errno, errnoName } = error
-  const hint = `files are made as user ${name}, who must be able to write to the folder: chown ${name}, or a folder that is ${name}'s`
-  return new CaptureError(code, `${message}, as user ${name}`, { syscall, errno, errnoName, hint })
+function nameOf(path: string): string {
+  return path === '-' ? 'stdout' : path
 }
 
 function withoutGuard(reason: string): string {
   return `the process that guards against a kill does not run: ${reason}`
-}
-
-/** What the files say that wrote them. */
-function application(): string {
-  const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }
-  return `ringtap ${version}`
-}
-
-function now(): Instant {
-  const milliseconds = Date.now()
-  return { seconds: Math.floor(milliseconds / 1000), nanoseconds: (milliseconds % 1000) * 1_000_000 }
 }

@@ -18,9 +18,10 @@ import type {
 } from './api.js'
 import { ABANDON, STOP } from './control.js'
 import { COUNTER, readCounters } from './counters.js'
+import type { InterfaceTotals } from './file-facts.js'
 import type { Ledger } from './ledger.js'
 import type { LedgerBook } from './ledger-book.js'
-import type { InterfaceTotals, Recording } from './recording.js'
+import type { Recording } from './recording.js'
 import type { TimeMachine } from './time-machine.js'
 import type { WorkerEnd, WorkerThread } from './worker-thread.js'
 
@@ -243,7 +244,8 @@ export class RunningCapture implements Capture {
 
   /** Workers that wait for the reader of a pipe are not waited for. */
   #hurryPipes(): void {
-    void this.#parts.recording?.hurryPipes(() => this.#parts.threads.every(({ end }) => end !== undefined))
+    const isOver = () => this.#parts.threads.every(({ end }) => end !== undefined)
+    void this.#parts.recording?.hurryPipes(isOver, (path, error) => this.#parts.onEvent?.({ type: 'write-error', path, error, outlook: 'over' }))
   }
 
   /** A handler that never returns cannot be asked to stop. */
@@ -344,11 +346,13 @@ export class RunningCapture implements Capture {
       this.#end('reader')
       return
     }
+    if (recording?.isGivenUp(worker) === true) return
     const path = this.#pathOf(thread)
     const which = `${recording?.fileOf(worker) ?? path} ${errno}`
     if (path === undefined || this.#toldErrors.has(which)) return
     this.#toldErrors.add(which)
-    this.#parts.onEvent?.({ type: 'write-error', path, error: fileFailed(path, 'write', errno) })
+    const broken = recording?.brokenOf(worker)
+    this.#parts.onEvent?.({ type: 'write-error', path, error: broken ?? fileFailed(path, 'write', errno), outlook: broken === undefined ? 'retry' : 'over' })
   }
 
   #pathOf({ data }: WorkerThread): string | undefined {

@@ -7,27 +7,25 @@
  * without gap or overlap, and of one that comes to an end nothing is missing.
  */
 import { accessSync, constants, statSync } from 'node:fs'
-import { release } from 'node:os'
 import { dirname } from 'node:path'
 import type { Instruction } from '../bpf/classic.js'
 import { CaptureError } from '../errors.js'
-import { encodePcapHeader } from '../file/encode-pcap.js'
-import { encodeInterface, encodeSection, encodeStatistics, type Instant } from '../file/encode-pcapng.js'
 import { fsFailed } from '../file/file-failed.js'
 import { Guard } from '../file/guard.js'
 import { openSink, type Sink } from '../file/open-sink.js'
+import { OutputFile } from '../file/output-file.js'
 import { strftime } from '../file/strftime.js'
 import type { Kernel } from '../kernel/system.js'
-import type { CaptureEvent, CapturePlan, PastPlan, TriggeredFile } from './api.js'
+import type { CaptureEvent, CapturePlan, PastPlan, TriggeredFile, WritePlan } from './api.js'
+import { FileFacts, type InterfaceTotals, type RecordedInterface } from './file-facts.js'
 import { readingLagMs } from './packet-clock.js'
 import type { PastOrder, PastReport } from './past-recorder.js'
 import { pastShare } from './plan-past.js'
-import type { InterfaceTotals } from './recording.js'
 import { pathOfTrigger } from './trigger-path.js'
+import type { UserChange } from './user-change.js'
 import type { WorkerPast } from './worker.js'
 import type { WorkerThread } from './worker-thread.js'
 
-const LINKTYPE_ETHERNET = 1
 const MAX_REASON_LENGTH = 1000
 /** A packet whose time is further from ours is of another clock. */
 const OTHER_CLOCK_MS = 120_000
@@ -55,6 +53,8 @@ interface Current {
 export interface TimeMachineParts {
   kernel: Kernel
   plan: CapturePlan
+  /** In the order of `plan.interfaces`. */
+  interfaces: readonly RecordedInterface[]
   threads: readonly WorkerThread[]
   onEvent: ((event: CaptureEvent) => void) | undefined
 }
@@ -64,7 +64,7 @@ export class TimeMachine {
   readonly #past: PastPlan
   readonly #parts: TimeMachineParts
   readonly #guard: Guard | undefined
-  readonly #startedAtMs = Date.now()
+  readonly #facts: FileFacts
   readonly #files: string[] = []
   /** Until it has a running capture to ask. */
   totalsOf: (place: number) => InterfaceTotals | undefined = () => undefined
@@ -80,7 +80,9 @@ export class TimeMachine {
   private constructor(parts: TimeMachineParts) {
     this.#parts = parts
     this.#plan = parts.plan
-    this.#past = parts.plan.write?.past as PastPlan
+    const write = parts.plan.write as WritePlan
+    this.#past = write.past as PastPlan
+    this.#facts = new FileFacts(parts.plan, write, parts.interfaces)
     if (this.#plan.write?.guard === true) {
       this.#guard = Guard.start(parts.kernel, (reason) =>
         parts.onEvent?.({ type: 'warning', message: `the process that guards files against a kill does not run: ${reason}` }),
@@ -99,13 +101,12 @@ export class TimeMachine {
 
   /**
    * What each of so many workers is told, `interfaceId` being the place of its interface and `trigger` its filter's program.
-   * @throws CaptureError INVALID_OPTION for memory that is too little, or too much, for so many; FILE_FAILED for a folder that no file can be made in.
+   * @throws CaptureError INVALID_OPTION for memory that is too little, or too much, for so many.
    */
   static workerPast(plan: CapturePlan, workers: number): ((interfaceId: number, trigger: readonly Instruction[] | undefined) => WorkerPast) | undefined {
     const { write, snapLengthBytes } = plan
     if (write?.past === undefined) return undefined
     const bytes = pastShare(write.past, workers)
-    checkPath(write.path)
     const { format, precision } = write
     const lagMs = readingLagMs(plan)
     return (interfaceId, trigger) => ({
@@ -115,6 +116,17 @@ export class TimeMachine {
       trigger,
       order: undefined,
     })
+  }
+
+  /**
+   * Whether a plan that remembers could write a file now, as the user that it is going to be: told at the beginning rather than at the trigger.
+   * @throws CaptureError INVALID_OPTION for a path that is none of a file; FILE_FAILED for a folder that no file can be made in.
+   */
+  static async check({ write }: CapturePlan, user: UserChange | undefined): Promise<void> {
+    if (write?.past === undefined) return
+    checkPath(write.path)
+    // NB: access(2) asks for the real user.
+    await user?.opening(async () => OutputFile.openNow(pathOfTrigger(write.path, new Date(), isThere)).discard())
   }
 
   /** Of the file that is being written, else the last one. */
@@ -182,7 +194,7 @@ export class TimeMachine {
   }
 
   #isTaken(path: string): boolean {
-    return this.#files.includes(path) || statSync(path, { throwIfNoEntry: false }) !== undefined
+    return this.#files.includes(path) || isThere(path)
   }
 
   async #run(current: Current, written: Promise<void>): Promise<TriggeredFile> {
@@ -227,7 +239,7 @@ export class TimeMachine {
   }
 
   #failed({ path }: Current, error: unknown): unknown {
-    if (error instanceof CaptureError) this.#parts.onEvent?.({ type: 'write-error', path, error })
+    if (error instanceof CaptureError) this.#parts.onEvent?.({ type: 'write-error', path, error, outlook: 'trigger' })
     return error
   }
 
@@ -297,40 +309,30 @@ export class TimeMachine {
   }
 
   #header(current: Current): Uint8Array {
-    const { interfaces, filter, snapLengthBytes, write } = this.#plan
-    if (write?.format === 'pcap') return encodePcapHeader({ linkType: LINKTYPE_ETHERNET, snapLengthBytes, precision: write.precision })
     current.headed = current.comments.length
-    const os = `Linux ${release()}`
-    const precision = write?.precision ?? 'ns'
-    const described = interfaces.map((name) => encodeInterface({ linkType: LINKTYPE_ETHERNET, name, filter, snapLengthBytes, os, precision }))
-    return Buffer.concat([encodeSection({ os, application: 'ringtap', comments: current.comments }), ...described])
+    return this.#facts.header([...this.#plan.interfaces.keys()], current.comments)
   }
 
   /** Statistics are those of the capture so far, but for the packets of this file. Triggers that came since its beginning stand here. */
   #trailer(current: Current): Uint8Array {
-    const { interfaces, write } = this.#plan
-    if (write?.format === 'pcap') return new Uint8Array(0)
-    const at = instant(Date.now())
-    const blocks = interfaces.map((_, place) => {
+    const blocks = current.packets.map((packets, place) => {
       const totals = this.totalsOf(place)
-      const drops = totals?.drops
-      const statistics = {
-        at,
-        start: instant(this.#startedAtMs),
-        end: at,
-        filterAccepted: totals?.offered,
-        droppedByInterface: totals?.interfaceDrops,
-        droppedBySystem: drops && drops.ring + drops.socket + drops.fillRing + drops.rxRing + drops.oversize + drops.redirect,
-        delivered: current.packets[place],
-        comments: place === 0 ? current.comments.slice(current.headed) : undefined,
-      }
-      return encodeStatistics(place, statistics, write?.precision ?? 'ns')
+      const comments = place === 0 ? current.comments.slice(current.headed) : undefined
+      return totals === undefined ? new Uint8Array(0) : this.#facts.statistics(place, totals, packets, comments)
     })
     return Buffer.concat(blocks)
   }
 }
 
-/** Told at the beginning rather than at the trigger. */
+/** Not of what cannot be looked at: opening it says why. */
+function isThere(path: string): boolean {
+  try {
+    return statSync(path, { throwIfNoEntry: false }) !== undefined
+  } catch {
+    return false
+  }
+}
+
 function checkPath(path: string): void {
   const status = path.includes('%') ? undefined : statSync(path, { throwIfNoEntry: false })
   if (status !== undefined && !status.isFile()) {
@@ -342,10 +344,6 @@ function checkPath(path: string): void {
   } catch (error) {
     throw fsFailed(folder, 'access', error)
   }
-}
-
-function instant(ms: number): Instant {
-  return { seconds: Math.floor(ms / 1000), nanoseconds: Math.round((ms % 1000) * 1e6) }
 }
 
 function sumOf(values: readonly number[]): number {

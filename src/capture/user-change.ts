@@ -50,6 +50,22 @@ export class UserChange {
   }
 
   /**
+   * As `during`, for files: what it may not write is told with its name.
+   * @throws CaptureError
+   */
+  async opening<T>(inside: () => Promise<T>): Promise<T> {
+    try {
+      return await this.during(inside)
+    } catch (error) {
+      if (!(error instanceof CaptureError) || error.code !== 'FILE_FAILED') throw error
+      const { code, message, syscall, errno, errnoName } = error
+      const { name } = this
+      const hint = `files are made as user ${name}, who must be able to write to the folder: chown ${name}, or a folder that is ${name}'s`
+      throw new CaptureError(code, `${message}, as user ${name}`, { syscall, errno, errnoName, hint })
+    }
+  }
+
+  /**
    * Every thread becomes this user; there is no way back.
    * @throws CaptureError PERMISSION when a thread has not.
    */

@@ -227,9 +227,9 @@ function openRecorder(kernel: Kernel, values: Float64Array, memory: LinearMemory
   const { sink, format, unbuffered, compression, compressionLevel, order } = data.recording
   const buffer = createRecordBuffer(memory, RECORD_BUFFER_BYTES, format)
   const compress = compression === undefined ? undefined : (bytes: Uint8Array) => compressNow(compression, bytes, compressionLevel)
-  const parts = { kernel, sink, buffer, values, unbuffered, compress, onError: (errno: number) => post({ type: 'write-error', errno }) }
+  const parts = { kernel, sink, buffer, format, values, unbuffered, compress, onError: (errno: number) => post({ type: 'write-error', errno }) }
   if (order === undefined) return new Recorder(parts)
-  return new OrderedRecorder({ ...parts, format, order: order.shared, lagMs: order.lagMs, thread: data.worker })
+  return new OrderedRecorder({ ...parts, order: order.shared, lagMs: order.lagMs, thread: data.worker })
 }
 
 function openPast(kernel: Kernel, values: Float64Array, memory: LinearMemory | undefined, { bytes, format, lagMs, trigger, order }: WorkerPast): PastRecorder {

@@ -11,6 +11,7 @@ import type {
   Ledger,
   PastPlan,
   WorkerCounters,
+  WriteOutlook,
   WritePlan,
 } from '../index.js'
 import { alignColumns, formatBytes, formatCount, formatDecimal, formatSeconds, plural } from './human.js'
@@ -127,6 +128,15 @@ export function summaryLines(counters: CaptureCounters): string[] {
   return lines
 }
 
+/** The answer to SIGUSR2, of which tcpdump writes out what it has buffered: here nothing waits for it. */
+export function waitingLines({ write }: CapturePlan): string[] {
+  if (write === undefined) return ['ringtap: SIGUSR2: nothing is written, there is no -w']
+  if (write.past !== undefined) return ['ringtap: SIGUSR2: what is remembered is written at a trigger (SIGUSR1)']
+  const wait = write.compression === 'none' ? '100 ms' : 'a second'
+  const place = write.order ? ', but for those that wait for their place in order of time' : ''
+  return [`ringtap: SIGUSR2: packets are written within ${wait} without it${place}`]
+}
+
 /** What became of `-w`. */
 export function writtenLines({ files, writtenPackets, writtenBytes }: CaptureSummary): string[] {
   return files.length === 0 ? [] : [`${plural(writtenPackets, 'packet')} written to ${filesText(files)} (${formatBytes(writtenBytes)})`]
@@ -152,6 +162,12 @@ export function summaryDetailLines(summary: CaptureSummary): string[] {
   ]
 }
 
+const OUTLOOK = {
+  retry: 'packets that cannot be written are counted; the capture goes on, and writing is tried again',
+  over: 'packets that were not written are counted; nothing more is written there',
+  trigger: 'the capture goes on, and keeps what it remembers; the next trigger tries again',
+} as const satisfies Record<WriteOutlook, string>
+
 export function eventLines(event: CaptureEvent): string[] {
   switch (event.type) {
     case 'interface-down':
@@ -163,7 +179,7 @@ export function eventLines(event: CaptureEvent): string[] {
     case 'xdp':
       return [`ringtap: ${event.interface}: ${xdpText(event)}`]
     case 'write-error':
-      return [`ringtap: ${event.error.message}`, '  packets that cannot be written are counted; the capture goes on, and writing is tried again']
+      return [`ringtap: ${event.error.message}`, `  ${OUTLOOK[event.outlook]}`]
     case 'file-finished':
       return []
     case 'file-removed':
@@ -241,6 +257,11 @@ function writeDocument(write: WritePlan): object {
 /** `cpus`: load of each CPU in this interval. */
 export function intervalDocument(stats: CaptureStats, cpus: readonly CpuLoad[]): string {
   return JSON.stringify({ type: 'interval', ...stats, cpus })
+}
+
+/** The answer to SIGUSR1: counters since the start. */
+export function countersDocument(counters: CaptureCounters): string {
+  return JSON.stringify({ type: 'event', event: 'counters', ...counters })
 }
 
 /** With the load of each CPU over the whole capture, and the rest of the ledger where it was asked for. */

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { inspect } from 'node:util'
 import { type Capture, type CaptureEvent, type CaptureSummary, openCapture } from '../index.js'
 import {
+  countersDocument,
   eventDocument,
   eventLines,
   intervalDocument,
@@ -13,6 +14,7 @@ import {
   summaryDetailLines,
   summaryDocument,
   summaryLines,
+  waitingLines,
   writtenLines,
 } from './capture-lines.js'
 import { captureOptions, fanoutProgram } from './capture-options.js'
@@ -23,6 +25,7 @@ import type { Io } from './io.js'
 import { ledgerLines } from './ledger-lines.js'
 import { LiveBars } from './live-bars.js'
 import { LoadMeter } from './load-meter.js'
+import { onSignal } from './signals.js'
 import type { ValuesOf } from './table.js'
 import { UsageError } from './usage-error.js'
 
@@ -46,11 +49,22 @@ export async function runCapture(values: ValuesOf<'capture'>, words: readonly st
     }
   }
 
-  // Node.js would start its debugger. Before the capture is open there is nothing to write.
-  let remembering: Capture | undefined
-  if (options.write?.beforeMs !== undefined) process.on('SIGUSR1', () => void remembering?.trigger('SIGUSR1'))
+  // Before the capture is open there is nothing to write or to tell.
+  let running: Capture | undefined
+  onSignal('SIGUSR1', () => {
+    if (running === undefined) return
+    if (running.plan.write?.past !== undefined) return void running.trigger('SIGUSR1')
+    bars?.erase()
+    if (json) io.out(countersDocument(running.counters()))
+    else for (const line of summaryLines(running.counters())) io.err(line)
+  })
+  onSignal('SIGUSR2', () => {
+    if (running === undefined) return
+    bars?.erase()
+    for (const line of waitingLines(running.plan)) io.err(line)
+  })
   await using capture = await openCapture({ ...options, signal: io.signal, onEvent })
-  remembering = capture
+  running = capture
   if (json) io.out(startDocument(capture.plan))
   else io.err(listeningLine(capture.plan))
 
@@ -67,6 +81,7 @@ export async function runCapture(values: ValuesOf<'capture'>, words: readonly st
     }
     bars?.erase()
     const summary = await capture.finished
+    running = undefined
     const snapshot = await capture.snapshot()
     if (snapshot !== undefined)
       io.out(json ? snapshotDocument(snapshot) : inspect(snapshot, { depth: 6, maxArrayLength: 1000, colors: io.isTerminal, breakLength: io.columns }))

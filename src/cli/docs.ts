@@ -1,6 +1,7 @@
 /** docs/cli.md, made from the table. `node dist/cli/docs.js` writes it; a unit test compares. */
 import { realpathSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import { COUNTERS, EVENTS, named, PLAN, rowsOf, SUMMARY } from './capture-json.js'
 import { groupsOf, optionSyntax } from './help.js'
 import { COMMANDS, type CommandRow } from './table.js'
 
@@ -42,9 +43,20 @@ const REFERENCE = `## Values
 
 \`ringtap doctor\` and \`ringtap size\` answer with it: what 1 and 3 mean there stands with them. A doctor that could examine nothing ends with 2.
 
-The first SIGINT or SIGTERM ends a command as its own end would: what is in the ring is read, the summary is printed, the status is 0. The second
-ends the process at once (130 in a shell). When nobody reads stdout any more, as in \`ringtap capture -i eth0 | head -3\`, the command ends
-without a word about it.
+| signal | |
+|---|---|
+| SIGINT, SIGTERM, SIGHUP | ends a command as its own end would: what is in the ring is read, the summary is printed, files are complete and have their names, the status is 0. A second SIGINT or SIGTERM ends the process at once (130, 143 in a shell) |
+| SIGUSR1 | \`capture\` prints the counts so far on stderr, in the lines of the summary (with \`--json\` the event \`counters\`); with \`--before\` it is a trigger. Elsewhere nothing |
+| SIGUSR2 | tcpdump writes out what it has buffered; \`capture -w\` does so by itself, and says after how long at most. Elsewhere nothing |
+
+SIGHUP is ignored where it was when the command was started, as under nohup(1). Node.js hides that from its programs; it is told by nohup's name in the environment
+variable \`_\` (bash sets it), by a parent process that ignores SIGHUP, such as a script that nohup has started, and by a stdin that nohup has made unreadable, as it does on a
+terminal. Where none of these is to be seen (nohup in a script of dash, with stdin redirected, say) \`setsid\` keeps the terminal's SIGHUP away.
+
+These hold from the command's first line on. Node.js takes some 40 ms to come to it: a SIGINT, SIGTERM or SIGHUP that comes sooner ends the process, and so may SIGUSR1 and SIGUSR2; a debugger
+that Node.js opens at such a SIGUSR1 is closed again.
+
+When nobody reads stdout any more, as in \`ringtap capture -i eth0 | head -3\`, the command ends without a word about it.
 
 An error is one line on stderr, and a second one with the next thing to try; of a filter also the expression, with carets below what is wrong. \`RINGTAP_DEBUG=1\` adds the stack.
 
@@ -57,28 +69,18 @@ that ends the name, other numbers are packets or bytes. The names are a contract
 
 | \`type\` | when | fields |
 |---|---|---|
-| \`start\` | once, when packets flow | the plan: \`backend\`, \`interfaces\`, \`netns\`, \`filter\`, \`workersPerInterface\`, \`fanout\` (\`mode\`, \`defrag\`, \`rollover\`, \`ignoreOutgoing\`), \`pin\`, \`ring\` (\`blockBytes\`, \`blockCount\`, \`blockTimeoutMs\`), \`receiveBufferBytes\`, \`batch\`, \`snapLengthBytes\`, \`promiscuous\`, \`direction\`, \`count\`, \`durationMs\`, \`write\` (\`path\`, \`format\`, \`precision\`, \`compression\`, \`compressionLevel\`, \`perWorker\`, \`order\`, \`unbuffered\`, \`rotation\`: \`sizeBytes\`, \`seconds\`, \`files\`, \`keepBytes\`; \`command\`, \`guard\`), \`user\`; null is "not given" |
+| \`start\` | once, when packets flow | the plan: ${named(PLAN)}; null is "not given" |
 | \`interval\` | each \`--interval\`, not with \`-q\` | counters of this interval alone; \`packetsPerSecond\`, \`bitsPerSecond\`, \`dropsPerSecond\`; \`total\`: counters since the start; \`cpus\`: load of each CPU of the machine (\`cpu\`; \`user\`, \`nice\`, \`system\`, \`idle\`, \`iowait\`, \`irq\`, \`softirq\`, \`steal\`, shares of 1) |
-| \`event\` | when it happens | \`event\`: \`interface-down\`, \`interface-up\` (\`interface\`), \`worker-replaced\` (\`interface\`, \`worker\`, \`error\`), \`write-error\` (\`path\`, \`error\`), \`file-finished\` and \`file-removed\` (\`path\`, \`bytes\`), \`files-full\`, \`file-warning\` (\`message\`, and \`error\` where a file is concerned) or \`warning\` (\`message\`, \`hint\`) |
+| \`event\` | when it happens | \`event\`: ${named(EVENTS)} |
 | \`snapshot\` | at the end, with a handler that has snapshots | \`value\`: the workers' last snapshots, merged; a Map becomes an object (or a list of pairs, if its keys are not text or numbers), a Set or typed array a list |
-| \`summary\` | last; of a capture that an error ends, before that | \`backend\` (\`ring\` or \`recv\`), \`fanout\` (the mode, null with one worker), \`reason\` (\`count\`, \`duration\`, \`stopped\`, \`aborted\`; \`files\`: as many as were ordered are written, \`reader\`: nobody reads the pipe any more, \`failed\`: the error that follows), \`files\` (paths), counters since the start, \`cpuUserMs\` and \`cpuSystemMs\` of the whole process, \`cpus\` as above over the whole capture; with \`--ledger\` \`ledger\`: \`settled\`, \`rows\` (\`place\`, \`kind\`, \`label\`, \`count\`, \`name\`, \`metric\`, \`labels\`, \`source\`), \`interfaces\` (\`interface\`, \`in\`, \`lost\`, \`left\`, \`delivered\`, \`byDifference\`, \`residual\`, \`caveats\`), \`sockets\` (\`offered\`, \`dropped\`, \`delivered\`, \`waiting\`, \`residual\`), \`residual\`, \`unread\`: see [ledger.md](ledger.md) |
+| \`summary\` | last; of a capture that an error ends, before that | ${named(SUMMARY)}, counters since the start, \`cpus\` as above over the whole capture; with \`--ledger\` \`ledger\`: \`settled\`, \`rows\` (\`place\`, \`kind\`, \`label\`, \`count\`, \`name\`, \`metric\`, \`labels\`, \`source\`), \`interfaces\` (\`interface\`, \`in\`, \`lost\`, \`left\`, \`delivered\`, \`byDifference\`, \`residual\`, \`caveats\`), \`sockets\` (\`offered\`, \`dropped\`, \`delivered\`, \`waiting\`, \`residual\`), \`residual\`, \`unread\`: see [ledger.md](ledger.md) |
 | \`error\` | last, when it failed; without a summary when it could not begin | \`code\` (as in the library; \`USAGE\` is the command line's own, null anything unforeseen), \`message\`, \`hint\` |
 
 Counters, of an interval or in all:
 
 | field | meaning |
 |---|---|
-| \`seconds\` | length of the interval; since packets flow |
-| \`packets\`, \`bytes\` | delivered to the handler; bytes as on the wire |
-| \`offered\` | packets that the kernel gave to the sockets, dropped ones included. In a summary \`offered\` = \`packets\` + \`dropped\` |
-| \`drops\` | by where they were lost: \`ring\`, \`socket\` (full), \`handler\` (given up by it), \`consumer\`, \`writer\` (not written to the file), \`unread\` (still in the ring at the end) |
-| \`dropped\` | sum of \`drops\` |
-| \`freezes\` | times that the kernel found no free block |
-| \`truncated\` | packets of which not all bytes were captured |
-| \`writtenPackets\`, \`writtenBytes\` | packets in the files, and the bytes that their records take |
-| \`passed\`, \`filtered\` | with \`xdp\`: packets of queues without a worker, and packets that the filter left, which went on to the kernel's stack; not in \`offered\` |
-| \`interfaceDrops\` | packets that the interfaces lost before any socket saw them |
-| \`workers\` | one a worker: \`worker\`, \`interface\`, \`cpu\` (-1: not pinned), \`packets\`, \`bytes\`, \`offered\`, \`drops\`, \`dropped\`, \`freezes\`, \`truncated\`, \`blocks\`, \`cpuUserMs\`, \`cpuSystemMs\`, \`handlerMaxMs\`, \`handlerBusyMs\` |
+${rowsOf(COUNTERS)}
 
 ### ringtap interfaces --json
 

@@ -67,7 +67,7 @@ function optionNames(text: string, command: CommandRow): string {
   let named = text.replaceAll(/\bringHold\b/g, '--ring')
   for (const option of command.options) {
     if (option.api === undefined) continue
-    const name = option.api.replace('.', '\\.')
+    const name = option.api.replaceAll('.', '\\.')
     const places = /[a-z][A-Z.]/.test(option.api) ? `()\\b${name}\\b` : `\\b(option |[Ee]xpected |with )${name}(?= to be | set )`
     named = named.replaceAll(new RegExp(places, 'g'), (_, before: string) => `${before}--${option.name}`)
   }

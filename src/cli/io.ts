@@ -1,4 +1,6 @@
 /** What a command writes to, and what tells it to finish. */
+import { onSignal } from './signals.js'
+
 export interface Io {
   /** A line of data, to stdout. */
   out(line: string): void
@@ -11,7 +13,7 @@ export interface Io {
   write(bytes: Uint8Array, length: number): Promise<void> | undefined
   /** A line for the person at the terminal, to stderr. */
   err(line: string): void
-  /** Aborted by the first SIGINT or SIGTERM, and when nobody reads stdout any more. A command then finishes and prints its summary. */
+  /** Aborted by the first SIGINT, SIGTERM or SIGHUP, and when nobody reads stdout any more. A command then finishes and prints its summary. */
   readonly signal: AbortSignal
   /** stdout is a terminal. */
   readonly isTerminal: boolean
@@ -44,9 +46,16 @@ export function processIo(): ProcessIo {
   })
   process.stderr.on('error', () => {})
 
+  // A terminal that goes away sends SIGHUP, and its shell does so again: that is no second word, nor is what comes after it.
+  let isHungUp = false
+  onSignal('SIGHUP', () => {
+    if (!controller.signal.aborted) isHungUp = true
+    controller.abort()
+  })
   for (const name of ['SIGINT', 'SIGTERM'] as const) {
-    process.on(name, () => {
-      if (controller.signal.aborted) exitAtOnce(name)
+    onSignal(name, () => {
+      if (controller.signal.aborted && !isHungUp) exitAtOnce(name)
+      isHungUp = false
       // The terminal has just shown ^C, and the cursor stands behind it.
       if (name === 'SIGINT' && process.stderr.isTTY && !isCursorHeld) process.stderr.write('\n')
       controller.abort()

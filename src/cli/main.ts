@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 /** The `ringtap` command. A command's module, and with it the library, is loaded only when it runs. */
+import './signals.js'
 import { readFileSync } from 'node:fs'
 import { inspect } from 'node:util'
 import { describeFailure, EXIT, failureDocument, failureLines } from './exit-status.js'

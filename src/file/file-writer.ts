@@ -402,7 +402,7 @@ export class FileWriter implements CaptureFileWriter {
 
   /** Whole records to the file; of a buffer that does not fit, as many as do. */
   #append(sink: Sink, bytes: Uint8Array, used: number, packets: number): void {
-    const failed = sink.append(bytes, used)
+    const failed = sink.append(bytes, used, packets)
     if (failed === 0) return
     if (!sink.isRegular || failed === -ECANCELED) {
       this.#failed(fileFailed(sink.path, 'write', failed), packets)
@@ -411,7 +411,7 @@ export class FileWriter implements CaptureFileWriter {
     let written = 0
     for (let at = 0; at < used; ) {
       const record = this.#recordBytes(bytes, at)
-      if (sink.append(bytes.subarray(at, at + record), record) !== 0) break
+      if (sink.append(bytes.subarray(at, at + record), record, Number(this.#isPacket(bytes, at))) !== 0) break
       if (this.#isPacket(bytes, at)) written++
       at += record
     }
@@ -432,7 +432,7 @@ export class FileWriter implements CaptureFileWriter {
   /** A compressed member, or a buffer for a stream. */
   #emit(bytes: Uint8Array, packets: number): void {
     if (this.#sink !== undefined) {
-      const failed = this.#sink.append(bytes, bytes.byteLength)
+      const failed = this.#sink.append(bytes, bytes.byteLength, packets)
       if (failed !== 0) this.#failed(fileFailed(this.#sink.path, 'write', failed), packets)
     } else if (this.#stream?.writable === true) {
       this.#stream.write(bytes, (error) => {

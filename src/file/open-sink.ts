@@ -4,22 +4,24 @@
  */
 import { statSync, unlinkSync } from 'node:fs'
 import { CaptureError } from '../errors.js'
-import { POLLFD, POLLOUT, SEEK_SET } from '../kernel/abi/process.js'
-import { EINTR, EIO } from '../kernel/errno.js'
+import { POLLFD, POLLOUT } from '../kernel/abi/process.js'
 import { type Kernel, openKernel } from '../kernel/system.js'
+import { appendAlone } from './append-alone.js'
 import type { FileEvent, Spares } from './capture-file.js'
 import { fileFailed, fsFailed } from './file-failed.js'
 import { Guard } from './guard.js'
 import { OutputFile, partialNameOf } from './output-file.js'
 import { PostCommands } from './post-commands.js'
 import { checkRotation, FileSequence, KeptFiles, type RotationOptions, type RotationReason } from './rotation.js'
-import { AMOUNT, createSinkShared, REASONS, RecordSink, type SinkShared, STATE, WORD, wordsOf } from './sink.js'
+import { AMOUNT, createSinkShared, PLACES, REASONS, RecordSink, type SinkShared, STATE, WORD, wordsOf } from './sink.js'
 
 export interface SinkOptions {
   /** What each file begins with. */
   header?: (() => Uint8Array) | undefined
   /** What each file ends with; the file of that name is as long as `bytes` so far. */
   trailer?: ((path: string, bytes: number) => Uint8Array) | undefined
+  /** How long that is, at the most, where `rotation.sizeBytes` is to bound the whole file. Default: 0. */
+  trailerBytes?: number | undefined
   rotation?: RotationOptions | undefined
   /** Who begins the next file: whoever appends, when it is due (the default), or nobody but `rotate()`. */
   rotateBy?: 'append' | 'hand' | undefined
@@ -48,6 +50,12 @@ const COMPRESSED = ['.gz', '.bz2', '.xz', '.zst', '.lz4', '.lzo', '.br']
 
 /** How often time and room are looked at where nothing is appended. */
 const WATCH_MS = 500
+/** What is appended at a time, at the most as a rule. */
+const APPEND_BYTES = 2 ** 20
+/** Files that follow one another so soon are made ready several ahead. */
+const FAST_MS = 250
+/** A file without a limit of its own is looked at, for `keepBytes`, when it has become so much longer. */
+const MIN_STEP_BYTES = 2 ** 16
 
 /**
  * Opens what is to be written; `-` is stdout. Regular files appear under their names when they are complete (output-file.ts).
@@ -85,7 +93,15 @@ export class Sink implements AsyncDisposable {
   readonly #guard: Guard | undefined
   #sequence: FileSequence
   #current: WrittenFile
-  #next: WrittenFile | undefined
+  /** Files that are ready to follow, or have been taken since `#settle`. */
+  readonly #ready: WrittenFile[] = []
+  /** How many of those that were made ready have become `#current`. */
+  #taken = 0
+  /** How many are to be ready: more where files follow one another fast. */
+  #ahead = 1
+  #settledAt = 0
+  /** The most that was written by the time that this thread saw that a file was full, in files behind it. */
+  #lagBytes = 0
   #isFirst = true
   #generation = 0
   #filesFinished = 0
@@ -159,11 +175,14 @@ export class Sink implements AsyncDisposable {
     const { sizeBytes, seconds, keepBytes } = this.#rotation
     if (sizeBytes === undefined && seconds === undefined) return
     const now = Date.now()
-    this.#amounts[AMOUNT.sizeLimit] = sizeBytes ?? Number.POSITIVE_INFINITY
+    this.#amounts[AMOUNT.sizeLimit] = sizeBytes === undefined ? Number.POSITIVE_INFINITY : Math.max(1, sizeBytes - (this.#options.trailerBytes ?? 0))
     this.#amounts[AMOUNT.interval] = seconds === undefined ? Number.POSITIVE_INFINITY : seconds * 1000
     this.#amounts[AMOUNT.began] = now
     this.#amounts[AMOUNT.timeLimit] = now + (this.#amounts[AMOUNT.interval] as number)
-    this.#prepareNext()
+    // One buffer alone may fill several.
+    if (sizeBytes !== undefined) this.#ahead = Math.min(PLACES, Math.ceil(APPEND_BYTES / sizeBytes))
+    this.#prepare()
+    if (keepBytes !== undefined) this.#keepRoom()
     void this.#watch(seconds !== undefined, keepBytes !== undefined)
   }
 
@@ -177,8 +196,8 @@ export class Sink implements AsyncDisposable {
       this.#settle()
       if (byTime) this.#records.rotateIfTimeIsOver()
       this.#settle()
-      if (byRoom) this.#removeOld(this.#records.size)
-      if (this.#next === undefined) this.#prepareNext()
+      if (byRoom) this.#keepRoom()
+      this.#prepare()
     }
   }
 
@@ -215,6 +234,11 @@ export class Sink implements AsyncDisposable {
     return this.#words[WORD.state] === STATE.full
   }
 
+  /** Half a record is in it that cannot be taken back: nothing more is written. */
+  get isBroken(): boolean {
+    return this.#words[WORD.state] === STATE.broken
+  }
+
   get filesFinished(): number {
     return this.#filesFinished
   }
@@ -225,8 +249,8 @@ export class Sink implements AsyncDisposable {
   }
 
   /** As RecordSink.append, from the main thread. */
-  append(bytes: Uint8Array, length: number): number {
-    return this.#records.append(bytes, length)
+  append(bytes: Uint8Array, length: number, packets = 0): number {
+    return this.#records.append(bytes, length, packets)
   }
 
   /** With `rotateBy: 'hand'`: the first record is of this time, in seconds since 1970; names and intervals count from there. */
@@ -252,8 +276,8 @@ export class Sink implements AsyncDisposable {
       this.#full()
       return false
     }
-    if (this.#next === undefined) this.#prepareNext()
-    if (this.#next === undefined || !this.#records.rotate(reason)) return false
+    this.#prepare()
+    if (this.#ready.length === 0 || !this.#records.rotate(reason)) return false
     this.#settle(seconds)
     return true
   }
@@ -294,24 +318,29 @@ export class Sink implements AsyncDisposable {
     })
     Atomics.notify(this.#words, WORD.generation)
     while (Atomics.load(this.#words, WORD.generation) !== this.#generation) this.#settle()
-    if (this.#next !== undefined) this.#drop(this.#next)
+    for (const file of this.#ready) this.#drop(file)
     // A file that was only begun because its time had come has nothing to tell.
     const isEmpty = !this.#isFirst && this.#records.size <= (this.#amounts[AMOUNT.headerBytes] as number)
-    if (kept !== 'none' && !isEmpty) this.#finish(this.#current, this.#records.size, kept === 'partial')
+    if (kept !== 'none' && !isEmpty) this.#finish(this.#current, this.#records.size, this.#amounts[AMOUNT.packets] as number, kept === 'partial')
     else this.#drop(this.#current)
     await this.#commands?.finished()
     if (this.#guard !== undefined && this.#guard !== this.#options.guard) await this.#guard.close()
     if (this.#failure !== undefined) throw this.#failure
   }
 
-  /** Makes the next file ready, with its header in it. */
-  #prepareNext(): void {
+  /** Makes files ready to follow, as many as are wanted. */
+  #prepare(): void {
+    while (this.#ready.length < this.#ahead && this.#prepareNext());
+  }
+
+  /** Makes one more file ready, with its header in it. */
+  #prepareNext(): boolean {
     const { sizeBytes, seconds } = this.#rotation
     const reason: RotationReason = sizeBytes === undefined ? 'time' : 'size'
-    if (this.#words[WORD.state] !== STATE.open) return
+    if (this.#words[WORD.state] !== STATE.open) return false
     this.#words[WORD.isLast] = Number(this.#sequence.isLast('time'))
-    if (this.#sequence.isLast(reason)) return
-    const name = this.#sequence.nameAfter(reason, Date.now() / 1000 + (reason === 'time' ? (seconds ?? 0) : 0))
+    if (this.#sequence.isLast(reason)) return false
+    const name = this.#sequence.nameAfter(reason, Date.now() / 1000 + (reason === 'time' ? (seconds ?? 0) : 0), this.#ready.length + 1)
     let output: OutputFile | undefined
     let guardSlot = -1
     try {
@@ -324,39 +353,61 @@ export class Sink implements AsyncDisposable {
       if (written < 0) throw fileFailed(name, 'write', written)
       this.#publish({ output, name, guardSlot: guardSlot < 0 ? -1 : (this.#guard?.add(output, this.#guardName(name), guardSlot) ?? -1) }, header.byteLength)
       this.#toldNoNext = false
+      return true
     } catch (error) {
       output?.discard()
       if (guardSlot >= 0) this.#guard?.remove(guardSlot)
       if (!this.#toldNoNext) this.#warn(`the next file cannot be made, the current one goes on: ${(error as Error).message}`, error as CaptureError)
       this.#toldNoNext = true
+      return false
     }
   }
 
   #publish(next: WrittenFile, headerBytes: number): void {
-    this.#next = next
-    this.#amounts[AMOUNT.nextHeaderBytes] = headerBytes
-    this.#words[WORD.nextGuardSlot] = next.guardSlot
+    const ready = this.#taken + this.#ready.length
+    const place = ready % PLACES
+    this.#ready.push(next)
+    this.#amounts[AMOUNT.nextHeaderBytes + place] = headerBytes
+    this.#words[WORD.nextGuardSlot + place] = next.guardSlot
+    this.#words[WORD.nextFd + place] = next.output.fd
     // Last, and without the lock: who takes the file has seen the rest, and nobody has to be waited for.
-    Atomics.store(this.#words, WORD.nextFd, next.output.fd)
+    Atomics.store(this.#words, WORD.ready, ready + 1)
   }
 
-  /** Does what follows from the threads having gone on to the next file. */
+  /** Does what follows from the threads having gone on to the next file, or to several. */
   #settle(began = Date.now() / 1000): void {
     const generation = Atomics.load(this.#words, WORD.generation)
     if (generation === this.#generation) return
     this.#generation = generation
     if (this.#words[WORD.state] === STATE.full) this.#full()
-    if (this.#next === undefined || Atomics.load(this.#words, WORD.nextFd) !== -1) return
-    const left = this.#current
-    this.#isFirst = false
-    this.#current = this.#next
-    this.#next = undefined
-    this.#current.name = this.#sequence.advance(REASONS[this.#words[WORD.leftFor] as number] as RotationReason, began)
-    this.#guard?.rename(this.#current.guardSlot, this.#guardName(this.#current.name))
-    const leftBytes = this.#amounts[AMOUNT.leftBytes] as number
-    // First, as the threads may need it at any moment: a rename over a large file takes its time.
-    if (this.#options.rotateBy !== 'hand') this.#prepareNext()
-    this.#finish(left, leftBytes)
+    const taken = Atomics.load(this.#words, WORD.taken)
+    if (taken === this.#taken) return
+    const left: [file: WrittenFile, bytes: number, packets: number][] = []
+    for (; this.#taken !== taken; this.#taken++) {
+      const place = this.#taken % PLACES
+      left.push([this.#current, this.#amounts[AMOUNT.leftBytes + place] as number, this.#amounts[AMOUNT.leftPackets + place] as number])
+      this.#isFirst = false
+      this.#current = this.#ready.shift() as WrittenFile
+      this.#current.name = this.#sequence.advance(REASONS[this.#words[WORD.leftFor + place] as number] as RotationReason, began)
+      this.#guard?.rename(this.#current.guardSlot, this.#guardName(this.#current.name))
+    }
+    if (this.#options.rotateBy !== 'hand') {
+      this.#pace(left)
+      // First, as the threads may need them at any moment: a rename over a large file takes its time.
+      this.#prepare()
+    }
+    for (const [file, bytes, packets] of left) this.#finish(file, bytes, packets)
+  }
+
+  /** How fast files follow one another says how many are to be ready. */
+  #pace(left: readonly [file: WrittenFile, bytes: number, packets: number][]): void {
+    const now = performance.now()
+    const isFast = left.length > 1 || now - this.#settledAt < FAST_MS
+    this.#settledAt = now
+    if (this.#rotation.sizeBytes === undefined) return
+    if (isFast) this.#ahead = Math.min(PLACES, this.#ahead * 2)
+    const behind = left.slice(1).reduce((sum, [, bytes]) => sum + bytes, this.#records.size)
+    this.#lagBytes = Math.max(this.#lagBytes, behind)
   }
 
   #full(): void {
@@ -364,15 +415,16 @@ export class Sink implements AsyncDisposable {
   }
 
   /** Gives a file its last bytes and its name. */
-  #finish(file: WrittenFile, length: number, isPartial = false): void {
+  #finish(file: WrittenFile, length: number, packets: number, isPartial = false): void {
     const { output, guardSlot } = file
     const bytes = length + this.#writeTrailer(output, file.name, guardSlot, length)
+    const contents = packets > 0 ? `${packets} ${packets === 1 ? 'packet' : 'packets'}` : `${bytes} bytes`
     let name = file.name
     try {
       // A series that took the name of what it is made of would have destroyed it if it failed later.
       const isSpared = !isPartial && this.#isSeries && this.#options.spares?.(name) === true
-      if (isPartial || isSpared) name = output.finishPartial(name)
-      else output.finish(name)
+      if (isPartial || isSpared) name = output.finishPartial(name, contents)
+      else output.finish(name, contents)
       if (isSpared) this.#failure ??= new CaptureError('FILE_FAILED', `${file.name}: it is being read, so the file of the series that has its name is ${name}`)
     } catch (error) {
       this.#fail(error as CaptureError)
@@ -386,7 +438,8 @@ export class Sink implements AsyncDisposable {
     this.#tell({ type: 'file-finished', path: name, bytes })
     this.#kept.add(name, bytes)
     if (!isPartial) this.#commands?.run(name)
-    this.#removeOld(this.#words[WORD.state] === STATE.open ? Math.max(this.#rotation.sizeBytes ?? 0, this.#records.size) : 0)
+    if (this.#words[WORD.state] === STATE.open) this.#keepRoom()
+    else this.#removeOld(0)
   }
 
   /** Answers how many bytes it has. */
@@ -406,6 +459,21 @@ export class Sink implements AsyncDisposable {
   #drop({ output, guardSlot }: WrittenFile): void {
     output.discard()
     if (guardSlot >= 0) this.#guard?.remove(guardSlot)
+  }
+
+  /** Of `keepBytes` for the current file, and for what is written until old ones are removed. */
+  #keepRoom(): void {
+    const { sizeBytes, keepBytes } = this.#rotation
+    const { size } = this.#records
+    if (keepBytes === undefined || this.#options.rotateBy === 'hand') this.#removeOld(Math.max(sizeBytes ?? 0, size))
+    else if (sizeBytes !== undefined) {
+      // NB: where there is room for few files only, an old one is worth more than a limit that holds at every moment.
+      this.#removeOld(Math.max(sizeBytes, size) + Math.min(this.#lagBytes, Math.max(0, keepBytes - 3 * sizeBytes)))
+    } else {
+      const step = Math.max(MIN_STEP_BYTES, Math.floor(keepBytes / 16))
+      this.#removeOld(size + step)
+      this.#amounts[AMOUNT.tellAt] = size + step / 2
+    }
   }
 
   #removeOld(current: number): void {
@@ -447,19 +515,4 @@ export class Sink implements AsyncDisposable {
   #tell(event: FileEvent): void {
     this.#options.onEvent?.(event)
   }
-}
-
-/** Writes to the end of a regular file that nobody else writes, all or nothing; 0 or -errno. */
-function appendAlone(kernel: Kernel, fd: number, length: number, bytes: Uint8Array): number {
-  let written = 0
-  while (written < bytes.byteLength) {
-    const result = kernel.write(fd, bytes.subarray(written))
-    if (result > 0) written += result
-    else if (result !== -EINTR) {
-      kernel.ftruncate(fd, length)
-      kernel.lseek(fd, length, SEEK_SET)
-      return result === 0 ? -EIO : result
-    }
-  }
-  return 0
 }

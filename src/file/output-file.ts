@@ -28,7 +28,7 @@ import { basename, dirname, join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { CaptureError } from '../errors.js'
 import { O_APPEND, SEEK_CUR, SEEK_END } from '../kernel/abi/process.js'
-import { EACCES, EISDIR, ENXIO, EPERM, EROFS } from '../kernel/errno.js'
+import { callFailed, EACCES, EISDIR, ENOENT, ENXIO, EPERM, EROFS } from '../kernel/errno.js'
 import type { Kernel } from '../kernel/system.js'
 import type { Spares } from './capture-file.js'
 import { fileFailed, fsFailed } from './file-failed.js'
@@ -39,6 +39,8 @@ const { O_CREAT, O_EXCL, O_NONBLOCK, O_TRUNC, O_WRONLY } = constants
 
 /** NAME_MAX is 255 bytes; the hidden name has room for its own part. */
 const MAX_NAME_BYTES = 200
+
+const GONE = 'a file is written as .NAME.PID.part until it is complete: leave those of a process that runs alone'
 
 /** How often a FIFO is asked whether somebody reads it. */
 const FIFO_POLL_MS = 20
@@ -120,16 +122,20 @@ export class OutputFile {
   }
 
   /**
-   * Closes the file and gives it this name, by default the one that it was opened for. Idempotent.
+   * Closes the file and gives it this name, by default the one that it was opened for; `contents` says what is in it if it is not there any
+   * more. Idempotent.
    * @throws CaptureError FILE_FAILED when it cannot have the name: it is complete, under its hidden one.
    */
-  finish(path = this.path): void {
+  finish(path = this.path, contents = 'what was written'): void {
     if (!this.#release()) return
     if (this.partPath === undefined) return
     try {
       renameSync(this.partPath, targetOf(path))
     } catch (error) {
-      throw fsFailed(path, `rename from ${this.partPath}`, error)
+      const call = `rename from ${this.partPath}`
+      if (isGone(this.partPath))
+        throw callFailed({ subject: path, call, errno: ENOENT, code: 'FILE_FAILED', detail: `somebody has removed it, with ${contents} in it`, hint: GONE })
+      throw fsFailed(path, call, error)
     }
   }
 
@@ -137,9 +143,9 @@ export class OutputFile {
    * Closes a file that is not what it was to be. What has the name stays: then it is called NAME.partial, or NAME.partial-2. Answers its name.
    * @throws CaptureError as `finish`.
    */
-  finishPartial(path = this.path): string {
+  finishPartial(path = this.path, contents?: string): string {
     const name = this.partPath === undefined ? path : partialNameOf(path)
-    this.finish(name)
+    this.finish(name, contents)
     return name
   }
 
@@ -172,6 +178,11 @@ export function partialNameOf(path: string): string {
 
 function isSpared(path: string): CaptureError {
   return new CaptureError('INVALID_OPTION', `${path}: it is being read, and could only be written over in place`, { hint: 'write to another file' })
+}
+
+/** Removed out of a folder that is there. */
+function isGone(partPath: string): boolean {
+  return !existsSync(partPath) && existsSync(dirname(partPath))
 }
 
 function statusOf(path: string): Stats | undefined {

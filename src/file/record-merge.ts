@@ -32,7 +32,7 @@ const LAST = 0xffff_ffff
 const SET_FROM_BYTES = 160
 
 /** Appends whole records to the file: 0, or -errno and nothing is written. */
-export type AppendRecords = (bytes: Uint8Array, length: number) => number
+export type AppendRecords = (bytes: Uint8Array, length: number, packets: number) => number
 
 export class RecordMerge {
   readonly #memory: OrderMemory
@@ -237,10 +237,12 @@ export class RecordMerge {
 
   /** NB: the queues are advanced after writing: of a thread that dies here records are there twice rather than not at all. */
   #writeOut(): void {
-    const result = this.#outLength === 0 ? 0 : this.#append(this.#out, this.#outLength)
-    this.#outLength = 0
     const memory = this.#memory
     const inOut = this.#inOut
+    let packets = 0
+    for (let at = 0; at < inOut.length; at += 3) packets += inOut[at] as number
+    const result = this.#outLength === 0 ? 0 : this.#append(this.#out, this.#outLength, packets)
+    this.#outLength = 0
     for (let thread = 0; thread < this.#emptied.length; thread++) {
       memory.add(thread, result === 0 ? WRITTEN : LOST, inOut[thread * 3] as number)
       if (result !== 0) {

@@ -12,6 +12,60 @@ export interface LeadingRecords {
   truncated: number
 }
 
+/** The records that are whole in bytes[0, length). */
+export function wholeRecords(bytes: Uint8Array, length: number, { format }: Pick<RecordFormat, 'format'>): LeadingRecords {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, length)
+  const isPcap = format === 'pcap'
+  const lengths = isPcap ? PCAP_RECORD : EPB
+  const whole: LeadingRecords = { bytes: 0, packets: 0, wireBytes: 0, truncated: 0 }
+  while (whole.bytes + lengths.sizeof <= length) {
+    const at = whole.bytes
+    const captured = view.getUint32(at + lengths.capturedLength, true)
+    const original = view.getUint32(at + lengths.originalLength, true)
+    const end = at + (isPcap ? PCAP_RECORD.sizeof + captured : view.getUint32(at + EPB.totalLength, true))
+    if (end > length) break
+    whole.bytes = end
+    whole.packets++
+    whole.wireBytes += original
+    if (captured < original) whole.truncated++
+  }
+  return whole
+}
+
+/** Takes whole records from the front of others. */
+export class LeadingSplit {
+  packets = 0
+  readonly #isPcap: boolean
+  #of: ArrayBufferLike | undefined
+  #view: DataView = new DataView(new ArrayBuffer(0))
+
+  constructor({ format }: Pick<RecordFormat, 'format'>) {
+    this.#isPcap = format === 'pcap'
+  }
+
+  take(bytes: Uint8Array, from: number, to: number, room: number, atLeastOne: boolean): number {
+    if (this.#of !== bytes.buffer) {
+      this.#of = bytes.buffer
+      this.#view = new DataView(bytes.buffer)
+    }
+    const view = this.#view
+    const isPcap = this.#isPcap
+    const lengthAt = bytes.byteOffset + (isPcap ? PCAP_RECORD.capturedLength : EPB.totalLength)
+    const around = isPcap ? PCAP_RECORD.sizeof : 0
+    const most = Math.min(to, from + room)
+    let packets = 0
+    let at = from
+    while (at < to) {
+      const end = at + around + view.getUint32(at + lengthAt, true)
+      if (end > most && !(packets === 0 && atLeastOne)) break
+      at = end
+      packets++
+    }
+    this.packets = packets
+    return at - from
+  }
+}
+
 /**
  * The records at the beginning of bytes[0, length) whose time is before `ms`, in milliseconds since 1970: up to the first that is not.
  */

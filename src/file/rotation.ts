@@ -86,11 +86,12 @@ export class FileSequence {
     return reason === 'time' && sizeBytes === undefined && files !== undefined && this.#intervals >= files
   }
 
-  /** What the next file will be called if it begins then. */
-  nameAfter(reason: RotationReason, began: number): string {
+  /** What the next file will be called if it begins then, or the one so many further on. */
+  nameAfter(reason: RotationReason, began: number, files = 1): string {
     const next = new FileSequence(this.#pattern, this.#options, this.#began)
     next.#index = this.#index
     next.#stamp = this.#stamp
+    for (let file = 1; file < files; file++) next.advance(reason, began)
     return next.advance(reason, began)
   }
 

@@ -6,11 +6,12 @@
  * inside one is put right by the next. Where to cut when the whole process is killed inside one is the guard's to know: it is told
  * the length after each append, by eight bytes written to shared memory (pwrite(2) of a memfd).
  *
- * When the next file is due the appending thread itself takes the one that the main thread has made ready (open-sink.ts) and goes on
+ * When the next file is due the appending thread itself takes one that the main thread has made ready (open-sink.ts) and goes on
  * there, so that nobody waits for anybody. If none is ready yet the old one is written on.
  *
  * Cost of an append beside write(2) itself: 0.4 us, with a guard 2 us (bench/file-write.ts).
  */
+import { alignUp } from '../bytes/align.js'
 import { POLLFD, POLLOUT, SEEK_SET } from '../kernel/abi/process.js'
 import { EAGAIN, ECANCELED, EINTR, EIO } from '../kernel/errno.js'
 import { type Kernel, openKernel } from '../kernel/system.js'
@@ -38,16 +39,21 @@ export const WORD = {
   guardSlot: LOCK_WORDS + 6,
   /** Counts the files; the main thread sleeps on it. */
   generation: LOCK_WORDS + 7,
-  /** The file that is ready to follow, -1 for none. */
-  nextFd: LOCK_WORDS + 8,
-  nextGuardSlot: LOCK_WORDS + 9,
-  /** Why the file before was left: a place in REASONS. */
-  leftFor: LOCK_WORDS + 10,
   /** Not 0: no file follows this one when its time is over. */
-  isLast: LOCK_WORDS + 11,
+  isLast: LOCK_WORDS + 8,
+  /** How many files have been made ready to follow, and how many of them were taken. Each has a place in the words and amounts from here on. */
+  ready: LOCK_WORDS + 9,
+  taken: LOCK_WORDS + 10,
+  nextFd: LOCK_WORDS + 11,
+  nextGuardSlot: LOCK_WORDS + 11 + 8,
+  /** Why the file before it was left: a place in REASONS. */
+  leftFor: LOCK_WORDS + 11 + 16,
 } as const
 
-const INT32_WORDS = 16
+/** As many files can be ready to follow, or taken and not yet dealt with by the main thread. */
+export const PLACES = 8
+
+const INT32_WORDS = alignUp(LOCK_WORDS + 11 + 3 * PLACES, 2)
 
 /** Float64 words behind them. Bytes are exact to 2^53; times are milliseconds since 1970. */
 export const AMOUNT = {
@@ -55,8 +61,8 @@ export const AMOUNT = {
   size: 0,
   /** Length of the file with nothing but its header. */
   headerBytes: 1,
-  nextHeaderBytes: 2,
-  leftBytes: 3,
+  /** The main thread is told when the file has become so long. */
+  tellAt: 2,
   /** A file with a record in it is left before it would become longer than this; Infinity for never. */
   sizeLimit: 4,
   /** The file is left when the clock shows this; Infinity for never. */
@@ -67,9 +73,18 @@ export const AMOUNT = {
   began: 7,
   /** What write(2) took, of appends under way too: it moves as long as the reader of a pipe reads. */
   taken: 8,
+  /** Packets in the file, as far as those who append say. */
+  packets: 3,
+  /** Of each place: of the file that is ready, and of the one that was left for it. */
+  nextHeaderBytes: 9,
+  leftBytes: 9 + 8,
+  leftPackets: 9 + 16,
 } as const
 
-const FLOAT64_WORDS = 9
+const FLOAT64_WORDS = 9 + 3 * PLACES
+
+/** While no file is ready to follow the current one goes on by so much at a time. */
+const GO_ON_BYTES = 2 ** 16
 
 export const REASONS = ['size', 'time'] as const satisfies readonly RotationReason[]
 
@@ -102,12 +117,19 @@ export function createSinkShared({ fd, isRegular, size }: FirstFile): SinkShared
   words[WORD.fd] = fd
   words[WORD.isRegular] = Number(isRegular)
   words[WORD.guardFd] = -1
-  words[WORD.nextFd] = -1
+  amounts[AMOUNT.tellAt] = Number.POSITIVE_INFINITY
   amounts[AMOUNT.size] = size
   amounts[AMOUNT.headerBytes] = size
   amounts[AMOUNT.sizeLimit] = Number.POSITIVE_INFINITY
   amounts[AMOUNT.timeLimit] = Number.POSITIVE_INFINITY
   return { fd, lock }
+}
+
+/** Takes whole records from the front of others: as many bytes of bytes[from, to) as `room` has for them, of the first in any case if `atLeastOne`. */
+export interface RecordSplit {
+  take(bytes: Uint8Array, from: number, to: number, room: number, atLeastOne: boolean): number
+  /** How many records that were. */
+  packets: number
 }
 
 /** A regular file or pipe that whole buffers of whole records are appended to, by one thread or several. */
@@ -119,9 +141,14 @@ export class RecordSink {
   readonly #pollfd = new Uint8Array(POLLFD.sizeof)
   readonly #committed = new Float64Array(1)
   readonly #committedBytes = new Uint8Array(this.#committed.buffer)
+  readonly #split: RecordSplit | undefined
 
-  /** Made in the thread that appends; without a kernel it opens its own. */
-  constructor(kernel: Kernel | undefined, shared: SinkShared) {
+  /** Bytes of the last append that stand there though it failed: in a pipe when it was cancelled, in the file before when it was split. */
+  partBytes = 0
+
+  /** Made in the thread that appends; without a kernel it opens its own. Without a split only whole buffers are told apart. */
+  constructor(kernel: Kernel | undefined, shared: SinkShared, split?: RecordSplit) {
+    this.#split = split
     this.#kernel = kernel ?? openKernel()
     const { words, amounts } = wordsOf(shared.lock)
     this.#words = words
@@ -135,20 +162,38 @@ export class RecordSink {
   }
 
   /**
-   * Appends bytes[0, length), as a whole or not at all. Blocks: for the other threads, for the disk, for the reader of a pipe.
+   * Appends bytes[0, length), in which there are so many packets, as a whole or not at all; but that with a split whole records of it may
+   * stand in the file that was full, and the rest in the next. Blocks: for the other threads, for the disk, for the reader of a pipe.
    *
-   * Answers 0, or -errno: then a file is as long as before, and a later append may succeed. -ECANCELED is no failure: as many files
-   * as were ordered are written, or the sink is closed. -EIO comes back for good when half a record could not be undone: of a pipe
+   * Answers 0, or -errno: then a file is as long as before, `partBytes` apart, and a later append may succeed. -ECANCELED is no failure: as
+   * many files as were ordered are written, or the sink is closed. -EIO comes back for good when half a record could not be undone: of a pipe
    * whose reader stays, or a file that cannot be cut.
    */
-  append(bytes: Uint8Array, length: number): number {
+  append(bytes: Uint8Array, length: number, packets = 0): number {
+    this.partBytes = 0
     if (length === 0) return 0
     this.#enter()
     try {
-      this.#rotateIfDue(length, Date.now())
-      const state = this.#words[WORD.state]
-      if (state !== STATE.open) return state === STATE.broken ? -EIO : -ECANCELED
-      return this.#write(bytes, length)
+      let done = 0
+      for (let left = packets; ; ) {
+        const piece = this.#piece(bytes, done, length, Date.now())
+        const isRest = piece === length - done
+        const state = this.#words[WORD.state]
+        if (state !== STATE.open) {
+          this.partBytes = done
+          return state === STATE.broken ? -EIO : -ECANCELED
+        }
+        const result = this.#write(bytes, done, done + piece)
+        if (result !== 0) {
+          this.partBytes += done
+          return result
+        }
+        const appended = isRest ? left : (this.#split as RecordSplit).packets
+        this.#amounts[AMOUNT.packets] = (this.#amounts[AMOUNT.packets] as number) + appended
+        if (isRest) return 0
+        left -= appended
+        done += piece
+      }
     } finally {
       this.#lock.release()
     }
@@ -159,7 +204,7 @@ export class RecordSink {
     this.#enter()
     try {
       if (this.#words[WORD.state] === STATE.broken) return -EIO
-      return bytes.byteLength === 0 ? 0 : this.#write(bytes, bytes.byteLength)
+      return bytes.byteLength === 0 ? 0 : this.#write(bytes, 0, bytes.byteLength)
     } finally {
       this.#lock.release()
     }
@@ -205,10 +250,23 @@ export class RecordSink {
     return this.size > (this.#amounts[AMOUNT.headerBytes] as number)
   }
 
-  #rotateIfDue(length: number, now: number): void {
+  /** How much of bytes[from, to) goes into the file that is the current one then. */
+  #piece(bytes: Uint8Array, from: number, to: number, now: number): number {
     if (this.#amounts[AMOUNT.began] === 0) this.#begin(now)
     if (this.#isTimeOver(now)) this.#leaveByTime(now)
-    else if (this.size + length > (this.#amounts[AMOUNT.sizeLimit] as number) && this.#hasRecords()) this.#swap('size', now)
+    const rest = to - from
+    const limit = this.#amounts[AMOUNT.sizeLimit] as number
+    if (this.size + rest <= limit || this.#words[WORD.state] !== STATE.open) return rest
+    const split = this.#split
+    if (split === undefined) {
+      if (this.#hasRecords()) this.#swap('size', now)
+      return rest
+    }
+    const fits = split.take(bytes, from, to, limit - this.size, false)
+    if (fits > 0) return fits
+    if (!this.#hasRecords()) return split.take(bytes, from, to, 0, true)
+    if (!this.#swap('size', now)) return split.take(bytes, from, to, GO_ON_BYTES, true)
+    return this.size + rest <= limit ? rest : split.take(bytes, from, to, limit - this.size, true)
   }
 
   #isTimeOver(now: number): boolean {
@@ -232,22 +290,27 @@ export class RecordSink {
   #swap(reason: RotationReason, now: number): boolean {
     const words = this.#words
     const amounts = this.#amounts
-    const nextFd = Atomics.load(words, WORD.nextFd)
-    if (nextFd === -1) return false
+    const taken = words[WORD.taken] as number
+    if (Atomics.load(words, WORD.ready) === taken) return false
+    const place = taken % PLACES
     const leftBytes = this.size
     const leftFor = REASONS.indexOf(reason)
     const began = reason === 'time' ? now : (amounts[AMOUNT.began] as number)
     const interval = amounts[AMOUNT.interval] as number
+    const headerBytes = amounts[AMOUNT.nextHeaderBytes + place] as number
     // From here to the end of the stores no call is made in which this thread could be terminated.
-    words[WORD.leftFor] = leftFor
-    words[WORD.fd] = nextFd
-    words[WORD.guardSlot] = words[WORD.nextGuardSlot] as number
-    words[WORD.nextFd] = -1
-    amounts[AMOUNT.leftBytes] = leftBytes
-    amounts[AMOUNT.size] = amounts[AMOUNT.nextHeaderBytes] as number
-    amounts[AMOUNT.headerBytes] = amounts[AMOUNT.nextHeaderBytes] as number
+    words[WORD.leftFor + place] = leftFor
+    words[WORD.fd] = words[WORD.nextFd + place] as number
+    words[WORD.guardSlot] = words[WORD.nextGuardSlot + place] as number
+    amounts[AMOUNT.leftBytes + place] = leftBytes
+    amounts[AMOUNT.leftPackets + place] = amounts[AMOUNT.packets] as number
+    amounts[AMOUNT.packets] = 0
+    amounts[AMOUNT.size] = headerBytes
+    amounts[AMOUNT.headerBytes] = headerBytes
+    amounts[AMOUNT.tellAt] = Number.POSITIVE_INFINITY
     amounts[AMOUNT.began] = began
     amounts[AMOUNT.timeLimit] = began + interval
+    Atomics.store(words, WORD.taken, taken + 1)
     this.#tellMain()
     return true
   }
@@ -257,14 +320,15 @@ export class RecordSink {
     Atomics.notify(this.#words, WORD.generation)
   }
 
-  #write(bytes: Uint8Array, length: number): number {
+  #write(bytes: Uint8Array, from: number, to: number): number {
     const words = this.#words
+    const length = to - from
     words[WORD.isWriting] = 1
     let written = 0
     let failed = 0
     while (written < length && failed === 0) {
       const isWhole = written === 0 && length === bytes.byteLength
-      const result = this.#kernel.write(words[WORD.fd] as number, isWhole ? bytes : bytes.subarray(written, length))
+      const result = this.#kernel.write(words[WORD.fd] as number, isWhole ? bytes : bytes.subarray(from + written, to))
       if (result > 0) {
         written += result
         this.#amounts[AMOUNT.taken] = (this.#amounts[AMOUNT.taken] as number) + result
@@ -272,6 +336,7 @@ export class RecordSink {
       else if (result !== -EINTR) failed = result === 0 ? -EIO : result
     }
     if (failed !== 0) {
+      if (failed === -ECANCELED && words[WORD.isRegular] === 0) this.partBytes = written
       this.#undo(written)
       return failed
     }
@@ -279,6 +344,10 @@ export class RecordSink {
     this.#amounts[AMOUNT.size] = this.size + length
     words[WORD.isWriting] = 0
     this.#commit()
+    if (this.size >= (this.#amounts[AMOUNT.tellAt] as number)) {
+      this.#amounts[AMOUNT.tellAt] = Number.POSITIVE_INFINITY
+      this.#tellMain()
+    }
     return 0
   }
 

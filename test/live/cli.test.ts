@@ -11,7 +11,7 @@ import { fileURLToPath } from 'node:url'
 import type { CaptureSummary } from '#src/index.js'
 import { createTestbed, type FloodOptions, startFlood, type Testbed } from '#src/testbed/index.js'
 import { inNamespace, numberedFrame } from '../support/live.js'
-import { pcapFile } from '../support/pcap-file.js'
+import { pcapFile, timeStampsOf } from '../support/pcap-file.js'
 import { requireRoot } from '../support/privilege.js'
 
 const MAIN = fileURLToPath(new URL('../../../dist/cli/main.js', import.meta.url))
@@ -193,6 +193,41 @@ describe('ringtap on a wire', () => {
     assert.match(stderr, /\n1000 packets captured\n1000 packets received by filter\n0 packets dropped by kernel\n/)
     assert.match(stdout, /^ +\d\.\ds +\d.*pps +\d.*bit\/s +\d+ drops\/s\n/)
     assert.match(stdout, /^ +worker 0 mirror0 +\d/m)
+  })
+
+  live('SIGUSR1 tells the counts so far, SIGUSR2 ends nothing, and SIGHUP ends it with a summary and a whole file', async () => {
+    const file = join(folder, 'hangup.pcap')
+    const running = capture('-q', '-w', file)
+    await running.says(/^listening on /m)
+    await flood({ count: 1000 })
+    await sleep(300)
+    running.child.kill('SIGUSR1')
+    await running.says(/packets dropped by kernel/)
+    running.child.kill('SIGUSR2')
+    await running.says(/SIGUSR2: packets are written within 100 ms/)
+    await flood({ count: 1000 })
+    await sleep(300)
+    running.child.kill('SIGHUP')
+    const { status, stdout, stderr } = await running.ended
+    assert.deepEqual([status, stdout], [0, ''])
+    assert.match(stderr, /^1000 packets captured\n1000 packets received by filter\n0 packets dropped by kernel$/m)
+    assert.match(stderr, /^2000 packets captured\n2000 packets received by filter\n0 packets dropped by kernel\n2000 packets written to /m)
+    assert.doesNotMatch(stderr, /Debugger/)
+    assert.equal(timeStampsOf(readFileSync(file)).length, 2000)
+  })
+
+  live('with --json the answer to SIGUSR1 is an event', async () => {
+    const running = capture('--json', '-q')
+    await running.says(/"type":"start"/)
+    await flood({ count: 1000 })
+    await sleep(300)
+    running.child.kill('SIGUSR1')
+    await running.says(/"event":"counters"/)
+    running.child.kill('SIGTERM')
+    const { status, stdout } = await running.ended
+    assert.equal(status, 0)
+    const [counters] = documents(stdout).filter(({ event }) => event === 'counters')
+    assert.deepEqual([counters?.type, counters?.packets, counters?.offered, counters?.dropped], ['event', 1000, 1000, 0])
   })
 
   live('-q prints the summary only, --duration ends it', () => {

@@ -2,14 +2,15 @@
 import assert from 'node:assert/strict'
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { chmodSync, chownSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import type { CaptureEvent, CaptureOptions, CaptureSummary, TriggeredFile } from '#src/capture/api.js'
 import { CaptureError } from '#src/errors.js'
+import { openCaptureFile } from '#src/reader.js'
 import { createTestbed, startFlood } from '#src/testbed/index.js'
 import {
   assertAccount,
@@ -31,6 +32,7 @@ import { readStrictly, type StrictCapture, type StrictPacket, textOf } from '../
 const MAIN = fileURLToPath(new URL('../../../dist/cli/main.js', import.meta.url))
 /** Between a frame's time stamp and when this process sees that it was sent: it may have to wait for the CPU in between. */
 const TOLERANCE_MS = 30
+const NOBODY = 65534
 const SECTION = 0x0a0d0d0a
 const STATISTICS = 5
 const SIZE = 16 * 2 ** 20
@@ -499,6 +501,39 @@ inFolder('the command: SIGUSR1 triggers, and so does --trigger', async (folder) 
   assert.deepEqual((documents().at(-1) as unknown as CaptureSummary).files, [first.path, second.path])
 })
 
+inFolder('a file says what a recording says: by what, on what, of which interface', async (folder) => {
+  using testbed = createTestbed()
+  using sender = new RawSender(testbed.sender)
+  const { version } = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as { version: string }
+  const described = async (name: string, write: object, filter?: string) => {
+    const path = join(folder, name)
+    await using capture = await openOn(testbed, { write: { path, ...write }, ...(filter === undefined ? {} : { filter }) })
+    sender.sendNumbered(10)
+    await caughtUp(capture, 10)
+    const written = 'beforeMs' in write ? (await capture.trigger()).path : path
+    await capture.stop()
+    await using file = await openCaptureFile(written)
+    let packets = 0
+    for await (const batch of file.batches()) while (batch.next()) packets++
+    const [{ statistics, ...facts }] = file.interfaces as [(typeof file.interfaces)[number]]
+    const [{ comments: _, ...section }] = file.sections as [(typeof file.sections)[number]]
+    return { packets, section, facts, statistics: { received: statistics?.received, delivered: statistics?.delivered } }
+  }
+  const past = { beforeMs: 5000, beforeSizeBytes: SIZE, afterMs: 0 }
+  const recorded = await described('ordinary.pcapng', {})
+  const remembered = await described('past.pcapng', past)
+  assert.deepEqual(remembered, recorded)
+  assert.deepEqual(
+    [remembered.packets, remembered.section.application, remembered.section.hardware, remembered.statistics],
+    [10, `ringtap ${version}`, cpus()[0]?.model, { received: 10, delivered: 10 }],
+  )
+  assert.ok(remembered.facts.macAddress !== undefined)
+  // A filter whose text finds no room in an option.
+  const long = `ether proto ${NUMBERED} or udp`.padEnd(65_536)
+  const withLong = await described('long.pcapng', past, long)
+  assert.deepEqual([withLong.packets, withLong.facts.filter, withLong.statistics.received], [10, undefined, undefined])
+})
+
 inFolder('the command in words', async (folder) => {
   using testbed = createTestbed()
   const { interface: name, netns } = testbed.receiver
@@ -525,6 +560,38 @@ inFolder('the command in words', async (folder) => {
   child.kill('SIGINT')
   assert.equal(await ended, 0)
   assert.match(said(), /ringtap: trigger: SIGUSR1: writing \S+\/x\.\d{8}-\d{6}\.pcap\nringtap: 0 packets from \S+Z to \S+Z written to \S+\.pcap\n/)
+})
+
+inFolder('-Z: a folder that the user cannot write to is told at the beginning, and one that becomes so at the trigger', async (folder) => {
+  using testbed = createTestbed()
+  using sender = new RawSender(testbed.sender)
+  chmodSync(folder, 0o755)
+  const { interface: name, netns } = testbed.receiver
+  const way = ['-w', join(folder, 'x.pcapng'), '--before', '5s', '--before-size', '8M', '--after', '0', '-Z', 'nobody', '-q']
+  const argv = [process.execPath, MAIN, 'capture', '-i', name, '--netns', netns, ...way]
+  const refused = command([...argv, '--duration', '3s'])
+  assert.equal(await refused.ended, 1)
+  assert.match(refused.said(), /^ringtap: \S+\/x\.\d{8}-\d{6}\.pcapng: open: EACCES .*, as user nobody\n {2}files are made as user nobody/)
+  assert.deepEqual(readdirSync(folder), [])
+
+  chownSync(folder, NOBODY, NOBODY)
+  const { child, ended, said } = command(argv)
+  await until('it captures', () => said().includes('listening on'))
+  assert.deepEqual(readdirSync(folder), [])
+  sender.sendNumbered(20)
+  await sleep(50)
+  chownSync(folder, 0, 0)
+  child.kill('SIGUSR1')
+  await until('it is told', () => said().includes('EACCES'))
+  assert.match(said(), /EACCES.*\n {2}the capture goes on, and keeps what it remembers; the next trigger tries again\n/)
+  chownSync(folder, NOBODY, NOBODY)
+  child.kill('SIGUSR1')
+  await until('the file is written', () => said().includes('written to'))
+  child.kill('SIGINT')
+  assert.equal(await ended, 1)
+  const [file] = readdirSync(folder)
+  assert.deepEqual(numbersOf(read(join(folder, file as string)).packets), range(20))
+  assert.equal(statSync(join(folder, file as string)).uid, NOBODY)
 })
 
 inFolder('a full disk: counted, told, and the next file is tried', async (folder) => {

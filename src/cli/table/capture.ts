@@ -8,7 +8,7 @@ export const CAPTURE = {
   doc: [
     "Captures packets, prints a line a second and, at the end, tcpdump's summary. Every packet that the kernel offered is in it: captured, or dropped and where.",
     'The packets go to a handler: without --handler they are counted. With -w they are recorded to a file as well.',
-    'With --before nothing is written until a trigger: the last of it all, and what comes for a while, then stand in a file of their own, -w with the time in its name (or strftime(3) for %). SIGUSR1 to the process is a trigger, and so is a packet that matches --trigger.',
+    'With --before nothing is written until a trigger: the last of it all, and what comes for a while, then stand in a file of their own, -w with the time in its name (or strftime(3) for %). SIGUSR1 to the process is a trigger, and so is a packet that matches --trigger. Without --before SIGUSR1 prints the counts so far.',
     'EXPR is a filter in the language of pcap-filter(7), tested in the kernel: only packets that match are offered. docs/filter.md has it.',
   ],
   takesFilter: true,

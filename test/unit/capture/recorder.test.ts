@@ -7,18 +7,25 @@ import { COUNTER, CounterWriter, countersMemory } from '#src/capture/counters.js
 import { Recorder, type RecorderParts } from '#src/capture/recorder.js'
 import { encodePcapHeader } from '#src/file/encode-pcap.js'
 import { ScriptRecords } from '#src/file/record.js'
-import { createSinkShared, STATE, WORD, wordsOf } from '#src/file/sink.js'
+import { AMOUNT, createSinkShared, STATE, WORD, wordsOf } from '#src/file/sink.js'
 import { Block } from '#src/packet/block.js'
 import { readCaptureFile } from '../../support/capture-file.js'
 import { fakeKernel } from '../../support/fake-kernel.js'
 import { KernelRing } from '../../support/ring-memory.js'
 
 const ENOSPC = 28
+const EAGAIN = 11
 const EIO = 5
 const HEADER = encodePcapHeader({ precision: 'ns', snapLengthBytes: 262_144, linkType: 1 })
 
 /** `room` bytes of buffer; `write` answers for each write(2) how much of it the disk takes, or -errno. */
-function setUp({ room = 10_000, unbuffered = false, compress = undefined as RecorderParts['compress'], write = (bytes: number): number => bytes }) {
+function setUp({
+  room = 10_000,
+  unbuffered = false,
+  compress = undefined as RecorderParts['compress'],
+  write = (bytes: number): number => bytes,
+  isRegular = true,
+}) {
   const kernel = fakeKernel()
   const written: Buffer[] = []
   const errors: number[] = []
@@ -30,8 +37,8 @@ function setUp({ room = 10_000, unbuffered = false, compress = undefined as Reco
   const { values } = new CounterWriter(countersMemory(1), 0)
   const format = { format: 'pcap', microseconds: false, snapLengthBytes: 262_144, interfaceId: 0 } as const
   const buffer = new ScriptRecords(room, format)
-  const sink = createSinkShared({ fd: 3, isRegular: true, size: 0 })
-  const recorder = new Recorder({ kernel, sink, buffer, values, unbuffered, compress, onError: (errno) => errors.push(errno) })
+  const sink = createSinkShared({ fd: 3, isRegular, size: 0 })
+  const recorder = new Recorder({ kernel, sink, buffer, format, values, unbuffered, compress, onError: (errno) => errors.push(errno) })
   const count = (name: keyof typeof COUNTER) => values[COUNTER[name]]
   const file = () => readCaptureFile(Buffer.concat([HEADER, ...written])).packets.map(({ bytes }) => bytes.readUInt32BE(14))
   return { kernel, recorder, values, count, file, errors, sink, written }
@@ -139,6 +146,45 @@ test('no more files: the drop writer, and nothing to tell, as main has ordered i
   it.recorder.flush()
   assert.deepEqual([it.count('packets'), it.count('dropWriter'), it.count('writtenPackets'), it.errors], [0, 3, 0, []])
   assert.equal(consumedOf(it.values), 3)
+})
+
+test('a pipe whose reader takes no more: what went into it whole is written, and nothing is told', () => {
+  // Two records of 76 bytes and half a third.
+  let room = 2 * 76 + 40
+  const pipe = (bytes: number) => {
+    const taken = Math.min(bytes, room)
+    room -= taken
+    return taken === 0 ? -EAGAIN : taken
+  }
+  const { kernel, recorder, count, errors, sink } = setUp({ isRegular: false, write: pipe })
+  kernel.answer('poll', () => 0)
+  recorder.record(blockOf(0, 10), 10)
+  wordsOf(sink.lock).words[WORD.isCancelled] = 1
+  recorder.flush()
+  assert.deepEqual([count('packets'), count('writtenPackets'), count('dropWriter'), count('pending')], [2, 2, 8, 0])
+  assert.deepEqual([count('bytes'), count('truncated'), count('writtenBytes')], [200, 2, 2 * 76])
+  assert.deepEqual(errors, [])
+  // Nothing may follow half a record.
+  room = 10_000
+  recorder.record(blockOf(10, 5), 5)
+  recorder.flush()
+  assert.deepEqual([count('packets'), count('writtenPackets'), count('dropWriter'), count('pending')], [2, 2, 13, 0])
+})
+
+test('a buffer that was parted at the limit of a file, and of which the rest fails: what stands in the file is written', () => {
+  let writes = 0
+  const { recorder, count, errors, sink, file } = setUp({ write: (bytes) => (++writes === 2 ? -ENOSPC : bytes) })
+  // Six records of 76 bytes; no file is ready to follow.
+  wordsOf(sink.lock).amounts[AMOUNT.sizeLimit] = 500
+  recorder.record(blockOf(0, 10), 10)
+  recorder.flush()
+  assert.deepEqual([count('packets'), count('writtenPackets'), count('dropWriter'), count('pending')], [6, 6, 4, 0])
+  assert.deepEqual([count('bytes'), count('truncated'), count('writtenBytes')], [600, 6, 6 * 76])
+  assert.deepEqual(errors, [ENOSPC])
+  recorder.record(blockOf(10, 5), 5)
+  recorder.flush()
+  assert.deepEqual([count('packets'), count('dropWriter')], [11, 4])
+  assert.deepEqual(file(), [...numbers(0, 6), ...numbers(10, 15)])
 })
 
 test('compressed: a member a buffer, which waits longer, and bytes as they are in the file', () => {

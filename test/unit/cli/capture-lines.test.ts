@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import {
+  countersDocument,
   eventDocument,
   eventLines,
   intervalDocument,
@@ -285,4 +287,31 @@ test('the names of the JSON documents are a contract', () => {
     error: { code: 'FILE_FAILED', message: 'x: open: EACCES', errnoName: 'EACCES' },
   })
   assert.equal(snapshotDocument(new Map([[53, 1]])), '{"type":"snapshot","value":{"53":1}}')
+})
+
+test('docs/cli.md has every name that --json prints', () => {
+  const text = readFileSync(new URL('../../../../docs/cli.md', import.meta.url), 'utf8')
+  const section = text.slice(text.indexOf('### ringtap capture --json'), text.indexOf('### ringtap interfaces --json'))
+  const names = (value: unknown): string[] =>
+    Array.isArray(value)
+      ? value.flatMap(names)
+      : typeof value === 'object' && value !== null
+        ? Object.entries(value).flatMap(([name, inside]) => [name, ...names(inside)])
+        : []
+  const past = { beforeMs: 1, beforeSizeBytes: 1, afterMs: 1, trigger: 'udp' }
+  const rotation = { sizeBytes: 1, seconds: 1, files: 1, keepBytes: 1 }
+  const fanout = { mode: 'cbpf', defrag: true, rollover: true, ignoreOutgoing: true, program: { kind: 'cbpf' } }
+  const documents = [
+    startDocument({ ...PLAN, write: { ...WRITE, past, rotation } }),
+    intervalDocument(STATS, []),
+    countersDocument(COUNTERS),
+    summaryDocument(SUMMARY, { cpus: [], seconds: 1 } as unknown as Ledger, false),
+    eventDocument({ type: 'write-error', path: 'x', error: new CaptureError('FILE_FAILED', 'full', { errno: 28, errnoName: 'ENOSPC' }), outlook: 'retry' }),
+    eventDocument({ type: 'past-written', path: 'x', packets: 1, fromMs: 1, untilMs: 2 }),
+    eventDocument({ type: 'triggered', path: 'x', reason: 'y' }),
+    eventDocument({ type: 'warning', message: 'x', hint: 'y' }),
+  ].map((line) => JSON.parse(line) as Record<string, unknown>)
+  const missing = new Set([...documents.flatMap(names), ...Object.keys(fanout), ...documents.map(({ event }) => event).filter((event) => event !== undefined)])
+  for (const name of missing) if (section.includes(`\`${String(name)}\``)) missing.delete(name)
+  assert.deepEqual([...missing], [])
 })

@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { planCapture } from '#src/capture/plan.js'
+import { captureOptions } from '#src/cli/capture-options.js'
 import { doctorStatus } from '#src/cli/doctor-lines.js'
 import { describeFailure, failureDocument, failureLines } from '#src/cli/exit-status.js'
-import { findCommand } from '#src/cli/table.js'
+import { parseArguments } from '#src/cli/parse.js'
+import { findCommand, type ValuesOf } from '#src/cli/table.js'
 import { UsageError } from '#src/cli/usage-error.js'
 import { CAPTURE_ERROR_CODES, CaptureError } from '#src/errors.js'
 import type { Diagnosis } from '#src/host/index.js'
@@ -53,6 +56,27 @@ test("the library's option names become the command line's", () => {
   const failure = describeFailure(error, findCommand('capture'))
   assert.equal(failure.message, '--ring 5 is not a multiple of --block; count stays')
   assert.equal(failure.hint, 'or give --ring')
+})
+
+test('a rotation with a time machine is refused in the words of who gave it', () => {
+  const facts = { pageSize: 4096, cpus: [0], availableMemoryBytes: 2 ** 40 }
+  const refused = (...argv: string[]) => {
+    const invocation = parseArguments(['capture', '-i', 'eth0', '-w', 'x.pcap', '--before', '1s', ...argv]) as { values: ValuesOf<'capture'> }
+    try {
+      planCapture(captureOptions(invocation.values), facts)
+    } catch (error) {
+      return failureLines(describeFailure(error, findCommand('capture')))
+    }
+    assert.fail('not refused')
+  }
+  const lines = (option: string, got: number) => [
+    `ringtap: Expected the option ${option} to be absent with --before: each trigger makes one file, got ${got} (number)`,
+    '  without -C, -G, -W and --keep',
+  ]
+  assert.deepEqual(refused('-G', '3'), lines('--rotate-time', 3))
+  assert.deepEqual(refused('-C', '2'), lines('--rotate-size', 2_000_000))
+  assert.deepEqual(refused('-W', '4'), lines('--files', 4))
+  assert.deepEqual(refused('--keep', '8M'), lines('--keep', 8 * 2 ** 20))
 })
 
 test('names that are English words too are names only where the sentence says so', () => {

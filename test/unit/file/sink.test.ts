@@ -10,6 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { CaptureError } from '#src/errors.js'
 import type { FileEvent } from '#src/file/capture-file.js'
 import { openSink } from '#src/file/open-sink.js'
+import { LeadingSplit } from '#src/file/record-walk.js'
 import { createSinkShared, RecordSink } from '#src/file/sink.js'
 import { EAGAIN, ECANCELED, EINTR, EIO, ENOSPC, EPIPE } from '#src/kernel/errno.js'
 import { openKernel } from '#src/kernel/system.js'
@@ -229,6 +230,60 @@ test('files are rotated by size while threads append: each is complete and nothi
   assert.deepEqual(hidden(), [])
 })
 
+test('with a split no file is longer than it may be, though each buffer is, and no record is lost or cut', async () => {
+  const path = freshPath()
+  const events: FileEvent[] = []
+  const trailer = new Uint8Array(16)
+  const rotation = { sizeBytes: 3000 }
+  const sink = await openSink(path, {
+    header: () => HEADER,
+    trailer: () => trailer,
+    trailerBytes: 16,
+    guard: false,
+    rotation,
+    onEvent: (event) => events.push(event),
+  })
+  const records = new RecordSink(undefined, sink.shared, new LeadingSplit({ format: 'pcap' }))
+  const writer = { ...WRITER, recordsPerAppend: 80, packetBytes: 100 }
+  const bytes = recordsBuffer(writer)
+  for (let append = 0; append < 20; append++) {
+    fillRecords(bytes, writer, append * 80)
+    assert.equal(records.append(bytes, bytes.byteLength, 80), 0)
+    // Four files a buffer must be there before the next one.
+    await sleep(20)
+  }
+  await sink.close()
+  const finished = events.flatMap((event) => (event.type === 'file-finished' ? [event] : []))
+  assert.deepEqual(
+    finished.map(({ path: name }) => name),
+    [path, ...counting(finished.length - 1).map((index) => `${path}${index + 1}`)],
+  )
+  const sizes = finished.map(({ path: name }) => statSync(name).size)
+  assert.deepEqual(
+    finished.map((event) => event.bytes),
+    sizes,
+  )
+  // 25 records of 116 bytes, with header and trailer 2940.
+  assert.deepEqual([new Set(sizes.slice(0, -1)), sizes.length], [new Set([24 + 25 * 116 + 16]), 64])
+  const numbers = numbersByWriter(finished.flatMap(({ path: name }) => packetsOf(name).slice(0, -1)))
+  assert.deepEqual(numbers.get(0), counting(1600))
+})
+
+test('while no next file is ready the current one goes on, and a record that is longer than a file has one of its own', async () => {
+  const path = freshPath()
+  const sink = await openSink(path, { header: () => HEADER, guard: false, rotation: { sizeBytes: 100 } })
+  const records = new RecordSink(undefined, sink.shared, new LeadingSplit({ format: 'pcap' }))
+  const writer = { ...WRITER, recordsPerAppend: 12, packetBytes: 100 }
+  const bytes = recordsBuffer(writer)
+  fillRecords(bytes, writer, 0)
+  // Eight are ready, and this thread makes no more meanwhile.
+  assert.equal(records.append(bytes, bytes.byteLength, 12), 0)
+  await sink.close()
+  const counts = [path, ...counting(8).map((index) => `${path}${index + 1}`)].map((name) => packetsOf(name).length)
+  assert.deepEqual(counts, [1, 1, 1, 1, 1, 1, 1, 1, 4])
+  assert.deepEqual(hidden(), [])
+})
+
 test('a ring of files by size: the oldest is written over', async () => {
   const { path, paths } = await rotated({ rotation: { sizeBytes: 30_000, files: 3 } }, 1, 0)
   assert.deepEqual(paths, [`${path}0`])
@@ -318,6 +373,34 @@ test('--keep bounds all files together; the oldest go', async () => {
   assert.ok(removed.length >= 8)
 })
 
+test('--keep with files by time: old ones go as the current one grows, not when somebody happens to look', async () => {
+  const path = freshPath()
+  const keepBytes = 2 ** 20
+  const sink = await openSink(`${path}-%s`, { header: () => HEADER, guard: false, rotation: { seconds: 3600, keepBytes } })
+  const writer = { ...WRITER, recordsPerAppend: 100, packetBytes: 100 }
+  const bytes = recordsBuffer(writer)
+  const ours = () => readdirSync(folder).filter((name) => name.includes(`${path.split('/').pop()}-`))
+  for (let file = 0; file < 2; file++) {
+    for (let append = 0; append < 30; append++) assert.equal(sink.append(bytes, bytes.byteLength), 0)
+    assert.ok(sink.rotate('time', 1_700_000_000 + file))
+  }
+  const began = performance.now()
+  let most = 0
+  // 348,000 bytes each, so the first has to go soon and the second at last.
+  for (let append = 0; append < 80; append++) {
+    assert.equal(sink.append(bytes, bytes.byteLength), 0)
+    await sleep(1)
+    most = Math.max(
+      most,
+      ours().reduce((sum, name) => sum + statSync(join(folder, name)).size, 0),
+    )
+  }
+  assert.ok(most <= keepBytes && most > keepBytes * 0.8, `${most}`)
+  const took = performance.now() - began
+  await sink.close()
+  assert.deepEqual(ours().length, 1, `${took} ms`)
+})
+
 test('a next file that cannot be made is told once, and the current one goes on', async () => {
   const inner = join(folder, 'goes-away')
   execFileSync('mkdir', [inner])
@@ -339,6 +422,29 @@ test('a next file that cannot be made is told once, and the current one goes on'
     ['file-warning'],
   )
   await assert.rejects(sink.close(), /rename.*ENOENT/)
+})
+
+test('a file that somebody removes while it is written: told with what was in it, and the folder is not blamed', async () => {
+  const events: FileEvent[] = []
+  const path = freshPath()
+  const sink = await openSink(path, { header: () => HEADER, guard: false, rotation: { sizeBytes: 3000 }, onEvent: (event) => events.push(event) })
+  const bytes = recordsBuffer(WRITER)
+  const removePart = () => {
+    const parts = readdirSync(folder).filter((name) => name.startsWith(`.${path.split('/').pop()}.${process.pid}`))
+    assert.equal(parts.length, 1)
+    rmSync(join(folder, parts[0] as string))
+  }
+  assert.equal(sink.append(bytes, bytes.byteLength, 10), 0)
+  removePart()
+  assert.ok(sink.rotate('size'))
+  const [warning] = events
+  assert.ok(warning?.type === 'file-warning')
+  assert.match(warning.message, /rename from \S+\.part: ENOENT \(.*\): somebody has removed it, with 10 packets in it$/)
+  assert.match(warning.error?.hint ?? '', /^a file is written as \.NAME\.PID\.part/)
+  assert.equal(sink.append(bytes, bytes.byteLength, 7), 0)
+  rmSync(join(folder, readdirSync(folder).find((name) => name.startsWith(`.${path.split('/').pop()}1.`)) as string))
+  await assert.rejects(sink.close(), /with 10 packets in it$/)
+  assert.match((events.at(-1) as { message: string }).message, /with 7 packets in it$/)
 })
 
 test('a command is run for each file, two at a time, and its failure is told', async () => {
