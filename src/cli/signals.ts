@@ -8,6 +8,9 @@ import { wasHangupIgnored } from './hangup.js'
 const ENDING = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 const ASKING = ['SIGUSR1', 'SIGUSR2'] as const
 
+/** When to look for a debugger again: a thread of Node.js opens it when it has its turn, which may be after the signal has got its listener here. */
+const LOOKS_MS = [20, 100, 500, 2000] as const
+
 export type HandledSignal = (typeof ENDING)[number] | (typeof ASKING)[number]
 
 const listeners = new Map<HandledSignal, () => void>()
@@ -40,7 +43,11 @@ function closeDebugger(): void {
   if (isAsked) return
   import('node:inspector').then(
     ({ close, url }) => {
-      if (url() !== undefined) close()
+      const look = () => {
+        if (url() !== undefined) close()
+      }
+      look()
+      for (const delayMs of LOOKS_MS) setTimeout(look, delayMs).unref()
     },
     // A Node.js without one.
     () => {},

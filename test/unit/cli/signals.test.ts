@@ -129,12 +129,17 @@ test('SIGUSR1: the debugger that Node.js has opened is closed', async (t) => {
   const port = Number(/ws:\/\/127\.0\.0\.1:(\d+)/.exec(running.said())?.[1])
   running.child.stdin?.write(FILE)
   await until('it reads', () => /\d\d:\d\d:\d\d\.\d+ /.test(running.said()))
-  const socket = connect(port, '127.0.0.1')
-  const outcome = await once(socket, 'connect').then(
-    () => 'open',
-    (error: NodeJS.ErrnoException) => error.code,
-  )
-  socket.destroy()
+  let outcome: string | undefined
+  // A moment after it was opened, which may be after all this.
+  for (let i = 0; i < 50 && outcome !== 'ECONNREFUSED'; i++) {
+    const socket = connect(port, '127.0.0.1')
+    outcome = await once(socket, 'connect').then(
+      () => 'open',
+      (error: NodeJS.ErrnoException) => error.code,
+    )
+    socket.destroy()
+    await sleep(100)
+  }
   assert.equal(outcome, 'ECONNREFUSED')
   running.child.stdin?.end()
   assert.deepEqual(await running.ended, [0, null])
