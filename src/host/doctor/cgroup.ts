@@ -2,6 +2,7 @@
 import { ENOENT } from '../../kernel/errno.js'
 import type { UnreadFact } from '../facts.js'
 import { type HostFiles, isUnreadable } from '../host-files.js'
+import { parseMountinfo } from '../mountinfo.js'
 
 export interface CgroupLimits {
   /** The least of memory.max, or memory.limit_in_bytes, of the process's group and those above it; undefined without a limit. */
@@ -71,23 +72,15 @@ function visibleMounts(files: HostFiles): CgroupMount[] {
   const shared = others.filter((process) => typeof own === 'string' && files.link(`${process}/ns/cgroup`) === own)
   return ['/proc/self', ...shared].flatMap((process) => {
     const text = files.read(`${process}/mountinfo`)
-    return isUnreadable(text) ? [] : parseMounts(text).map((mount) => ({ ...mount, folder: `${process}/root${mount.folder}` }))
+    return isUnreadable(text) ? [] : cgroupMounts(text).map((mount) => ({ ...mount, folder: `${process}/root${mount.folder}` }))
   })
 }
 
-function parseMounts(mountinfo: string): CgroupMount[] {
-  return mountinfo.split('\n').flatMap((line) => {
-    const [mount = '', file = ''] = line.split(' - ')
-    const [, , , root, place] = mount.split(' ')
-    const [type, , options = ''] = file.split(' ')
-    if (root === undefined || place === undefined || (type !== 'cgroup' && type !== 'cgroup2')) return []
-    return [{ folder: unescaped(place), root: unescaped(root), controllers: type === 'cgroup2' ? [] : options.split(',') }]
+function cgroupMounts(mountinfo: string): CgroupMount[] {
+  return parseMountinfo(mountinfo).flatMap(({ root, place, type, superOptions }) => {
+    if (type !== 'cgroup' && type !== 'cgroup2') return []
+    return [{ folder: place, root, controllers: type === 'cgroup2' ? [] : superOptions }]
   })
-}
-
-/** mangle() of fs/proc_namespace.c: white space and backslashes are octal. */
-function unescaped(path: string): string {
-  return path.replaceAll(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)))
 }
 
 /** Answers why not, where the group is not to be seen. */
@@ -104,9 +97,17 @@ function readLimits(files: HostFiles, mounts: readonly CgroupMount[], group: Gro
       const narrowed = isFirst ? narrowByFirst(files, `${folder}${above}`, controller, limits) : narrowBySecond(files, `${folder}${above}`, controller, limits)
       if (!narrowed) return `files of ${group.path} refuse to be read`
     }
-    return undefined
+    const isWhole = root === '/' && isFirstNamespace(files)
+    const isLimited = (controller === 'memory' ? limits.memoryBytes : limits.cpus) !== undefined
+    return isWhole || isLimited ? undefined : `none up to ${root}; groups above that are not to be seen from here`
   }
   return `no mount shows the group ${group.path} here`
+}
+
+/** The inode of the first one, PROC_CGROUP_INIT_INO. A kernel without them (before Linux 4.6) has no other. */
+function isFirstNamespace(files: HostFiles): boolean {
+  const own = files.link('/proc/self/ns/cgroup')
+  return typeof own !== 'string' || own === 'cgroup:[4026531835]'
 }
 
 /** Where a group is to be found below a mount of `root`; undefined for one outside of it, or of the namespace of cgroups (`/..`). */

@@ -1,13 +1,12 @@
 /** Findings about one interface, one small function each. Pure. Figures as in host-findings.ts. */
 import { cpuListText } from '../../kernel/cpus.js'
 import type { FeatureFacts, HostFacts, InterfaceFacts, InterruptFacts } from '../facts.js'
-import { filledQueues, otherEndText, wantedChannels } from '../tuning/channels.js'
+import { filledQueues, isHeldByPeer, otherEndText, wantedChannels } from '../tuning/channels.js'
 import { commandFor, inNamespace, inOwnSysfs, queueFiles, quoted, ringtapCommand } from '../tuning/command.js'
 import { chooseCpus } from '../tuning/cpus.js'
 import { isDiscarded, type WeakFlow, weakFlows } from '../tuning/flow-hash.js'
 import { feedsXdpByGro } from '../tuning/offloads.js'
 import { TUNED_FLOWS } from '../tuning/setting.js'
-import { isVeth } from '../tuning/step.js'
 import { fine, type Verdict, wrong } from './finding.js'
 
 type InterfaceFinding = (nic: InterfaceFacts, host: HostFacts) => Verdict
@@ -78,7 +77,7 @@ function queuesFinding(nic: InterfaceFacts, host: HostFacts): Verdict {
   if (filled >= cores) return fine(what)
   const cost = 'one core takes in all that a queue gets: 4 Mpps of 12 with interrupts on one of 8 cores (the article, ixgbe)'
   const wanted = wantedChannels(nic, cores)
-  const most = `${what}; ${isVeth(nic) ? otherEndText(nic) : 'the driver has no more'}`
+  const most = `${what}; ${isHeldByPeer(nic, rxQueues) ? otherEndText(nic) : 'the driver has no more'}`
   if (wanted !== undefined && wanted.combined + wanted.rx > rxQueues)
     return wrong('limits', what, cost, `sudo ${commandFor({ kind: 'channels', value: wanted }, nic)}`)
   if (filled > 1) return wrong('note', most, 'cores without a queue can take packets by RPS only', planCommand(nic))

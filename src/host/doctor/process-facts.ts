@@ -1,7 +1,9 @@
 /** What this process may do, and what it is confined to, from the files of the host. Pure. */
 import { CAP_BPF, CAP_IPC_LOCK, CAP_NET_ADMIN, CAP_NET_RAW, CAP_SYS_ADMIN } from '../../kernel/abi/capability.js'
 import type { UnreadFact } from '../facts.js'
+import { FIRST_PID_NAMESPACE } from '../host-facts.js'
 import { type HostFiles, isUnreadable, unreadFact } from '../host-files.js'
+import { parseMountinfo } from '../mountinfo.js'
 import { parseSoftnet, type SoftnetCpu } from '../softnet.js'
 import { type CgroupLimits, cgroupLimits } from './cgroup.js'
 
@@ -35,8 +37,6 @@ export interface ConfinementFacts {
 const STATUS = '/proc/self/status'
 const SOFTNET = '/proc/net/softnet_stat'
 const INITIAL_MAP = /^\s*0\s+0\s+4294967295\s*$/
-/** The inode of the first PID namespace (PROC_PID_INIT_INO): only there process 1 is the machine's. */
-const FIRST_PID_NAMESPACE = 'pid:[4026531836]'
 
 /** With `ownSysfs` files of /sys are those of a mount of their own, which is not read-only. */
 export function confinementFacts(files: HostFiles, { ownSysfs }: { ownSysfs: boolean }): ConfinementFacts {
@@ -95,13 +95,9 @@ function isHostNetwork(files: HostFiles, unread: UnreadFact[]): boolean | undefi
   return undefined
 }
 
-/** Of /proc/self/mountinfo: of several on one place, the last is seen. */
+/** By /proc/self/mountinfo. */
 function readOnlyMounts(mountinfo: string): TunedPlace[] {
-  const options = new Map<string, string[]>()
-  for (const line of mountinfo.split('\n')) {
-    const [, , , , place, own] = line.split(' ')
-    if (place !== undefined && own !== undefined) options.set(place, own.split(','))
-  }
+  const options = new Map(parseMountinfo(mountinfo).map((mount) => [mount.place, mount.options]))
   const isReadOnly = (path: string): boolean => (options.get(path) ?? options.get(path.replace(/\/[^/]+$/, '')))?.includes('ro') === true
   return TUNED_PLACES.filter(isReadOnly)
 }

@@ -15,7 +15,7 @@ export function planChannels({ host, facts, cpus, cpusWhy }: TuningContext): Tun
   if (to === undefined) return part(remark('unsupported', facts.name, 'queues', 'the driver does not let their number be changed'))
   const kind = usesCombined(channels) ? 'combined' : 'rx'
   if (to[kind] === channels[kind].current) {
-    if (to[kind] !== cpus.length && isVeth(facts)) return part(remark('left', facts.name, 'queues', `${to[kind]}: ${otherEndText(facts)}`))
+    if (to[kind] !== cpus.length && isHeldByPeer(facts, to[kind])) return part(remark('left', facts.name, 'queues', `${to[kind]}: ${otherEndText(facts)}`))
     return part(remark('in-place', facts.name, 'queues', inPlaceText(to[kind], cpus.length)))
   }
   const limit = to[kind] === facts.peerTxQueues ? otherEndText(facts) : `the driver has ${to[kind]} at most for ${cpus.length} CPUs`
@@ -49,6 +49,11 @@ export function filledQueues({ rxQueues, peerTxQueues = rxQueues }: InterfaceFac
 }
 
 /** Why a veth has no more receive queues, or none that get frames. */
+/** So many receive queues are what the other end of a veth can fill, or nobody knows; more is not the driver's to refuse. */
+export function isHeldByPeer(facts: InterfaceFacts, queues: number): boolean {
+  return isVeth(facts) && (facts.peerTxQueues === undefined || facts.peerTxQueues <= queues)
+}
+
 export function otherEndText({ peerTxQueues: queues }: InterfaceFacts): string {
   if (queues === undefined) return 'a veth gets frames on as many as its other end has transmit queues, and how many those are is not to be read'
   return `a veth gets frames on as many as its other end has transmit queues, and those are ${queues}`

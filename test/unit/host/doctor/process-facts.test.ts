@@ -101,6 +101,14 @@ describe('limits of cgroups', () => {
     const refused = { ...mounts(v2('/', '/sys/fs/cgroup')), ...seen(''), '/proc/self/cgroup': '0::/\n', [`${GROUPS}/memory.max`]: { errno: 13 } }
     assert.deepEqual(unseen(refused), { ...NONE, unseen: ['memory'], reasons: ['files of / refuse to be read'] })
     assert.deepEqual(factsOf({}).cgroup, { ...both })
+    // A container without limits of its own may be in a group that has some.
+    const inside = { ...mounts(v2('/', '/sys/fs/cgroup')), ...seen(''), '/proc/self/cgroup': '0::/\n', [`${GROUPS}/memory.max`]: '1000\n' }
+    const own = { '/proc/self/ns/cgroup': { link: 'cgroup:[4026532300]' } }
+    const told = { ...NONE, memoryBytes: 1000, unseen: ['cpu'], reasons: ['none up to /; groups above that are not to be seen from here'] }
+    assert.deepEqual(unseen({ ...inside, ...own }), told)
+    assert.deepEqual(unseen(inside), { ...NONE, memoryBytes: 1000, unseen: [], reasons: [] })
+    const part = { ...mounts(v2('/pod', '/sys/fs/cgroup')), ...seen('/x'), '/proc/self/cgroup': '0::/pod/x\n' }
+    assert.deepEqual(unseen(part), { ...both, reasons: ['none up to /pod; groups above that are not to be seen from here'] })
     // A kernel without cgroups.
     assert.deepEqual(factsOf({ '/proc/self/cgroup': '' }).cgroup, { ...NONE, unseen: [] })
   })
