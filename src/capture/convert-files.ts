@@ -53,7 +53,7 @@ export interface ConvertSummary {
   packetsDated: number
   /** Blocks that could not be taken along: unknown ones of another byte order, custom ones that must not be copied, all but packets where the target is pcap. */
   blocksLeftOut: number
-  /** Passed over because of damage; `tolerant` only. */
+  /** Passed over because of damage, with `tolerant` only; and those that stand behind the end of what gzip and zstd have compressed. */
   skippedBytes: number
   /** `full`: as many files as were ordered are written. */
   reason: 'end' | 'count' | 'full' | 'aborted'

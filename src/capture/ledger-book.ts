@@ -49,6 +49,8 @@ interface InterfaceReading {
   counters: InterfaceCounters
   /** By name; of a name that stands several times, as vmxnet3 has them, the sum. */
   statistics: ReadonlyMap<string, number>
+  /** They may be older than the counters. */
+  statisticsAtMs: number
   /** Of the XDP programs on it, the capture's own among them. */
   programs: readonly XdpMode[]
 }
@@ -171,8 +173,12 @@ export class LedgerBook {
     if (this.#unread.has(COUNTERS)) return []
     return interfaces.flatMap((reading, place) => {
       if (reading === undefined || reading.atMs === atMs) return []
-      const reason = `the interface has gone: they are as they were ${Math.round(atMs - reading.atMs)} ms before`
-      return [{ what: `last counters of ${this.#plan.interfaces[place]}`, source: 'RTM_GETSTATS', reason }]
+      const name = this.#plan.interfaces[place]
+      const reason = (readAtMs: number) => `the interface has gone: they are as they were ${Math.round(atMs - readAtMs)} ms before`
+      const counters = { what: `last counters of ${name}`, source: 'RTM_GETSTATS', reason: reason(reading.atMs) }
+      const { statistics, statisticsAtMs } = reading
+      if (statistics.size === 0) return [counters]
+      return [counters, { what: `last driver statistics of ${name}`, source: 'ioctl(ETHTOOL_GSTATS)', reason: reason(statisticsAtMs) }]
     })
   }
 
@@ -245,7 +251,7 @@ export class LedgerBook {
     if (counters === undefined) return undefined
     if (quick && before !== undefined) return { ...before, atMs, counters }
     const statistics = this.#try(`driver statistics of ${name}`, 'ioctl(ETHTOOL_GSTATS)', () => this.#statistics(name))
-    return { atMs, counters, statistics: statistics ?? new Map(), programs: this.#programs(name) }
+    return { atMs, counters, statistics: statistics ?? new Map(), statisticsAtMs: atMs, programs: this.#programs(name) }
   }
 
   #queueOf(name: string, driver: string | undefined): number {

@@ -14,7 +14,7 @@
  */
 import type { RecordBuffer } from '../file/record.js'
 import type { RecordFormat } from '../file/record-layout.js'
-import { recordsBefore } from '../file/record-walk.js'
+import { type LeadingRecords, recordsBefore } from '../file/record-walk.js'
 import { RecordSink, type SinkShared } from '../file/sink.js'
 import type { Kernel } from '../kernel/system.js'
 import type { Block } from '../packet/block.js'
@@ -67,6 +67,10 @@ export interface PastRecorderParts {
   clock?: () => number
 }
 
+type Counts = Pick<LeadingRecords, 'packets' | 'wireBytes' | 'truncated'>
+
+const NONE: Counts = { packets: 0, wireBytes: 0, truncated: 0 }
+
 class Segment {
   readonly bytes: Uint8Array<ArrayBuffer>
   length = 0
@@ -75,8 +79,8 @@ class Segment {
   truncated = 0
   /** Time of its first packet. */
   firstMs = 0
-  /** It has been written to a file. */
-  isWritten = false
+  /** Those at its beginning that a file has, or that were too old for it. */
+  kept = NONE
 
   constructor(bytes: Uint8Array<ArrayBuffer>) {
     this.bytes = bytes
@@ -187,7 +191,7 @@ export class PastRecorder {
     full.packets = buffer.packets
     full.wireBytes = buffer.wireBytes
     full.truncated = buffer.truncated
-    full.isWritten = false
+    full.kept = NONE
     this.#open++
     if (this.#open - this.#oldest === this.#segments.length) this.#forget()
     buffer.moveTo(this.#segment(this.#open).bytes)
@@ -309,19 +313,21 @@ export class PastRecorder {
     // The first one that belongs into the file: all that follow do.
     if (old.bytes < length) this.#trimMs = 0
     const isLate = this.#cutMs !== Number.POSITIVE_INFINITY
-    const { bytes: until, packets: packetsUntil } = isLate ? recordsBefore(bytes, length, format, this.#cutMs) : { bytes: length, packets: segment.packets }
+    const { wireBytes, truncated } = segment
+    const upTo = isLate ? recordsBefore(bytes, length, format, this.#cutMs) : { bytes: length, packets: segment.packets, wireBytes, truncated }
+    const until = upTo.bytes
     if (until < length) {
       this.#cutSegment = number
       this.#end = this.#next
     }
-    const packets = packetsUntil - old.packets
+    const packets = upTo.packets - old.packets
     if (packets === 0) return
     const result = (this.#sink as RecordSink).append(old.bytes === 0 ? bytes : bytes.subarray(old.bytes), until - old.bytes, packets)
     if (result === 0) {
       addTo(values, COUNTER.writtenPackets, packets)
       addTo(values, COUNTER.writtenBytes, until - old.bytes)
       this.#writtenPackets += packets
-      segment.isWritten = true
+      if (upTo.packets > segment.kept.packets) segment.kept = upTo
     } else {
       this.#lose(segment, old)
       if (this.#errno !== -result) onError(-result)
@@ -329,20 +335,22 @@ export class PastRecorder {
     this.#errno = -result
   }
 
-  /** They were delivered, and are so no more, unless an earlier file has them. */
-  #lose(segment: Segment, old: { packets: number; wireBytes: number; truncated: number }): void {
+  /** They were delivered, and are so no more, but for those that an earlier file has. */
+  #lose(segment: Segment, old: Counts): void {
     const { values } = this.#parts
-    if (!segment.isWritten) {
+    const { packets, wireBytes, truncated } = old.packets > segment.kept.packets ? old : segment.kept
+    if (segment.packets > packets) {
       // Not those that a handler gave up in the meantime: they stand elsewhere.
-      const lost = Math.min(segment.packets - old.packets, values[COUNTER.packets] as number)
+      const lost = Math.min(segment.packets - packets, values[COUNTER.packets] as number)
       addTo(values, COUNTER.packets, -lost)
       addTo(values, COUNTER.dropWriter, lost)
-      addTo(values, COUNTER.bytes, old.wireBytes - segment.wireBytes)
-      addTo(values, COUNTER.truncated, old.truncated - segment.truncated)
+      addTo(values, COUNTER.bytes, wireBytes - segment.wireBytes)
+      addTo(values, COUNTER.truncated, truncated - segment.truncated)
     }
     segment.length = 0
     segment.packets = 0
     segment.wireBytes = 0
     segment.truncated = 0
+    segment.kept = NONE
   }
 }

@@ -45,7 +45,7 @@ const REFERENCE = `## Values
 
 | signal | |
 |---|---|
-| SIGINT, SIGTERM, SIGHUP | ends a command as its own end would: what is in the ring is read, the summary is printed, files are complete and have their names, the status is 0. A second SIGINT or SIGTERM ends the process at once (130, 143 in a shell) |
+| SIGINT, SIGTERM, SIGHUP | ends a command as its own end would: what is in the ring is read, the summary is printed, files are complete and have their names, the status is 0; but a file that \`read -w\` was to replace stays, with what was written beside it (\`NAME.partial\`), and the status is 1. A second SIGINT or SIGTERM ends the process at once (130, 143 in a shell) |
 | SIGUSR1 | \`capture\` prints the counts so far on stderr, in the lines of the summary (with \`--json\` the event \`counters\`); with \`--before\` it is a trigger. Elsewhere nothing |
 | SIGUSR2 | tcpdump writes out what it has buffered; \`capture -w\` does so by itself, and says after how long at most. Elsewhere nothing |
 

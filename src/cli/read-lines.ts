@@ -4,6 +4,8 @@ import type { CaptureFile, CaptureFileInfo, CaptureFileInterface, FileTime } fro
 import { describeFailure, failureDocument } from './exit-status.js'
 import { alignColumns, formatBytes, formatDecimal, plural } from './human.js'
 
+const SKIPPED = 'damaged, or behind the end of what is compressed'
+
 const DEFAULT_SNAP_LENGTH = 262144
 
 export interface WrittenCounts {
@@ -27,6 +29,10 @@ export function writtenLine({ packets, packetsLeftOut = 0, packetsDated = 0, blo
 }
 
 /** As tcpdump begins. */
+export function skippedLine(name: string, bytes: number): string {
+  return `${name}: ${plural(bytes, 'byte')} passed over: ${SKIPPED}`
+}
+
 export function openingLine({ name, interfaces }: CaptureFile): string {
   const [first] = interfaces
   const shown = name === 'stdin' ? '-' : name
@@ -92,7 +98,7 @@ export function infoLines(info: CaptureFileInfo): string[] {
         : `${formatDecimal(info.packetsPerSecond, 'pps')}, ${formatDecimal(info.bitsPerSecond, 'bit/s')}`,
     ],
     ['time order', info.strictTimeOrder ? 'strict' : 'not strict: a packet is earlier than the one before it'],
-    ['skipped', info.skippedBytes === 0 ? undefined : `${info.skippedBytes} bytes, because of damage`],
+    ['skipped', info.skippedBytes === 0 ? undefined : `${info.skippedBytes} bytes, ${SKIPPED}`],
     ['sha256', info.sha256],
     ...info.sections.flatMap(({ hardware, os, application, comments }): [string, string | undefined][] => [
       ['application', application],

@@ -9,7 +9,7 @@ import type { PacketText } from '../text.js'
 import { describeFailure, EXIT, failureDocument, failureLines } from './exit-status.js'
 import { plural } from './human.js'
 import type { Io } from './io.js'
-import { infoDocument, infoLines, openingLine, writtenLine } from './read-lines.js'
+import { infoDocument, infoLines, openingLine, skippedLine, writtenLine } from './read-lines.js'
 import { precisionOf, type ReadPlan, readPlan, textOptions } from './read-plan.js'
 import { findCommand, type ValuesOf } from './table.js'
 
@@ -167,6 +167,8 @@ class Reading {
       if (json)
         io.out(JSON.stringify({ type: 'summary', file: partial === undefined ? target : (partial.path ?? null), ...counts, isWhole: partial === undefined }))
       else if (!quiet || partial?.spared !== undefined) io.err(writtenLine(counts, partial))
+      // Ended by a signal, say: whoever goes on after success would take the old file for the new one.
+      if (partial?.spared !== undefined && this.status === EXIT.done) this.status = EXIT.failed
       this.#tellSkipped(opened)
     } catch (error) {
       // Nobody reads stdout any more.
@@ -213,7 +215,7 @@ class Reading {
   }
 
   #tellSkipped(files: readonly CaptureFile[]): void {
-    for (const { name, skippedBytes } of files) if (skippedBytes > 0) this.#io.err(`${name}: ${plural(skippedBytes, 'byte')} passed over because of damage`)
+    for (const { name, skippedBytes } of files) if (skippedBytes > 0) this.#io.err(skippedLine(name, skippedBytes))
   }
 }
 

@@ -1,8 +1,8 @@
 /** `ringtap replay`. */
 import { openTransmitter, type TransmitOptions, type TransmitPackets } from '../index.js'
 import { EXIT } from './exit-status.js'
-import { plural } from './human.js'
 import type { Io } from './io.js'
+import { skippedLine } from './read-lines.js'
 import { openReplayFile, type ReplayFileOptions } from './replay-file.js'
 import { type ReplayReading, replayAccount, replayDocument, replayLine, replaySummaryDocument, replayTotals } from './replay-lines.js'
 import type { ValuesOf } from './table.js'
@@ -22,7 +22,7 @@ export async function runReplay(values: ValuesOf<'replay'>, words: readonly stri
     signal: io.signal,
     onSkipped: (path, bytes) => {
       // Of the first round: the others are the same.
-      if (!isToldOfDamage) io.err(`${path}: ${plural(bytes, 'byte')} passed over because of damage`)
+      if (!isToldOfDamage) io.err(skippedLine(path, bytes))
       isToldOfDamage = true
     },
   }

@@ -45,7 +45,7 @@ export interface CaptureFileInfo {
   readonly sections: readonly CaptureFileSection[]
   /** Of all sections. */
   readonly comments: readonly string[]
-  /** Bytes passed over because of damage; of a file that was opened `tolerant`. */
+  /** Bytes passed over because of damage, with `tolerant` only; and those that stand behind the end of what gzip and zstd have compressed. */
   readonly skippedBytes: number
   /** What ended the file before its end: then the figures are of what stands before. */
   readonly damage: CaptureError | undefined

@@ -404,12 +404,26 @@ test('what is in a file already is not lost with another', () => {
   let result: number | undefined
   const it = setUp({ segments: 20, write: (bytes) => result ?? bytes })
   it.record(0, 50)
-  it.recorder.begin(it.order(0, 0, 49))
+  it.recorder.begin(it.order(0, 0, 50))
   it.recorder.flush()
   result = -ENOSPC
   it.recorder.begin(it.order(1, 0, 60))
   it.recorder.flush()
-  assert.deepEqual([it.file(0).length, it.file(1).length, it.count('packets'), it.count('dropWriter'), it.errors], [49, 0, 50, 0, [ENOSPC]])
+  assert.deepEqual([it.file(0).length, it.file(1).length, it.count('packets'), it.count('dropWriter'), it.errors], [50, 0, 50, 0, [ENOSPC]])
+})
+
+test('what a file that was told late has left out is lost with the next that fails', () => {
+  let result: number | undefined
+  const it = setUp({ segments: 20, write: (bytes) => result ?? bytes })
+  it.record(0, 20)
+  it.recorder.begin(it.order(0, 2, 7))
+  it.idle()
+  assert.deepEqual(it.file(0), range(2, 7))
+  result = -ENOSPC
+  it.recorder.begin(it.order(1, 7, 20))
+  it.idle()
+  assert.deepEqual([it.count('packets'), it.count('dropWriter'), it.count('bytes'), it.count('truncated')], [7, 13, 700, 7])
+  assert.equal(consumedOf(it.values), 20)
 })
 
 test('packets that a handler gives up are not counted as delivered, and not lost twice', () => {

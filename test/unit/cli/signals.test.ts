@@ -71,6 +71,21 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   })
 }
 
+test('SIGTERM to read -w where a file has the name: it stays, and that is no success', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'ringtap-'))
+  t.after(() => rmSync(folder, { recursive: true }))
+  writeFileSync(join(folder, 'hr.pcap'), 'as it was')
+  const running = start(t, [process.execPath, MAIN, 'read', '-', '-w', 'hr.pcap'], folder)
+  running.child.stdin?.write(FILE)
+  await until('it writes', () => readdirSync(folder).length > 1)
+  await sleep(100)
+  running.child.kill('SIGTERM')
+  assert.deepEqual(await running.ended, [1, null])
+  assert.deepEqual(readdirSync(folder).sort(), ['hr.pcap', 'hr.pcap.partial'])
+  assert.equal(readFileSync(join(folder, 'hr.pcap'), 'utf8'), 'as it was')
+  assert.match(running.said(), /1 packet written to hr\.pcap\.partial; hr\.pcap is left as it was/)
+})
+
 test('SIGHUP twice, of a terminal and of its shell, is no second word', async (t) => {
   const running = await reading(t)
   running.child.kill('SIGHUP')
