@@ -72,7 +72,12 @@ test('it is not the whole where something is refused, or may be where nobody can
   // Below another root mountinfo shows a part.
   assert.equal(seen(procOf(t, { ...one, '7': { net: 100, mnt: 2, root: '/jail' } })).isWhole, false)
   assert.equal(seen(procOf(t, { ...one, '7': { net: 100, mnt: 2, root: '/jail' }, '9': { net: 100, mnt: 2 } })).isWhole, true)
-  // ELOOP stands for any refusal: root is refused nothing in a folder of its own.
+  // ENOTDIR and ELOOP stand for any refusal: root is refused nothing in a folder of its own.
+  const closed = procOf(t, one)
+  rmSync(join(closed, '1/task/1/fd'), { recursive: true })
+  rmSync(join(closed, '1/fd'), { recursive: true })
+  writeFileSync(join(closed, '1/fd'), '')
+  assert.equal(seen(closed).isWhole, false)
   const refusing = procOf(t, { ...one, '7': { net: 100, mnt: 2 } })
   rmSync(join(refusing, '7/mountinfo'))
   symlinkSync('mountinfo', join(refusing, '7/mountinfo'))
