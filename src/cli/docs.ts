@@ -139,7 +139,7 @@ its way to the kernel is neither sent nor refused yet.
 One document, by action: \`tuning\` (show: \`host\` and \`interface\`, all that is known of them, \`journal\`: \`path\`, \`since\`, \`problem\`, null without one), \`tuning-plan\`
 (\`goal\`, \`interface\`, \`netns\`, \`cpus\`, \`cpusWhy\`, \`steps\`, \`remarks\`, \`afresh\`, \`defaultRoute\`, \`unread\`), \`tuning-applied\` (\`applied\`: steps, \`refused\`: \`step\` and \`reason\`, \`plan\`:
 what is left, \`journal\`: its path), \`tuning-reverted\` (\`interface\`, \`netns\`, \`since\`: null when there was nothing to revert, \`restored\` and \`gone\`: settings,
-\`left\`: \`settings\` and \`journal\` of another interface that keeps them, \`isAbsent\`: true of an interface that has gone, \`orphans\`: \`name\` and \`journal\` of others that have). A step: \`id\`, \`subject\`, \`what\`,
+\`left\`: \`settings\` and \`journal\` of another interface that keeps them, \`isAbsent\`: true of an interface that has gone, \`orphans\`: \`name\`, \`netns\` if it was asked for, and \`journal\` of others that have). A step: \`id\`, \`subject\`, \`what\`,
 \`from\`, \`to\`, \`why\`, \`command\`, \`change\` (\`kind\`, \`value\`, and \`name\`, \`queue\` or \`cpu\`), \`hostWide\`, \`mayFlap\`. A remark: \`status\` (\`in-place\`, \`unsupported\`, \`left\`, \`by-hand\`),
 \`subject\`, \`what\`, \`why\`, \`command\` (of \`by-hand\`). \`unread\`: \`what\`, \`source\`, \`reason\`.
 

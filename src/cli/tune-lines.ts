@@ -120,7 +120,7 @@ export function revertedLines(name: string, { since, restored, gone, left, isAbs
     ...gone.map((setting) => `  ${labelOf(setting)}: not there any more, was ${valueText(setting)}`),
     ...(left === undefined ? [] : [`  ${kept}: ${left.settings.map(labelOf).join(', ')}`]),
     ...orphans.map(
-      (it) => `  ${it.name} has gone without a revert, and the machine is as its tuning made it: ringtap tune revert -i ${it.name} (${it.journal})`,
+      (it) => `  ${it.name} has gone without a revert, and the machine is as its tuning made it: ${ringtapCommand('tune revert', it)} (${it.journal})`,
     ),
   ]
 }

@@ -35,9 +35,10 @@ export interface AppliedTuning {
 export function applyTuning(access: TuningAccess, store: JournalStore, options: ApplyTuningOptions = {}): AppliedTuning {
   const run = new TuningRun(access, options)
   const { facts } = run
-  const earlier = readJournal(store, tunedInterface(facts, access))
+  const earlier = readJournal(store, tunedInterface(facts, access), facts.interface.netns)
   const nothing = { applied: [], refused: [], plan: run.plan, journal: earlier && store.path }
   if (run.plan.steps.length === 0) return nothing
+  if (earlier !== undefined && store.isMoved === true) throw tunedElsewhere(facts.interface, earlier, store.path)
   assertMayLose(run.plan, options)
   const fresh: TuningJournal = { interface: tunedInterface(facts, access), since: new Date().toISOString(), before: interfaceSettings(facts) }
   let journal = earlier
@@ -187,6 +188,12 @@ function interruptRefusal({ errno }: CaptureError): string | undefined {
   if (errno === EINVAL) return 'the interrupt controller cannot steer this interrupt'
   if (errno === ENOSPC) return 'the CPU has no vector left for another interrupt'
   return errno === EROFS ? READ_ONLY : undefined
+}
+
+/** NB: the limits of net.core in a journal are those of the namespace that it names, which is not this one. */
+function tunedElsewhere(facts: InterfaceFacts, { interface: { netnsInode } }: TuningJournal, path: string): CaptureError {
+  const message = `${facts.name}: it was tuned in another network namespace (net:[${netnsInode}]), and its journal, ${path}, is for that one`
+  return new CaptureError('TUNING_FAILED', message, { hint: `first ${ringtapCommand('tune revert', facts)}, which finds it, then again` })
 }
 
 function interfaceSettings({ host, interface: facts }: TuningFacts): Setting[] {

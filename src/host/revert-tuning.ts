@@ -3,21 +3,11 @@ import { CaptureError } from '../errors.js'
 import type { InterfaceFacts } from './facts.js'
 import type { JournalStore, TuningAccess, TuningFacts, Whereabouts } from './tuning/access.js'
 import { inNamespace, quoted, ringtapCommand } from './tuning/command.js'
-import {
-  type Heir,
-  heirOf,
-  inherited,
-  isSameNamespace,
-  orphansBeside,
-  readJournal,
-  type TuningJournal,
-  tunedInterface,
-  writeJournal,
-} from './tuning/journal.js'
+import { heirOf, inherited, isSameNamespace, type KeptJournal, readJournal, type TuningJournal, tunedInterface, writeJournal } from './tuning/journal.js'
 import { absentInterface, isGone, type NotRestored, restoreSettings } from './tuning/restore.js'
 import { currentSetting, isHostWide, type Setting, sameValue, settingKey, valueText } from './tuning/setting.js'
 import { mayFlap } from './tuning/step.js'
-import { isNamespaceGone } from './tuning/whose-journal.js'
+import { isNamespaceGone, orphansBeside } from './tuning/whose-journal.js'
 
 export interface RevertedTuning {
   /** When the tuning that has been taken back began; undefined when there was none. */
@@ -31,7 +21,7 @@ export interface RevertedTuning {
   /** The interface is gone: what is the machine's has been put back, all else went with it. */
   isAbsent?: true
   /** Interfaces of this namespace that have gone without a revert: what is the machine's is still as their tuning made it. A revert by their name puts it back. */
-  orphans?: { name: string; journal: string }[]
+  orphans?: { name: string; journal: string; netns?: string }[]
 }
 
 export interface RevertTuningOptions {
@@ -64,7 +54,8 @@ export function pendingSettings({ host, interface: facts }: TuningFacts, before:
  */
 export function revertTuning(access: TuningAccess, store: JournalStore, options: RevertTuningOptions = {}): RevertedTuning {
   const facts = access.facts()
-  const journal = readJournal(store, tunedInterface(facts, access))
+  const { netns } = facts.interface
+  const journal = readJournal(store, tunedInterface(facts, access), netns)
   if (journal === undefined) return { since: undefined, restored: [], gone: [], left: undefined }
   const whereabouts = inNeed(() => access.whereabouts())
   const heir = heirOf(store, journal, whereabouts)
@@ -82,7 +73,11 @@ export function revertTuning(access: TuningAccess, store: JournalStore, options:
   store.remove()
   const now = access.facts()
   const gone = [...own.filter((setting) => isGone(setting, now)), ...machine.lost]
-  const orphans = orphansBeside(store, journal, whereabouts).map((it) => ({ name: it.journal.interface.name, journal: it.store.path }))
+  const orphans = orphansBeside(store, journal, whereabouts).map((it) => ({
+    name: it.journal.interface.name,
+    journal: it.store.path,
+    ...(netns !== undefined && { netns }),
+  }))
   const restored = pending.flatMap(({ setting }) => (gone.includes(setting) ? [] : [setting]))
   return { since: journal.since, restored, gone, left, ...(orphans.length > 0 && { orphans }) }
 }
@@ -92,7 +87,7 @@ export function revertTuning(access: TuningAccess, store: JournalStore, options:
  * which gets it.
  * @throws CaptureError TUNING_FAILED when something could not be put back: that journal stays then.
  */
-export function revertOrphans(access: TuningAccess, orphans: readonly Heir[]): RevertedTuning {
+export function revertOrphans(access: TuningAccess, orphans: readonly KeptJournal[]): RevertedTuning {
   const whereabouts = access.whereabouts()
   const total: RevertedTuning = { since: undefined, restored: [], gone: [], left: undefined, isAbsent: true }
   // The eldest knows what was before all of them: it comes last.
@@ -107,7 +102,7 @@ export function revertOrphans(access: TuningAccess, orphans: readonly Heir[]): R
       const failed = restoreSettings({ facts, write: (setting) => access.write(setting) }, own)
       if (failed.length > 0) {
         throw new CaptureError('TUNING_FAILED', `${absent.name}: not everything is as it was before: ${notRestoredText(failed)}`, {
-          hint: `the journal stays: ${store.path}; ringtap tune revert -i ${quoted(absent.name)} may be run again`,
+          hint: `the journal stays: ${store.path}; ${ringtapCommand('tune revert', { name: absent.name, netns: access.netns })} may be run again`,
         })
       }
       total.restored.push(...pending.map(({ setting }) => setting))
@@ -124,7 +119,7 @@ export function revertOrphans(access: TuningAccess, orphans: readonly Heir[]): R
  * lost with it where that has gone.
  * @throws CaptureError TUNING_FAILED where it is another one.
  */
-function ofThisMachine({ home }: TuningAccess, { store, journal }: Heir, whereabouts: Whereabouts): { own: Setting[]; lost: Setting[] } {
+function ofThisMachine({ home }: TuningAccess, { store, journal }: KeptJournal, whereabouts: Whereabouts): { own: Setting[]; lost: Setting[] } {
   const own = journal.before.filter(isHostWide)
   const of = journal.interface
   if (isSameNamespace(of, home)) return { own, lost: [] }
@@ -155,7 +150,7 @@ function inNeed(ask: () => Whereabouts): Whereabouts {
 }
 
 /** Written before this journal goes: cut off between the two, both know what was before. */
-function leaveTo(heir: Heir, journal: TuningJournal): RevertedTuning['left'] {
+function leaveTo(heir: KeptJournal, journal: TuningJournal): RevertedTuning['left'] {
   const settings = journal.before.filter(isHostWide)
   if (settings.length === 0) return undefined
   writeJournal(heir.store, inherited(heir.journal, journal, settings))

@@ -5,8 +5,9 @@ import * as apply from './apply-tuning.js'
 import type { HostFacts, InterfaceFacts } from './facts.js'
 import type { InterfaceScope } from './interfaces.js'
 import * as revert from './revert-tuning.js'
-import type { Whereabouts } from './tuning/access.js'
-import { dropText, type Heir, tunedInterface } from './tuning/journal.js'
+import type { TuningAccess, Whereabouts } from './tuning/access.js'
+import { ringtapCommand } from './tuning/command.js'
+import { dropText, type KeptJournal, tunedInterface } from './tuning/journal.js'
 import { doubtText, type FoundJournal, findJournal, findStore, keptJournals } from './tuning/journal-file.js'
 import { type MachineAccess, openTuningAccess } from './tuning/machine-access.js'
 import { isHostWide } from './tuning/setting.js'
@@ -46,8 +47,19 @@ export function readTuning(interfaceName: string, scope: InterfaceScope = {}): T
  */
 export function applyTuning(interfaceName: string, options: TuneOptions = {}): apply.AppliedTuning {
   using access = openTuningAccess(openKernel(), interfaceName, options)
+  // A name that nobody has makes no directory.
+  access.facts()
   access.lock()
-  return apply.applyTuning(access, foundOf(access).store, options)
+  return applyThrough(access, options)
+}
+
+/** What `applyTuning` does, once nobody else does. */
+export function applyThrough(access: TuningAccess, options: apply.ApplyTuningOptions, directory?: string): apply.AppliedTuning {
+  const { store, doubtful } = foundOf(access, directory)
+  const [other] = doubtful
+  // What is now would be taken for what was before.
+  if (other !== undefined && store.read() === undefined) throw doubtOf(access.facts().interface.name, other)
+  return apply.applyTuning(access, store, options)
 }
 
 /**
@@ -57,19 +69,24 @@ export function applyTuning(interfaceName: string, options: TuneOptions = {}): a
  */
 export function revertTuning(interfaceName: string, options: RevertOptions = {}): revert.RevertedTuning {
   using access = openTuningAccess(openKernel(), interfaceName, options)
-  access.lock()
-  const found = foundOrAbsent(access)
-  if (found instanceof CaptureError) return revertAbsent(access, interfaceName, found)
-  const { store, isOfNameOnly, doubtful } = found
+  const absent = absenceOf(access)
+  if (!lockedJournals(access, absent)) {
+    if (absent !== undefined) throw absent
+    return { since: undefined, restored: [], gone: [], left: undefined }
+  }
+  return revertThrough(access, interfaceName, options)
+}
+
+/** What `revertTuning` does, once nobody else does. */
+export function revertThrough(access: TuningAccess, interfaceName: string, options: revert.RevertTuningOptions, directory?: string): revert.RevertedTuning {
+  const absent = absenceOf(access)
+  if (absent !== undefined) return revertAbsent(access, interfaceName, absent, directory)
+  const { store, isOfNameOnly, doubtful } = foundOf(access, directory)
   if (!isOfNameOnly && store.read() !== undefined) return revert.revertTuning(access, store, options)
   const [other] = doubtful
-  if (other !== undefined) {
-    throw new CaptureError('TUNING_FAILED', doubtText(interfaceName, other), {
-      hint: `if it is, put back by hand what is in there; then, or if it is not: ${dropText(other.journal, other.store.path)}`,
-    })
-  }
+  if (other !== undefined) throw doubtOf(interfaceName, other)
   const { name } = access.facts().interface
-  const kept = keptJournals(access).filter(({ journal }) => journal.interface.name === name && journal.before.some(isHostWide))
+  const kept = keptJournals(access, directory).filter(({ journal }) => journal.interface.name === name && journal.before.some(isHostWide))
   if (kept.length === 0) return revert.revertTuning(access, store, options)
   const whereabouts = access.whereabouts()
   const orphans = orphansOf(kept, name, access, whereabouts)
@@ -79,31 +96,52 @@ export function revertTuning(interfaceName: string, options: RevertOptions = {})
   return revert.revertTuning(access, store, options)
 }
 
-function foundOf(access: MachineAccess) {
-  return findStore(tunedInterface(access.facts(), access), undefined, access.whereabouts)
+/** Without a directory of journals there is nothing to lock, and nothing is made: /run may be read-only. */
+function lockedJournals(access: MachineAccess, absent: CaptureError | undefined): boolean {
+  try {
+    return access.lockJournals()
+  } catch (error) {
+    // To others than root a name that nobody has is no less wrong.
+    if (absent === undefined || !(error instanceof CaptureError) || error.code !== 'PERMISSION') throw error
+    throw withHint(absent, 'if it has been tuned and has gone: root may read its journal')
+  }
 }
 
-function foundOrAbsent(access: MachineAccess) {
+function foundOf(access: TuningAccess, directory?: string) {
+  return findStore(tunedInterface(access.facts(), access), directory, () => access.whereabouts())
+}
+
+function absenceOf(access: TuningAccess): CaptureError | undefined {
   try {
-    return foundOf(access)
+    access.facts()
+    return undefined
   } catch (error) {
     if (error instanceof CaptureError && error.code === 'NO_SUCH_INTERFACE') return error
     throw error
   }
 }
 
+function doubtOf(name: string, other: KeptJournal): CaptureError {
+  return new CaptureError('TUNING_FAILED', doubtText(name, other), {
+    hint: `if it is, put back by hand what is in there; then, or if it is not: ${dropText(other.journal, other.store.path)}`,
+  })
+}
+
 /** @throws CaptureError NO_SUCH_INTERFACE where no journal has the name, and where the interface is elsewhere now. */
-function revertAbsent(access: MachineAccess, name: string, error: CaptureError): revert.RevertedTuning {
-  const kept = keptJournals(access)
-  if (!kept.some(({ journal }) => journal.interface.name === name)) throw error
+function revertAbsent(access: TuningAccess, name: string, absent: CaptureError, directory?: string): revert.RevertedTuning {
+  const kept = keptJournals(access, directory)
+  if (!kept.some(({ journal }) => journal.interface.name === name)) throw absent
   const whereabouts = access.whereabouts()
   const orphans = orphansOf(kept, name, access, whereabouts)
   if (orphans.length > 0) return revert.revertOrphans(access, orphans)
-  const { code, message, syscall, errno, errnoName } = error
-  throw new CaptureError(code, message, { syscall, errno, errnoName, hint: elsewhereHint(kept, name, whereabouts) })
+  throw withHint(absent, elsewhereHint(kept, name, whereabouts))
 }
 
-function elsewhereHint(kept: readonly Heir[], name: string, whereabouts: Whereabouts): string | undefined {
+function withHint({ code, message, syscall, errno, errnoName }: CaptureError, hint: string | undefined): CaptureError {
+  return new CaptureError(code, message, { syscall, errno, errnoName, hint })
+}
+
+function elsewhereHint(kept: readonly KeptJournal[], name: string, whereabouts: Whereabouts): string | undefined {
   const away = movedAway(kept, name, whereabouts)
   if (away === undefined) {
     const one = kept.find(({ journal }) => journal.interface.name === name)
@@ -113,5 +151,5 @@ function elsewhereHint(kept: readonly Heir[], name: string, whereabouts: Whereab
     )
   }
   const { now, kept: one } = away
-  return `${one.store.path} is of one that is elsewhere now: ringtap tune revert -i ${now.name}${now.netns === undefined ? '' : ` --netns ${now.netns}`}`
+  return `${one.store.path} is of one that is elsewhere now: ${ringtapCommand('tune revert', now)}`
 }

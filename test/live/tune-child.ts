@@ -1,9 +1,9 @@
 /** Tunes an interface and kills itself at one of the writes: `node tune-child.js INTERFACE NETNS DIRECTORY N before|after`. */
 import { applyTuning } from '#src/host/apply-tuning.js'
 import { tunedInterface } from '#src/host/tuning/journal.js'
-import { journalFile } from '#src/host/tuning/journal-file.js'
 import { openTuningAccess } from '#src/host/tuning/machine-access.js'
 import { openKernel } from '#src/kernel/system.js'
+import { journalFile } from '../support/journal-file.js'
 
 const [name, netns, directory, at, when] = process.argv.slice(2) as [string, string, string, string, string]
 const access = openTuningAccess(openKernel(), name, { netns })

@@ -59,6 +59,68 @@ live('what another interface of the name would cost the machine is put back firs
   assert.match(output, /\nva: gone, .*\n {2}net\.core\.optmem_max: 20480\n20480\n {2}net\.core\.optmem_max: 20480\n$/)
 })
 
+live('one that was made again at its old place is another one, with the same address, too', () => {
+  const output = inside(`
+    again() { ip link add va address 02:00:00:00:00:07 numtxqueues 4 numrxqueues 4 type veth peer name pva; }
+    again; apply va; ip link del va; again
+    tune revert -i va | head -1; limit
+    ls /run/ringtap | wc -l
+    apply va; ip link del va; again; ip link set va name vz
+    tune revert -i va | head -1; limit
+    apply vz && tune revert -i vz | tail -1
+  `)
+  const gone = 'va: gone, and its settings with it; .*\\n20480\\n'
+  assert.match(output, new RegExp(`^${gone}0\\n${gone} {2}net\\.core\\.optmem_max: 20480\\n$`))
+})
+
+live('namespaces that a thread alone is in, or that are mounted where only another process sees it, are looked into', () => {
+  const output = inside(`
+    cat > /run/thread.py <<'END'
+import ctypes, subprocess, threading, time
+def alone():
+    assert ctypes.CDLL(None).unshare(0x40000000) == 0
+    subprocess.run('ip link add inthread type veth peer name other', shell=True, check=True)
+    open('/run/ready', 'w').close()
+    time.sleep(50)
+threading.Thread(target=alone, daemon=True).start()
+time.sleep(50)
+END
+    python3 /run/thread.py > /dev/null & T=$!
+    unshare -m sh -c 'mount --make-rprivate /; mount -t tmpfs none /mnt; touch /mnt/ns
+      unshare --net=/mnt/ns ip link add inmount type veth peer name other; touch /run/mounted; exec sleep 50' > /dev/null & M=$!
+    until [ -e /run/ready ] && [ -e /run/mounted ]; do sleep 0.1; done
+    '${process.execPath}' --input-type=module -e '
+      const { findInterfaces } = await import("${new URL('../../../dist/host/tuning/whereabouts.js', import.meta.url)}")
+      const { openKernel } = await import("${new URL('../../../dist/kernel/system.js', import.meta.url)}")
+      for (const { name, netns } of findInterfaces(openKernel()).interfaces) if (name.startsWith("in")) console.log(name, netns)' | sort | sed "s/$T/THREAD/;s/$M/MOUNT/"
+    kill $T $M
+  `)
+  assert.match(output, /^inmount \/proc\/MOUNT\/root\/mnt\/ns\ninthread \/proc\/THREAD\/task\/\d+\/ns\/net\n$/)
+})
+
+live('where nothing has been tuned nothing is made, nor missed: /run may be read-only, and the user anybody', () => {
+  const output = inside(`
+    veth v0
+    '${process.execPath}' --input-type=module -e '
+      const { applyTuning } = await import("${new URL('../../../dist/host/index.js', import.meta.url)}")
+      try { applyTuning("nobody") } catch (error) { console.log(error.code) }'
+    tune apply -i nobody; echo status $?; ls /run | wc -l
+    mount -o remount,ro /run
+    tune revert -i v0; echo status $?
+    tune revert -i nobody; echo status $?
+    mount -o remount,rw /run; mkdir -m 700 /run/ringtap
+    anybody() { setpriv --reuid=65534 --regid=65534 --clear-groups '${process.execPath}' '${MAIN}' tune revert -i $1; echo status $?; }
+    anybody nobody; anybody v0
+  `)
+  const none = 'ringtap: nobody: RTM_GETLINK: ENODEV .*\\n( {2}.*\\n)?'
+  assert.match(
+    output,
+    new RegExp(
+      `^NO_SUCH_INTERFACE\\n${none}status 1\\n0\\nv0: has not been tuned, there is nothing to revert\\nstatus 0\\n${none}status 1\\n${none}status 1\\nringtap: .*EACCES.*\\n {2}tuning changes the machine: run as root\\nstatus 3\\n$`,
+    ),
+  )
+})
+
 live('an interface that went to another namespace is found there by its journal', () => {
   const output = inside(`
     veth v0; features v0 > /tmp/before.$$
@@ -91,12 +153,16 @@ live('the journal of a namespace that has gone is not that of the one which has 
     sed 's/"netnsCookie": "/&9/' $F > tune-$I-$(cat /sys/class/net/v0/ifindex).json; rm $F
     tune show -i v0 | grep ^tuned
     tune revert -i v0 > /dev/null 2>&1; echo status $?; limit
-    ethtool -K v0 rxvlan on; apply v0; ls | wc -l
+    features v0 > /tmp/before.$$; apply v0; echo status $?; ls | wc -l
+    features v0 | diff - /tmp/before.$$ && rm /tmp/before.$$
     # As a journal without one it is taken.
-    rm $F; sed -i '/netnsCookie/d' tune-$I-*.json
+    sed -i '/netnsCookie/d' tune-$I-*.json
     tune show -i v0 | grep ^tuned | cut -c1-30
   `)
-  assert.match(output, /^1\ntuned +v0: \S+ is of v0 with the same MAC address, .*: whether it is this one cannot be told\nstatus 1\n131072\n2\ntuned +since /)
+  assert.match(
+    output,
+    /^1\ntuned +v0: \S+ is of v0 with the same MAC address, .*: whether it is this one cannot be told\nstatus 1\n131072\nringtap: v0: .* cannot be told\n {2}if it is, put back by hand .*\nstatus 1\n1\ntuned +since /,
+  )
 })
 
 live('an alternative name is as good as the name, and one that nobody has is no interface', () => {

@@ -42,6 +42,8 @@ export interface Whereabouts {
 
 /** With the namespace of the interface. */
 export interface TuningAccess extends NetworkNamespace {
+  /** The interface's namespace as it was asked for; undefined for this thread's. */
+  readonly netns?: string | undefined
   /** The namespace that what is below /proc/sys/net belongs to: this thread's. */
   readonly home: NetworkNamespace
   /** What is the machine's, also where the interface is not to be had. */

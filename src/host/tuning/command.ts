@@ -51,7 +51,7 @@ export function commandFor(setting: Setting, facts: InterfaceFacts): string {
 }
 
 /** `ringtap tune apply -i eth0`, with the namespace as it was asked for. */
-export function ringtapCommand(command: string, { name, netns }: Pick<Place, 'name' | 'netns'>): string {
+export function ringtapCommand(command: string, { name, netns }: Pick<Place, 'name'> & Partial<Pick<Place, 'netns'>>): string {
   return `ringtap ${command} -i ${quoted(name)}${netns === undefined ? '' : ` --netns ${quoted(netns)}`}`
 }
 

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { CaptureError } from '../../errors.js'
 import { errnoName } from '../../kernel/errno.js'
 import type { JournalStore, NetworkNamespace, TunedInterface, Whereabouts } from './access.js'
-import { type Heir, isSameNamespace, readable, readJournal } from './journal.js'
+import { isSameNamespace, type KeptJournal, readable, readJournal } from './journal.js'
 import type { Setting } from './setting.js'
 import { movedHere, ofPlace } from './whose-journal.js'
 
@@ -15,25 +15,18 @@ export interface FoundStore {
   /** The journal is of another interface, which had this name in this namespace. */
   isOfNameOnly: boolean
   /** Journals that may be of this very interface, from another namespace, or of one that is like it: that cannot be told. */
-  doubtful: Heir[]
+  doubtful: KeptJournal[]
 }
 
 /** What tells where all interfaces are; asked only where that matters. */
 export type AskWhereabouts = () => Whereabouts
-
-const NOWHERE: AskWhereabouts = () => ({ interfaces: [], isComplete: false })
-
-/** The journal of an interface, as `findStore` finds it. */
-export function journalFile(of: TunedInterface, directory = JOURNAL_DIRECTORY, whereabouts?: AskWhereabouts): JournalStore {
-  return findStore(of, directory, whereabouts).store
-}
 
 /**
  * The journal of an interface: named by namespace and index, so that it is found under another name, too. Where there is none of that index, it may
  * be from another namespace, where the interface was. Or one that has the interface's name is answered: it is of an interface that is gone, and the
  * reader has to be told. A damaged one is in the way of its own interface alone.
  */
-export function findStore(of: TunedInterface, directory = JOURNAL_DIRECTORY, whereabouts = NOWHERE): FoundStore {
+export function findStore(of: TunedInterface, directory = JOURNAL_DIRECTORY, whereabouts?: AskWhereabouts): FoundStore {
   const found = (path: string, more: Partial<FoundStore> = {}, isMoved = false): FoundStore => {
     return { store: storeAt(directory, path, of.bootId, isMoved), isOfNameOnly: false, doubtful: [], ...more }
   }
@@ -44,7 +37,7 @@ export function findStore(of: TunedInterface, directory = JOURNAL_DIRECTORY, whe
   const here = ofPlace(kept, of)
   if (here !== undefined) return found(here.store.path)
   // NB: only with whereabouts: that it is elsewhere no more has to be seen.
-  const { moved, doubtful } = whereabouts === NOWHERE ? { moved: undefined, doubtful: [] } : movedHere(kept, of, whereabouts)
+  const { moved, doubtful } = whereabouts === undefined ? { moved: undefined, doubtful: [] } : movedHere(kept, of, whereabouts)
   if (moved !== undefined) return found(moved.store.path, {}, true)
   const named = kept.find(({ journal }) => isSameNamespace(journal.interface, of) && journal.interface.name === of.name)
   return named === undefined ? found(own, { doubtful }) : found(named.store.path, { isOfNameOnly: true, doubtful })
@@ -68,7 +61,7 @@ function isTaken(directory: string, path: string, of: TunedInterface): boolean {
 }
 
 /** All that can be read, of this boot. */
-export function keptJournals({ bootId }: NetworkNamespace, directory = JOURNAL_DIRECTORY): Heir[] {
+export function keptJournals({ bootId }: NetworkNamespace, directory = JOURNAL_DIRECTORY): KeptJournal[] {
   return readable(journalPaths(directory).map((path) => storeAt(directory, path, bootId)))
 }
 
@@ -126,7 +119,7 @@ export function findJournal(
   }
 }
 
-export function doubtText(name: string, { store, journal: { interface: then } }: Heir): string {
+export function doubtText(name: string, { store, journal: { interface: then } }: KeptJournal): string {
   return `${name}: ${store.path} is of ${then.name} with the same MAC address, ${then.mac ?? then.permanentMac}, in another network namespace (net:[${then.netnsInode}]): whether it is this one cannot be told`
 }
 
@@ -149,10 +142,24 @@ function readText(path: string): string | undefined {
   }
 }
 
-/** Makes it where it is not, and answers a descriptor of it. @throws CaptureError PERMISSION, FILE_FAILED */
-export function openJournalDirectory(directory = JOURNAL_DIRECTORY): number {
+/** A descriptor of it, undefined where it is not. @throws CaptureError PERMISSION, FILE_FAILED */
+export function openJournalDirectory(directory = JOURNAL_DIRECTORY): number | undefined {
+  try {
+    return openDirectory(directory)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw failed(directory, 'open', error)
+  }
+}
+
+/** The same, and it is made where it is not. */
+export function makeJournalDirectory(directory = JOURNAL_DIRECTORY): number {
   makeDirectory(directory)
-  return inWords(directory, 'open', () => openSync(directory, constants.O_RDONLY | constants.O_DIRECTORY))
+  return inWords(directory, 'open', () => openDirectory(directory))
+}
+
+function openDirectory(directory: string): number {
+  return openSync(directory, constants.O_RDONLY | constants.O_DIRECTORY)
 }
 
 function makeDirectory(directory: string): void {
@@ -194,7 +201,7 @@ function assertOwn(directory: string): void {
 /** The name is on the disk only when the directory is. */
 function syncDirectory(directory: string): void {
   inWords(directory, 'fsync', () => {
-    const fd = openSync(directory, constants.O_RDONLY | constants.O_DIRECTORY)
+    const fd = openDirectory(directory)
     try {
       fsyncSync(fd)
     } finally {

@@ -1,7 +1,7 @@
 /** What an interface was like before it was tuned: written before the first change, and all that a revert needs. Text in, values out. */
 import { CaptureError } from '../../errors.js'
-import type { JournalStore, NetworkNamespace, TunedInterface, TuningFacts, Whereabouts } from './access.js'
-import { quoted } from './command.js'
+import type { JournalStore, NetworkNamespace, PresentInterface, TunedInterface, TuningFacts, Whereabouts } from './access.js'
+import { inNamespace, quoted, ringtapCommand } from './command.js'
 import { isHostWide, SETTING_ORDER, type Setting, settingKey, TUNED_FLOWS, valueText } from './setting.js'
 
 /** Another number for another shape: a version that does not know it must not guess. */
@@ -21,14 +21,14 @@ export function tunedInterface({ interface: { index, name, mac, permanentMac, bu
 }
 
 /**
- * The journal of an interface, undefined without one.
+ * The journal of an interface, undefined without one. `netns`: the namespace as it was asked for, for commands.
  * @throws CaptureError TUNING_FAILED when it is of another interface, INVALID_FILE when it is none.
  */
-export function readJournal(store: JournalStore, of: TunedInterface): TuningJournal | undefined {
+export function readJournal(store: JournalStore, of: TunedInterface, netns?: string): TuningJournal | undefined {
   const text = store.read()
   if (text === undefined) return undefined
   const journal = parseJournal(text, store.path)
-  if (store.isMoved !== true) assertSame(journal, of, store.path)
+  if (store.isMoved !== true) assertSame(journal, { ...of, netns }, store.path)
   return journal
 }
 
@@ -37,7 +37,8 @@ export function writeJournal(store: JournalStore, journal: TuningJournal): void 
   store.write(`${JSON.stringify({ schema: SCHEMA, ...journal, interface: { ...rest, mac } }, undefined, 1)}\n`)
 }
 
-export interface Heir {
+/** A journal that can be read, and where it stands. */
+export interface KeptJournal {
   store: JournalStore
   journal: TuningJournal
 }
@@ -46,14 +47,8 @@ export interface Heir {
  * The journal of another interface of this namespace, which counts on what is the machine's: whoever reverts first leaves that to it.
  * A damaged one is nobody's heir, nor is that of an interface that has gone.
  */
-export function heirOf(store: JournalStore, { interface: of }: TuningJournal, whereabouts: Whereabouts): Heir | undefined {
+export function heirOf(store: JournalStore, { interface: of }: TuningJournal, whereabouts: Whereabouts): KeptJournal | undefined {
   return readable(store.others()).find(({ journal }) => isSameNamespace(journal.interface, of) && isThere(journal.interface, whereabouts.interfaces))
-}
-
-/** Journals of this namespace whose interface has gone, and which alone know how something of the machine was. */
-export function orphansBeside(store: JournalStore, { interface: of }: TuningJournal, whereabouts: Whereabouts): Heir[] {
-  const beside = readable(store.others()).filter(({ journal }) => isSameNamespace(journal.interface, of) && journal.before.some(isHostWide))
-  return beside.filter(({ journal }) => !whereabouts.interfaces.some((it) => isSamePlace(journal.interface, it)))
 }
 
 /** Those that are none, and of an earlier version, are in nobody's way. */
@@ -133,16 +128,16 @@ function damaged(path: string, why: string, cause?: unknown): CaptureError {
   return new CaptureError('INVALID_FILE', `${path} is no journal of tuning: ${why}`, { hint, cause })
 }
 
-function assertSame(journal: TuningJournal, now: TunedInterface, path: string): void {
+function assertSame(journal: TuningJournal, now: PresentInterface, path: string): void {
   const then = journal.interface
   const isHere = isSamePlace(then, now)
   if (isHere && isSameDevice(then, now)) return
   const shown = ({ name, index, mac }: TunedInterface) => `${name} (index ${index}, ${mac ?? 'no MAC address'})`
   throw new CaptureError('TUNING_FAILED', `${now.name}: the journal is of another interface: ${shown(then)}, this is ${shown(now)}`, {
     hint: isHere
-      ? `if it is the same one with another MAC address: ip link set dev ${quoted(now.name)} address ${then.mac}, and again; if another one has its place: ${dropText(journal, path)}`
+      ? `if it is the same one with another MAC address: ${inNamespace(now, `ip link set dev ${quoted(now.name)} address ${then.mac}`)}, and again; if another one has its place: ${dropText(journal, path)}`
       : hasHostWide(journal)
-        ? `what was tuned is gone: ringtap tune revert -i ${quoted(then.name)} puts back what is the machine's, and removes ${path}`
+        ? `what was tuned is gone: ${ringtapCommand('tune revert', { name: then.name, netns: now.netns })} puts back what is the machine's, and removes ${path}`
         : `what was tuned is gone, and its settings with it: rm ${path}`,
   })
 }

@@ -19,7 +19,7 @@ import { openMachineFiles } from '../machine-files.js'
 import { readHostFactsOf, readInterfaceFactsOf } from '../read-facts.js'
 import type { NetworkNamespace, TuningAccess, TuningFacts } from './access.js'
 import { irqOf } from './command.js'
-import { JOURNAL_DIRECTORY, openJournalDirectory } from './journal-file.js'
+import { JOURNAL_DIRECTORY, makeJournalDirectory, openJournalDirectory } from './journal-file.js'
 import type { Setting, SettingKind } from './setting.js'
 import { findInterfaces, namespaceOf } from './whereabouts.js'
 
@@ -30,6 +30,8 @@ export interface MachineAccess extends TuningAccess, Disposable {
    * @throws CaptureError TUNING_FAILED when somebody else does; PERMISSION
    */
   lock(): void
+  /** The same where a journal has ever been; false, and nothing locked, where there is no directory of them. */
+  lockJournals(): boolean
   /** Idempotent. */
   close(): void
 }
@@ -70,7 +72,9 @@ export function openTuningAccess(kernel: Kernel, name: string, scope: InterfaceS
       const defaultRoute = inside(() => carriedDefaultRoute(kernel, own.name, own.index))
       return { host: hostFacts(), interface: { ...own, defaultRoute } }
     }
+    const lock = (directory: number) => void kept.push(openLock(kernel, directory))
     return {
+      netns: scope.netns,
       get netnsInode() {
         return own().netnsInode
       },
@@ -87,7 +91,12 @@ export function openTuningAccess(kernel: Kernel, name: string, scope: InterfaceS
       whereabouts: () => findInterfaces(kernel, scope),
       facts,
       write: (setting) => writeSetting(door, setting),
-      lock: () => void kept.push(openLock(kernel)),
+      lock: () => lock(makeJournalDirectory()),
+      lockJournals() {
+        const directory = openJournalDirectory()
+        if (directory !== undefined) lock(directory)
+        return directory !== undefined
+      },
       close,
       [Symbol.dispose]: close,
     }
@@ -148,8 +157,8 @@ function once<T>(ask: () => T): () => T {
 }
 
 /** On the directory of the journals, so that only who may write them can hold it; it goes with the process, also after kill -9. */
-function openLock(kernel: Kernel): Descriptor {
-  const lock = new Descriptor(kernel, openJournalDirectory())
+function openLock(kernel: Kernel, directory: number): Descriptor {
+  const lock = new Descriptor(kernel, directory)
   const locked = kernel.flock(lock.fd, LOCK_EX | LOCK_NB)
   if (locked === 0) return lock
   lock.close()

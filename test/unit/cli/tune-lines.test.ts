@@ -50,6 +50,10 @@ test('of an interface that has gone it is said what went back, and of others how
     revertedLines('va', { ...reverted, orphans: [{ name: 'vb', journal: '/run/ringtap/tune-1-2.json' }] }).at(-1),
     '  vb has gone without a revert, and the machine is as its tuning made it: ringtap tune revert -i vb (/run/ringtap/tune-1-2.json)',
   )
+  assert.match(
+    revertedLines('va', { ...reverted, orphans: [{ name: 'v&b', journal: '/run/ringtap/tune-1-2.json', netns: '/tmp/a b' }] }).at(-1) ?? '',
+    /: ringtap tune revert -i 'v&b' --netns '\/tmp\/a b' \(/,
+  )
 })
 
 test('a revert warns of the link by the settings that are something else', () => {

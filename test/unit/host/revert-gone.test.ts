@@ -4,7 +4,7 @@ import { test } from 'node:test'
 import { applyTuning } from '#src/host/apply-tuning.js'
 import { revertOrphans, revertTuning } from '#src/host/revert-tuning.js'
 import type { JournalStore } from '#src/host/tuning/access.js'
-import { type Heir, parseJournal, readable, readJournal, tunedInterface } from '#src/host/tuning/journal.js'
+import { type KeptJournal, parseJournal, readable, readJournal, tunedInterface } from '#src/host/tuning/journal.js'
 import { isHostWide, settingKey, settingsOf } from '#src/host/tuning/setting.js'
 import { movedAway, orphansOf } from '#src/host/tuning/whose-journal.js'
 import { CaptureError } from '#src/index.js'
@@ -37,7 +37,7 @@ function limits(machine: TunableMachine) {
   return settingsOf(machine.host, machine.interface).filter(isHostWide)
 }
 
-function keptIn(...stores: JournalStore[]): Heir[] {
+function keptIn(...stores: JournalStore[]): KeptJournal[] {
   return readable(stores)
 }
 
@@ -76,6 +76,35 @@ test('what the eldest knew is named when it has gone, and goes back by its name'
   assert.ok(reverted.restored.length > 0 && reverted.restored.every(isHostWide))
   assert.deepEqual(limits(machine), before)
   assert.equal(first.text, undefined)
+})
+
+test('one that is tuned in another namespace has not gone', () => {
+  const { machine, first, second, eth1 } = twoTuned()
+  const there = machine.present.get(2)
+  assert.ok(there)
+  machine.present.delete(2)
+  machine.present.set(7, { ...there, netnsInode: 4026532999, index: 7, netns: 'blue' })
+  machine.interface = eth1
+  assert.equal(revertTuning(machine, second).orphans, undefined)
+  assert.notEqual(first.text, undefined)
+})
+
+test('how to go on is said with the namespace that was asked for', () => {
+  const { machine, first, second, eth1 } = twoTuned()
+  machine.present.delete(2)
+  machine.interface = { ...eth1, netns: '/tmp/a b' }
+  assert.deepEqual(revertTuning(machine, second).orphans, [{ name: 'eth0', journal: first.path, netns: '/tmp/a b' }])
+  machine.before = (setting) => {
+    if (setting.kind === 'governor') throw kernelError(EIO, setting)
+  }
+  assert.throws(
+    () => revertOrphans(Object.assign(machine, { netns: 'blue' }), keptIn(first)),
+    (error) => error instanceof CaptureError && /ringtap tune revert -i eth0 --netns blue may be run again/.test(error.hint ?? ''),
+  )
+  assert.throws(
+    () => readJournal(first, { ...tunedInterface(machine.facts(), machine), index: 9 }, 'blue'),
+    (error) => error instanceof CaptureError && /gone: ringtap tune revert -i eth0 --netns blue puts back/.test(error.hint ?? ''),
+  )
 })
 
 test('while another interface is tuned still, it gets what the one that has gone knew', () => {

@@ -6,10 +6,11 @@ import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import type { PresentInterface, TunedInterface, Whereabouts } from '#src/host/tuning/access.js'
 import { readJournal, type TuningJournal, writeJournal } from '#src/host/tuning/journal.js'
-import { findJournal, findStore, journalFile, keptJournals } from '#src/host/tuning/journal-file.js'
+import { findJournal, findStore, keptJournals } from '#src/host/tuning/journal-file.js'
 import { SETTING_ORDER, type Setting, settingsOf } from '#src/host/tuning/setting.js'
 import { CaptureError } from '#src/index.js'
 import { cpuFacts, hostFacts, nicFacts } from '../../../support/host-facts.js'
+import { journalFile } from '../../../support/journal-file.js'
 
 const MAC = '02:00:00:00:00:02'
 const ETH0: TunedInterface = { netnsInode: 4026531840, index: 2, name: 'eth0', mac: MAC, permanentMac: MAC, bus: '0000:3b:00.0', driver: 'ixgbe' }
@@ -61,8 +62,8 @@ test('a journal that does not fit on the disk is an error, leaves the one before
   store.write('before')
   const module = new URL('host/tuning/journal-file.js', import.meta.resolve('#src/index.js')).href
   const program = `
-    const { journalFile } = await import(${JSON.stringify(module)})
-    try { journalFile(${JSON.stringify(ETH0)}, ${JSON.stringify(directory)}).write('x'.repeat(1500)) }
+    const { findStore } = await import(${JSON.stringify(module)})
+    try { findStore(${JSON.stringify(ETH0)}, ${JSON.stringify(directory)}).store.write('x'.repeat(1500)) }
     catch (error) { console.log(error.code, error.errnoName) }`
   // A file may have 1024 bytes: the first write writes so many and no error.
   const argv = ['-c', 'ulimit -f 2; exec "$0" --input-type=module -e "$1"', process.execPath, program]
@@ -177,6 +178,35 @@ test('an interface of software is found in another namespace only where it can b
   const there = { ...lo, netnsInode: 4026532999, netnsCookie: '2' }
   assert.deepEqual(findStore(there, directory, seen(there)).doubtful, [])
   assert.equal(keptJournals(there, directory).length, 2)
+})
+
+test('a permanent address without a bus of hardware makes nobody sure: an ipvlan has its parent’s', (t) => {
+  const directory = folder(t)
+  const software = [
+    { bus: undefined, driver: 'ipvlan' },
+    { bus: 'tap', driver: 'tun' },
+    { bus: 'N/A', driver: 'bridge' },
+  ]
+  for (const device of software) {
+    const then: TunedInterface = { ...ETH0, ...device, name: 'ipv0', index: 9 }
+    const store = journalFile(then, directory)
+    writeJournal(store, { ...JOURNAL, interface: then })
+    const now = { ...then, netnsInode: 4026532999 }
+    const found = findStore(now, directory, seen(now))
+    assert.deepEqual([found.store.read(), found.doubtful.length], [undefined, 1], device.driver)
+    // Of its namespace only lo is left, and nobody else has such a one.
+    const lo = { netnsInode: ETH0.netnsInode, index: 1, name: 'lo', mac: '00:00:00:00:00:00' }
+    assert.equal(findStore(now, directory, seen(now, lo)).store.path, store.path)
+    store.remove()
+  }
+  for (const bus of ['0000:3b:00.0', 'usb-0000:00:14.0-1', 'vif-0']) {
+    const then = { ...ETH0, bus }
+    const store = journalFile(then, directory)
+    writeJournal(store, { ...JOURNAL, interface: then })
+    const now = { ...then, netnsInode: 4026532999 }
+    assert.equal(findStore(now, directory, seen(now)).store.path, store.path, bus)
+    store.remove()
+  }
 })
 
 test('the journals of other interfaces are found, and what lies beside them is not', (t) => {
