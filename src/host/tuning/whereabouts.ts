@@ -11,6 +11,7 @@ import { listLinks, RouteSocket } from '../../kernel/netlink.js'
 import type { Kernel } from '../../kernel/system.js'
 import { FIRST_PID_NAMESPACE } from '../host-facts.js'
 import { type InterfaceScope, macText } from '../interfaces.js'
+import { parseMountinfo } from '../mountinfo.js'
 import type { NetworkNamespace, PresentInterface, Whereabouts } from './access.js'
 
 const OWN_NAMESPACE = '/proc/thread-self/ns/net'
@@ -201,11 +202,7 @@ const GONE: readonly string[] = ['ENOENT', 'ESRCH', 'EINVAL']
 
 /** Of container engines also those that neither ip-netns(8) nor a process has. */
 function mountedNamespaces(mountinfo: string): { link: string; point: string }[] {
-  return mountinfo.split('\n').flatMap((line) => {
-    const [, , , root, point] = line.split(' ')
-    if (root === undefined || point === undefined || !/^(net|mnt):\[/.test(root)) return []
-    return [{ link: root, point: point.replaceAll(/\\(\d{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8))) }]
-  })
+  return parseMountinfo(mountinfo).flatMap(({ root, place }) => (/^(net|mnt):\[/.test(root) ? [{ link: root, point: place }] : []))
 }
 
 function inodeIn(kind: 'net' | 'mnt', link: string): number | undefined {
