@@ -2,17 +2,17 @@
  * The files behind a RecordSink: opened, made ready ahead of time, finished, removed. This is the main thread's part: workers append
  * (sink.ts), which file comes when is decided in rotation.ts, and what has a name where is output-file.ts.
  */
-import { statSync, unlinkSync } from 'node:fs'
 import { CaptureError } from '../errors.js'
 import { POLLFD, POLLOUT } from '../kernel/abi/process.js'
 import { type Kernel, openKernel } from '../kernel/system.js'
 import { appendAlone } from './append-alone.js'
 import type { FileEvent, Spares } from './capture-file.js'
-import { fileFailed, fsFailed } from './file-failed.js'
+import { fileFailed } from './file-failed.js'
 import { Guard } from './guard.js'
 import { OutputFile, partialNameOf } from './output-file.js'
 import { PostCommands } from './post-commands.js'
-import { checkRotation, FileSequence, KeptFiles, type RotationOptions, type RotationReason } from './rotation.js'
+import { checkRotation, FileSequence, type RotationOptions, type RotationReason } from './rotation.js'
+import { SeriesRoom } from './series-room.js'
 import { AMOUNT, createSinkShared, PLACES, REASONS, RecordSink, type SinkShared, STATE, WORD, wordsOf } from './sink.js'
 
 export interface SinkOptions {
@@ -45,18 +45,8 @@ interface WrittenFile {
   guardSlot: number
 }
 
-/** Endings of what commands leave in the place of a file. */
-const COMPRESSED = ['.gz', '.bz2', '.xz', '.zst', '.lz4', '.lzo', '.br']
-
 /** How often time and room are looked at where nothing is appended. */
 const WATCH_MS = 500
-/** What is appended at a time, at the most as a rule. */
-const APPEND_BYTES = 2 ** 20
-/** Files that follow one another so soon are made ready several ahead. */
-const FAST_MS = 250
-/** A file without a limit of its own is looked at, for `keepBytes`, when it has become so much longer. */
-const MIN_STEP_BYTES = 2 ** 16
-
 /**
  * Opens what is to be written; `-` is stdout. Regular files appear under their names when they are complete (output-file.ts).
  * @throws CaptureError INVALID_OPTION, or FILE_FAILED with the errno: then nothing is left behind.
@@ -88,7 +78,7 @@ export class Sink implements AsyncDisposable {
   readonly #records: RecordSink
   readonly #words: Int32Array<SharedArrayBuffer>
   readonly #amounts: Float64Array<SharedArrayBuffer>
-  readonly #kept: KeptFiles
+  readonly #room: SeriesRoom
   readonly #commands: PostCommands | undefined
   readonly #guard: Guard | undefined
   #sequence: FileSequence
@@ -97,11 +87,6 @@ export class Sink implements AsyncDisposable {
   readonly #ready: WrittenFile[] = []
   /** How many of those that were made ready have become `#current`. */
   #taken = 0
-  /** How many are to be ready: more where files follow one another fast. */
-  #ahead = 1
-  #settledAt = 0
-  /** The most that was written by the time that this thread saw that a file was full, in files behind it. */
-  #lagBytes = 0
   #isFirst = true
   #generation = 0
   #filesFinished = 0
@@ -116,7 +101,7 @@ export class Sink implements AsyncDisposable {
     this.#options = options
     this.#rotation = options.rotation ?? {}
     this.#sequence = sequence
-    this.#kept = new KeptFiles(this.#rotation.keepBytes ?? Number.POSITIVE_INFINITY)
+    this.#room = new SeriesRoom(this.#rotation, options.rotateBy === 'hand', (event) => this.#tell(event))
     this.#commands =
       options.command === undefined
         ? undefined
@@ -124,7 +109,7 @@ export class Sink implements AsyncDisposable {
             options.command,
             options.commandsAtOnce ?? 2,
             (file, reason) => this.#warn(`${options.command} ${file}: ${reason}`),
-            (file) => this.#afterCommand(file),
+            (file) => this.#room.afterCommand(file),
           )
     this.shared = createSinkShared({ fd: output.fd, isRegular: output.isRegular, size: output.position })
     const { words, amounts } = wordsOf(this.shared.lock)
@@ -179,8 +164,6 @@ export class Sink implements AsyncDisposable {
     this.#amounts[AMOUNT.interval] = seconds === undefined ? Number.POSITIVE_INFINITY : seconds * 1000
     this.#amounts[AMOUNT.began] = now
     this.#amounts[AMOUNT.timeLimit] = now + (this.#amounts[AMOUNT.interval] as number)
-    // One buffer alone may fill several.
-    if (sizeBytes !== undefined) this.#ahead = Math.min(PLACES, Math.ceil(APPEND_BYTES / sizeBytes))
     this.#prepare()
     if (keepBytes !== undefined) this.#keepRoom()
     void this.#watch(seconds !== undefined, keepBytes !== undefined)
@@ -330,7 +313,7 @@ export class Sink implements AsyncDisposable {
 
   /** Makes files ready to follow, as many as are wanted. */
   #prepare(): void {
-    while (this.#ready.length < this.#ahead && this.#prepareNext());
+    while (this.#ready.length < this.#room.ahead && this.#prepareNext());
   }
 
   /** Makes one more file ready, with its header in it. */
@@ -392,22 +375,14 @@ export class Sink implements AsyncDisposable {
       this.#guard?.rename(this.#current.guardSlot, this.#guardName(this.#current.name))
     }
     if (this.#options.rotateBy !== 'hand') {
-      this.#pace(left)
+      this.#room.pace(
+        left.map(([, bytes]) => bytes),
+        this.#records.size,
+      )
       // First, as the threads may need them at any moment: a rename over a large file takes its time.
       this.#prepare()
     }
     for (const [file, bytes, packets] of left) this.#finish(file, bytes, packets)
-  }
-
-  /** How fast files follow one another says how many are to be ready. */
-  #pace(left: readonly [file: WrittenFile, bytes: number, packets: number][]): void {
-    const now = performance.now()
-    const isFast = left.length > 1 || now - this.#settledAt < FAST_MS
-    this.#settledAt = now
-    if (this.#rotation.sizeBytes === undefined) return
-    if (isFast) this.#ahead = Math.min(PLACES, this.#ahead * 2)
-    const behind = left.slice(1).reduce((sum, [, bytes]) => sum + bytes, this.#records.size)
-    this.#lagBytes = Math.max(this.#lagBytes, behind)
   }
 
   #full(): void {
@@ -436,10 +411,10 @@ export class Sink implements AsyncDisposable {
     this.#filesFinished++
     if (!output.isRegular) return
     this.#tell({ type: 'file-finished', path: name, bytes })
-    this.#kept.add(name, bytes)
+    this.#room.add(name, bytes)
     if (!isPartial) this.#commands?.run(name)
     if (this.#words[WORD.state] === STATE.open) this.#keepRoom()
-    else this.#removeOld(0)
+    else this.#room.removeOld(0)
   }
 
   /** Answers how many bytes it has. */
@@ -461,45 +436,9 @@ export class Sink implements AsyncDisposable {
     if (guardSlot >= 0) this.#guard?.remove(guardSlot)
   }
 
-  /** Of `keepBytes` for the current file, and for what is written until old ones are removed. */
   #keepRoom(): void {
-    const { sizeBytes, keepBytes } = this.#rotation
-    const { size } = this.#records
-    if (keepBytes === undefined || this.#options.rotateBy === 'hand') this.#removeOld(Math.max(sizeBytes ?? 0, size))
-    else if (sizeBytes !== undefined) {
-      // NB: where there is room for few files only, an old one is worth more than a limit that holds at every moment.
-      this.#removeOld(Math.max(sizeBytes, size) + Math.min(this.#lagBytes, Math.max(0, keepBytes - 3 * sizeBytes)))
-    } else {
-      const step = Math.max(MIN_STEP_BYTES, Math.floor(keepBytes / 16))
-      this.#removeOld(size + step)
-      this.#amounts[AMOUNT.tellAt] = size + step / 2
-    }
-  }
-
-  #removeOld(current: number): void {
-    const before = new Map(this.#kept.entries())
-    for (const path of this.#kept.excess(current)) {
-      try {
-        unlinkSync(path)
-        this.#tell({ type: 'file-removed', path, bytes: before.get(path) ?? 0 })
-      } catch (error) {
-        if ((error as NodeJS.ErrnoException).code !== 'ENOENT') this.#warn('an old file cannot be removed', fsFailed(path, 'unlink', error))
-      }
-    }
-  }
-
-  /** gzip and its like put another file in the place of the one that they are given. */
-  #afterCommand(path: string): void {
-    for (const ending of ['', ...COMPRESSED]) {
-      try {
-        const { size } = statSync(path + ending)
-        this.#kept.replace(path, path + ending, size)
-        return
-      } catch {
-        // Not that one.
-      }
-    }
-    this.#kept.forget(path)
+    const next = this.#room.keep(this.#records.size)
+    if (next !== undefined) this.#amounts[AMOUNT.tellAt] = next
   }
 
   /** A failure that ends nothing now; `close` throws the first. */
