@@ -61,7 +61,7 @@ export async function openSink(path: string, options: SinkOptions = {}): Promise
     if (!output.isRegular && (rotation.sizeBytes ?? rotation.seconds) !== undefined) {
       throw new CaptureError('INVALID_OPTION', `${path}: rotation needs regular files, and this is none`, { hint: 'write to a file, or without -C and -G' })
     }
-    return new Sink(kernel, path, output, sequence, options)
+    return new Sink(kernel, output, sequence, options)
   } catch (error) {
     output.discard()
     throw error
@@ -72,7 +72,6 @@ export class Sink implements AsyncDisposable {
   /** What a worker needs for a RecordSink of its own. */
   readonly shared: SinkShared
   readonly #kernel: Kernel
-  readonly #path: string
   readonly #options: SinkOptions
   readonly #rotation: RotationOptions
   readonly #records: RecordSink
@@ -81,7 +80,7 @@ export class Sink implements AsyncDisposable {
   readonly #room: SeriesRoom
   readonly #commands: PostCommands | undefined
   readonly #guard: Guard | undefined
-  #sequence: FileSequence
+  readonly #sequence: FileSequence
   #current: WrittenFile
   /** Files that are ready to follow, or have been taken since `#settle`. */
   readonly #ready: WrittenFile[] = []
@@ -95,9 +94,8 @@ export class Sink implements AsyncDisposable {
   #closed: Promise<void> | undefined
 
   /** @internal Use openSink. */
-  constructor(kernel: Kernel, path: string, output: OutputFile, sequence: FileSequence, options: SinkOptions) {
+  constructor(kernel: Kernel, output: OutputFile, sequence: FileSequence, options: SinkOptions) {
     this.#kernel = kernel
-    this.#path = path
     this.#options = options
     this.#rotation = options.rotation ?? {}
     this.#sequence = sequence
@@ -236,9 +234,12 @@ export class Sink implements AsyncDisposable {
     return this.#records.append(bytes, length, packets)
   }
 
-  /** With `rotateBy: 'hand'`: the first record is of this time, in seconds since 1970; names and intervals count from there. */
+  /**
+   * With `rotateBy: 'hand'`: the first record that has a time has this one, in seconds since 1970; names and intervals count from there. Those
+   * without may have filled files before.
+   */
   begin(seconds: number): void {
-    this.#sequence = new FileSequence(this.#path, this.#rotation, seconds)
+    this.#sequence.begin(seconds)
     this.#current.name = this.#sequence.name
     this.#guard?.rename(this.#current.guardSlot, this.#guardName(this.#current.name))
   }
