@@ -2,6 +2,7 @@
  * The files behind a RecordSink: opened, made ready ahead of time, finished, removed. This is the main thread's part: workers append
  * (sink.ts), which file comes when is decided in rotation.ts, and what has a name where is output-file.ts.
  */
+import { fstatSync, statSync } from 'node:fs'
 import { CaptureError } from '../errors.js'
 import { POLLFD, POLLOUT } from '../kernel/abi/process.js'
 import { type Kernel, openKernel } from '../kernel/system.js'
@@ -9,7 +10,7 @@ import { appendAlone } from './append-alone.js'
 import type { FileEvent, Spares } from './capture-file.js'
 import { fileFailed } from './file-failed.js'
 import { Guard } from './guard.js'
-import { OutputFile, partialNameOf } from './output-file.js'
+import { OutputFile, partialNameOf, refusing } from './output-file.js'
 import { PostCommands } from './post-commands.js'
 import { checkRotation, FileSequence, type RotationOptions, type RotationReason } from './rotation.js'
 import { SeriesRoom } from './series-room.js'
@@ -66,6 +67,17 @@ export async function openSink(path: string, options: SinkOptions = {}): Promise
     output.discard()
     throw error
   }
+}
+
+/** What is written in place has the name that it was opened by. */
+function nameOf(output: OutputFile, name: string): string {
+  return output.isInPlace ? output.path : name
+}
+
+function isSameFile(path: string, fd: number): boolean {
+  const there = statSync(path, { throwIfNoEntry: false })
+  const own = fstatSync(fd)
+  return there?.dev === own.dev && there.ino === own.ino
 }
 
 export class Sink implements AsyncDisposable {
@@ -179,6 +191,7 @@ export class Sink implements AsyncDisposable {
       this.#settle()
       if (byRoom) this.#keepRoom()
       this.#prepare()
+      this.#beginDue()
     }
   }
 
@@ -240,7 +253,7 @@ export class Sink implements AsyncDisposable {
    */
   begin(seconds: number): void {
     this.#sequence.begin(seconds)
-    this.#current.name = this.#sequence.name
+    this.#current.name = nameOf(this.#current.output, this.#sequence.name)
     this.#guard?.rename(this.#current.guardSlot, this.#guardName(this.#current.name))
   }
 
@@ -260,8 +273,8 @@ export class Sink implements AsyncDisposable {
       this.#full()
       return false
     }
-    this.#prepare()
-    if (this.#ready.length === 0 || !this.#records.rotate(reason)) return false
+    if (!this.#hasRecords || (this.#ready.length === 0 && !this.#prepareNext(reason, seconds, true))) return false
+    if (!this.#records.rotate(reason)) return false
     this.#settle(seconds)
     return true
   }
@@ -301,10 +314,10 @@ export class Sink implements AsyncDisposable {
       if (this.#words[WORD.state] !== STATE.broken) this.#words[WORD.state] = STATE.closed
     })
     Atomics.notify(this.#words, WORD.generation)
-    while (Atomics.load(this.#words, WORD.generation) !== this.#generation) this.#settle()
+    this.#settle()
     for (const file of this.#ready) this.#drop(file)
     // A file that was only begun because its time had come has nothing to tell.
-    const isEmpty = !this.#isFirst && this.#records.size <= (this.#amounts[AMOUNT.headerBytes] as number)
+    const isEmpty = !this.#isFirst && !this.#hasRecords
     if (kept !== 'none' && !isEmpty) this.#finish(this.#current, this.#records.size, this.#amounts[AMOUNT.packets] as number, kept === 'partial')
     else this.#drop(this.#current)
     await this.#commands?.finished()
@@ -312,25 +325,47 @@ export class Sink implements AsyncDisposable {
     if (this.#failure !== undefined) throw this.#failure
   }
 
-  /** Makes files ready to follow, as many as are wanted. */
-  #prepare(): void {
-    while (this.#ready.length < this.#room.ahead && this.#prepareNext());
+  get #hasRecords(): boolean {
+    return this.#records.size > (this.#amounts[AMOUNT.headerBytes] as number)
   }
 
-  /** Makes one more file ready, with its header in it. */
-  #prepareNext(): boolean {
-    const { sizeBytes, seconds } = this.#rotation
-    const reason: RotationReason = sizeBytes === undefined ? 'time' : 'size'
+  /** Makes files ready to follow, as many as are wanted. */
+  #prepare(): void {
+    const { sizeBytes, seconds = 0 } = this.#rotation
+    const [reason, began]: [RotationReason, number] = sizeBytes === undefined ? ['time', Date.now() / 1000 + seconds] : ['size', Date.now() / 1000]
+    while (this.#ready.length < this.#room.ahead && this.#prepareNext(reason, began, false));
+  }
+
+  /** Goes on in a file that could not be made ready before it was due. */
+  #beginDue(): void {
+    const asked = Atomics.load(this.#words, WORD.asked)
+    if (asked === 0 || this.#ready.length > 0) return
+    const reason = REASONS[asked - 1] as RotationReason
+    if (!this.#prepareNext(reason, Date.now() / 1000, true)) return
+    this.#records.rotate(reason)
+    this.#settle()
+  }
+
+  /** Makes one more file ready, with its header in it: one that would be written in place, and so emptied, only when it `isDue`. */
+  #prepareNext(reason: RotationReason, began: number, isDue: boolean): boolean {
     if (this.#words[WORD.state] !== STATE.open) return false
     this.#words[WORD.isLast] = Number(this.#sequence.isLast('time'))
     if (this.#sequence.isLast(reason)) return false
-    const name = this.#sequence.nameAfter(reason, Date.now() / 1000 + (reason === 'time' ? (seconds ?? 0) : 0), this.#ready.length + 1)
+    const name = this.#sequence.nameAfter(reason, began, this.#ready.length + 1)
     let output: OutputFile | undefined
     let guardSlot = -1
+    let isEarly = false
+    const announce = (partPath: string) => {
+      guardSlot = this.#guard?.expect(partPath) ?? -1
+    }
+    const checkInPlace = (path: string) => {
+      isEarly = !isDue
+      if (isEarly) throw new CaptureError('FILE_FAILED', `${path}: it is written in place, and it is not its turn`)
+      refusing(this.#options.spares)(path)
+      if (isSameFile(path, this.#current.output.fd)) throw new CaptureError('FILE_FAILED', `${path}: it is the one that is being written`)
+    }
     try {
-      output = OutputFile.openNow(name, undefined, (partPath) => {
-        guardSlot = this.#guard?.expect(partPath) ?? -1
-      })
+      output = OutputFile.openNow(name, undefined, announce, checkInPlace)
       if (!output.isRegular) throw new CaptureError('FILE_FAILED', `${name}: not a regular file`)
       const header = this.#options.header?.() ?? new Uint8Array(0)
       const written = appendAlone(this.#kernel, output.fd, 0, header)
@@ -341,6 +376,8 @@ export class Sink implements AsyncDisposable {
     } catch (error) {
       output?.discard()
       if (guardSlot >= 0) this.#guard?.remove(guardSlot)
+      // While others are ready it is tried again.
+      if (isEarly || this.#ready.length > 0) return false
       if (!this.#toldNoNext) this.#warn(`the next file cannot be made, the current one goes on: ${(error as Error).message}`, error as CaptureError)
       this.#toldNoNext = true
       return false
@@ -361,9 +398,9 @@ export class Sink implements AsyncDisposable {
   /** Does what follows from the threads having gone on to the next file, or to several. */
   #settle(began = Date.now() / 1000): void {
     const generation = Atomics.load(this.#words, WORD.generation)
-    if (generation === this.#generation) return
+    if (generation !== this.#generation && this.#words[WORD.state] === STATE.full) this.#full()
     this.#generation = generation
-    if (this.#words[WORD.state] === STATE.full) this.#full()
+    // NB: not by the generation alone: a thread may have been terminated after it took a file and before it said so.
     const taken = Atomics.load(this.#words, WORD.taken)
     if (taken === this.#taken) return
     const left: [file: WrittenFile, bytes: number, packets: number][] = []
@@ -372,7 +409,8 @@ export class Sink implements AsyncDisposable {
       left.push([this.#current, this.#amounts[AMOUNT.leftBytes + place] as number, this.#amounts[AMOUNT.leftPackets + place] as number])
       this.#isFirst = false
       this.#current = this.#ready.shift() as WrittenFile
-      this.#current.name = this.#sequence.advance(REASONS[this.#words[WORD.leftFor + place] as number] as RotationReason, began)
+      const name = this.#sequence.advance(REASONS[this.#words[WORD.leftFor + place] as number] as RotationReason, began)
+      this.#current.name = nameOf(this.#current.output, name)
       this.#guard?.rename(this.#current.guardSlot, this.#guardName(this.#current.name))
     }
     if (this.#options.rotateBy !== 'hand') {
@@ -398,7 +436,7 @@ export class Sink implements AsyncDisposable {
     let name = file.name
     try {
       // A series that took the name of what it is made of would have destroyed it if it failed later.
-      const isSpared = !isPartial && this.#isSeries && this.#options.spares?.(name) === true
+      const isSpared = !isPartial && this.#isSeries && !output.isInPlace && this.#options.spares?.(name) === true
       if (isPartial || isSpared) name = output.finishPartial(name, contents)
       else output.finish(name, contents)
       if (isSpared) this.#failure ??= new CaptureError('FILE_FAILED', `${file.name}: it is being read, so the file of the series that has its name is ${name}`)
