@@ -2,7 +2,7 @@
  * The files behind a RecordSink: opened, made ready ahead of time, finished, removed. This is the main thread's part: workers append
  * (sink.ts), which file comes when is decided in rotation.ts, and what has a name where is output-file.ts.
  */
-import { fstatSync, statSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { CaptureError } from '../errors.js'
 import { POLLFD, POLLOUT } from '../kernel/abi/process.js'
 import { type Kernel, openKernel } from '../kernel/system.js'
@@ -69,17 +69,6 @@ export async function openSink(path: string, options: SinkOptions = {}): Promise
   }
 }
 
-/** What is written in place has the name that it was opened by. */
-function nameOf(output: OutputFile, name: string): string {
-  return output.isInPlace ? output.path : name
-}
-
-function isSameFile(path: string, fd: number): boolean {
-  const there = statSync(path, { throwIfNoEntry: false })
-  const own = fstatSync(fd)
-  return there?.dev === own.dev && there.ino === own.ino
-}
-
 export class Sink implements AsyncDisposable {
   /** What a worker needs for a RecordSink of its own. */
   readonly shared: SinkShared
@@ -101,6 +90,7 @@ export class Sink implements AsyncDisposable {
   #isFirst = true
   #generation = 0
   #filesFinished = 0
+  #left: string | undefined
   #toldNoNext = false
   #failure: CaptureError | undefined
   #closed: Promise<void> | undefined
@@ -233,6 +223,11 @@ export class Sink implements AsyncDisposable {
     return this.#words[WORD.state] === STATE.broken
   }
 
+  /** Once it is closed: what there is of the last file, under what name. Nothing when it was removed; but one written in place stays. */
+  get left(): string | undefined {
+    return this.#left
+  }
+
   get filesFinished(): number {
     return this.#filesFinished
   }
@@ -253,7 +248,7 @@ export class Sink implements AsyncDisposable {
    */
   begin(seconds: number): void {
     this.#sequence.begin(seconds)
-    this.#current.name = nameOf(this.#current.output, this.#sequence.name)
+    this.#current.name = this.#current.output.nameAs(this.#sequence.name)
     this.#guard?.rename(this.#current.guardSlot, this.#guardName(this.#current.name))
   }
 
@@ -316,10 +311,14 @@ export class Sink implements AsyncDisposable {
     Atomics.notify(this.#words, WORD.generation)
     this.#settle()
     for (const file of this.#ready) this.#drop(file)
+    this.#left = undefined
     // A file that was only begun because its time had come has nothing to tell.
     const isEmpty = !this.#isFirst && !this.#hasRecords
     if (kept !== 'none' && !isEmpty) this.#finish(this.#current, this.#records.size, this.#amounts[AMOUNT.packets] as number, kept === 'partial')
-    else this.#drop(this.#current)
+    else {
+      this.#drop(this.#current)
+      if (this.#current.output.isInPlace) this.#left = this.#current.name
+    }
     await this.#commands?.finished()
     if (this.#guard !== undefined && this.#guard !== this.#options.guard) await this.#guard.close()
     if (this.#failure !== undefined) throw this.#failure
@@ -362,7 +361,7 @@ export class Sink implements AsyncDisposable {
       isEarly = !isDue
       if (isEarly) throw new CaptureError('FILE_FAILED', `${path}: it is written in place, and it is not its turn`)
       refusing(this.#options.spares)(path)
-      if (isSameFile(path, this.#current.output.fd)) throw new CaptureError('FILE_FAILED', `${path}: it is the one that is being written`)
+      if (this.#current.output.isAt(path)) throw new CaptureError('FILE_FAILED', `${path}: it is the one that is being written`)
     }
     try {
       output = OutputFile.openNow(name, undefined, announce, checkInPlace)
@@ -410,7 +409,7 @@ export class Sink implements AsyncDisposable {
       this.#isFirst = false
       this.#current = this.#ready.shift() as WrittenFile
       const name = this.#sequence.advance(REASONS[this.#words[WORD.leftFor + place] as number] as RotationReason, began)
-      this.#current.name = nameOf(this.#current.output, name)
+      this.#current.name = this.#current.output.nameAs(name)
       this.#guard?.rename(this.#current.guardSlot, this.#guardName(this.#current.name))
     }
     if (this.#options.rotateBy !== 'hand') {
@@ -442,11 +441,13 @@ export class Sink implements AsyncDisposable {
       if (isSpared) this.#failure ??= new CaptureError('FILE_FAILED', `${file.name}: it is being read, so the file of the series that has its name is ${name}`)
     } catch (error) {
       this.#fail(error as CaptureError)
+      this.#left = output.partPath !== undefined && existsSync(output.partPath) ? output.partPath : undefined
       return
     } finally {
       if (guardSlot >= 0) this.#guard?.remove(guardSlot)
     }
     file.name = name
+    this.#left = name
     this.#filesFinished++
     if (!output.isRegular) return
     this.#tell({ type: 'file-finished', path: name, bytes })

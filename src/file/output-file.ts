@@ -122,6 +122,18 @@ export class OutputFile {
     return this.isRegular && this.partPath === undefined && this.path !== '-'
   }
 
+  /** What it will be called where this is asked for: what is written in place has its name already. */
+  nameAs(asked: string): string {
+    return this.isInPlace ? this.path : asked
+  }
+
+  /** Whether a path is this very file. */
+  isAt(path: string): boolean {
+    const there = statusOf(path)
+    const own = fstatSync(this.fd)
+    return there?.dev === own.dev && there.ino === own.ino
+  }
+
   /** What the guard opens when this process is dead; undefined for what it could not cut. */
   get guardedPath(): string | undefined {
     if (!this.isRegular) return undefined
