@@ -2,7 +2,7 @@
  * `convertCaptureFiles()`: capture files read and one written, in another format, merged, filtered, cut, split. What files say besides
  * packets is taken along as far as the target has a place for it.
  */
-import { existsSync, statSync } from 'node:fs'
+import { statSync } from 'node:fs'
 import { CaptureError } from '../errors.js'
 import type { CaptureFileFormat, CaptureFileWriter, CreateCaptureFileOptions, PacketToWrite, Spares, WritableTarget } from '../file/capture-file.js'
 import { BlockCarrier, fileOptionsOf } from '../file/carry.js'
@@ -155,17 +155,12 @@ export async function convertCaptureFiles(
 /** Without a packet there is nothing to keep, but for the file that a user expects where nothing failed and nothing had its name. */
 async function closePartial(writer: CaptureFileWriter, failed: boolean): Promise<PartialFile> {
   const asked = writer.path
-  const stood = asked !== undefined && statSync(asked, { throwIfNoEntry: false })?.isFile() === true
-  const packets = writer.packets
-  if (packets === 0 && (stood || (failed && asked !== undefined))) {
-    await writer.discard().catch(() => {})
-    return { path: undefined, spared: stood ? asked : undefined, packets }
-  }
-  await writer.closePartial()
-  const { path } = writer
-  // One of a series that nothing had been written to is not kept.
-  const isKept = path === undefined || path === '-' || existsSync(path)
-  return { path: isKept ? path : undefined, spared: path === asked ? undefined : asked, packets: writer.packets }
+  const stood = asked !== undefined && asked !== '-' && statSync(asked, { throwIfNoEntry: false })?.isFile() === true
+  const { packets } = writer
+  const isNothing = packets === 0 && (stood || (failed && asked !== undefined))
+  // What is left of a file that was written in place is all there is of what had the name.
+  const path = await (isNothing ? writer.discard().catch(() => writer.closePartial()) : writer.closePartial())
+  return { path, spared: stood && path !== asked ? asked : undefined, packets: writer.packets }
 }
 
 /** Whether a path is one of these files, by whatever name. */

@@ -131,11 +131,12 @@ export interface CaptureFileWriter extends AsyncDisposable {
   close(): Promise<void>
   /**
    * Ends a file that is not what it was to be, for something that went wrong: it gets its name where nothing has that, else what has it
-   * stays and this is NAME.partial (`path` says so). What goes wrong here is not thrown.
+   * stays and this is NAME.partial (`path` says so). What goes wrong here is not thrown. Answers what it is called; undefined when there is
+   * nothing of it: of a stream, or the last of a series that nothing had been written to.
    */
-  closePartial(): Promise<void>
-  /** Ends without a file: what was written is removed, where it was a regular one. */
-  discard(): Promise<void>
+  closePartial(): Promise<string | undefined>
+  /** Ends without a file: what was written is removed, where it was a regular one. Answers the name of one that stays, as it was written in place. */
+  discard(): Promise<string | undefined>
 }
 
 /** A stream to write to: what `node:stream` calls a Writable. */

@@ -287,17 +287,20 @@ export class FileWriter implements CaptureFileWriter {
 
   /**
    * Ends a file that is not what it was to be, for something that went wrong: it gets its name where nothing has that, else what has it
-   * stays and this is NAME.partial (`path` says so). What goes wrong here is not thrown.
+   * stays and this is NAME.partial (`path` says so). What goes wrong here is not thrown. Answers what it is called; undefined when there is
+   * nothing of it: of a stream, or the last of a series that nothing had been written to.
    */
-  closePartial(): Promise<void> {
+  async closePartial(): Promise<string | undefined> {
     this.#closed ??= this.#close('partial')
-    return this.#closed.catch(() => {})
+    await this.#closed.catch(() => {})
+    return this.#sink?.left
   }
 
-  /** Ends without a file: what was written is removed, where it was a regular one. */
-  discard(): Promise<void> {
+  /** Ends without a file: what was written is removed, where it was a regular one. Answers the name of one that stays, as it was written in place. */
+  async discard(): Promise<string | undefined> {
     this.#closed ??= this.#close('none')
-    return this.#closed
+    await this.#closed
+    return this.#sink?.left
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -2,17 +2,18 @@
  * The files behind a RecordSink: opened, made ready ahead of time, finished, removed. This is the main thread's part: workers append
  * (sink.ts), which file comes when is decided in rotation.ts, and what has a name where is output-file.ts.
  */
-import { statSync, unlinkSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { CaptureError } from '../errors.js'
 import { POLLFD, POLLOUT } from '../kernel/abi/process.js'
 import { type Kernel, openKernel } from '../kernel/system.js'
 import { appendAlone } from './append-alone.js'
 import type { FileEvent, Spares } from './capture-file.js'
-import { fileFailed, fsFailed } from './file-failed.js'
+import { fileFailed } from './file-failed.js'
 import { Guard } from './guard.js'
-import { OutputFile, partialNameOf } from './output-file.js'
+import { OutputFile, partialNameOf, refusing } from './output-file.js'
 import { PostCommands } from './post-commands.js'
-import { checkRotation, FileSequence, KeptFiles, type RotationOptions, type RotationReason } from './rotation.js'
+import { checkRotation, FileSequence, type RotationOptions, type RotationReason } from './rotation.js'
+import { SeriesRoom } from './series-room.js'
 import { AMOUNT, createSinkShared, PLACES, REASONS, RecordSink, type SinkShared, STATE, WORD, wordsOf } from './sink.js'
 
 export interface SinkOptions {
@@ -45,18 +46,8 @@ interface WrittenFile {
   guardSlot: number
 }
 
-/** Endings of what commands leave in the place of a file. */
-const COMPRESSED = ['.gz', '.bz2', '.xz', '.zst', '.lz4', '.lzo', '.br']
-
 /** How often time and room are looked at where nothing is appended. */
 const WATCH_MS = 500
-/** What is appended at a time, at the most as a rule. */
-const APPEND_BYTES = 2 ** 20
-/** Files that follow one another so soon are made ready several ahead. */
-const FAST_MS = 250
-/** A file without a limit of its own is looked at, for `keepBytes`, when it has become so much longer. */
-const MIN_STEP_BYTES = 2 ** 16
-
 /**
  * Opens what is to be written; `-` is stdout. Regular files appear under their names when they are complete (output-file.ts).
  * @throws CaptureError INVALID_OPTION, or FILE_FAILED with the errno: then nothing is left behind.
@@ -71,7 +62,7 @@ export async function openSink(path: string, options: SinkOptions = {}): Promise
     if (!output.isRegular && (rotation.sizeBytes ?? rotation.seconds) !== undefined) {
       throw new CaptureError('INVALID_OPTION', `${path}: rotation needs regular files, and this is none`, { hint: 'write to a file, or without -C and -G' })
     }
-    return new Sink(kernel, path, output, sequence, options)
+    return new Sink(kernel, output, sequence, options)
   } catch (error) {
     output.discard()
     throw error
@@ -82,41 +73,35 @@ export class Sink implements AsyncDisposable {
   /** What a worker needs for a RecordSink of its own. */
   readonly shared: SinkShared
   readonly #kernel: Kernel
-  readonly #path: string
   readonly #options: SinkOptions
   readonly #rotation: RotationOptions
   readonly #records: RecordSink
   readonly #words: Int32Array<SharedArrayBuffer>
   readonly #amounts: Float64Array<SharedArrayBuffer>
-  readonly #kept: KeptFiles
+  readonly #room: SeriesRoom
   readonly #commands: PostCommands | undefined
   readonly #guard: Guard | undefined
-  #sequence: FileSequence
+  readonly #sequence: FileSequence
   #current: WrittenFile
   /** Files that are ready to follow, or have been taken since `#settle`. */
   readonly #ready: WrittenFile[] = []
   /** How many of those that were made ready have become `#current`. */
   #taken = 0
-  /** How many are to be ready: more where files follow one another fast. */
-  #ahead = 1
-  #settledAt = 0
-  /** The most that was written by the time that this thread saw that a file was full, in files behind it. */
-  #lagBytes = 0
   #isFirst = true
   #generation = 0
   #filesFinished = 0
+  #left: string | undefined
   #toldNoNext = false
   #failure: CaptureError | undefined
   #closed: Promise<void> | undefined
 
   /** @internal Use openSink. */
-  constructor(kernel: Kernel, path: string, output: OutputFile, sequence: FileSequence, options: SinkOptions) {
+  constructor(kernel: Kernel, output: OutputFile, sequence: FileSequence, options: SinkOptions) {
     this.#kernel = kernel
-    this.#path = path
     this.#options = options
     this.#rotation = options.rotation ?? {}
     this.#sequence = sequence
-    this.#kept = new KeptFiles(this.#rotation.keepBytes ?? Number.POSITIVE_INFINITY)
+    this.#room = new SeriesRoom(this.#rotation, options.rotateBy === 'hand', (event) => this.#tell(event))
     this.#commands =
       options.command === undefined
         ? undefined
@@ -124,7 +109,7 @@ export class Sink implements AsyncDisposable {
             options.command,
             options.commandsAtOnce ?? 2,
             (file, reason) => this.#warn(`${options.command} ${file}: ${reason}`),
-            (file) => this.#afterCommand(file),
+            (file) => this.#room.afterCommand(file),
           )
     this.shared = createSinkShared({ fd: output.fd, isRegular: output.isRegular, size: output.position })
     const { words, amounts } = wordsOf(this.shared.lock)
@@ -179,8 +164,6 @@ export class Sink implements AsyncDisposable {
     this.#amounts[AMOUNT.interval] = seconds === undefined ? Number.POSITIVE_INFINITY : seconds * 1000
     this.#amounts[AMOUNT.began] = now
     this.#amounts[AMOUNT.timeLimit] = now + (this.#amounts[AMOUNT.interval] as number)
-    // One buffer alone may fill several.
-    if (sizeBytes !== undefined) this.#ahead = Math.min(PLACES, Math.ceil(APPEND_BYTES / sizeBytes))
     this.#prepare()
     if (keepBytes !== undefined) this.#keepRoom()
     void this.#watch(seconds !== undefined, keepBytes !== undefined)
@@ -198,6 +181,7 @@ export class Sink implements AsyncDisposable {
       this.#settle()
       if (byRoom) this.#keepRoom()
       this.#prepare()
+      this.#beginDue()
     }
   }
 
@@ -239,6 +223,11 @@ export class Sink implements AsyncDisposable {
     return this.#words[WORD.state] === STATE.broken
   }
 
+  /** Once it is closed: what there is of the last file, under what name. Nothing when it was removed; but one written in place stays. */
+  get left(): string | undefined {
+    return this.#left
+  }
+
   get filesFinished(): number {
     return this.#filesFinished
   }
@@ -253,10 +242,13 @@ export class Sink implements AsyncDisposable {
     return this.#records.append(bytes, length, packets)
   }
 
-  /** With `rotateBy: 'hand'`: the first record is of this time, in seconds since 1970; names and intervals count from there. */
+  /**
+   * With `rotateBy: 'hand'`: the first record that has a time has this one, in seconds since 1970; names and intervals count from there. Those
+   * without may have filled files before.
+   */
   begin(seconds: number): void {
-    this.#sequence = new FileSequence(this.#path, this.#rotation, seconds)
-    this.#current.name = this.#sequence.name
+    this.#sequence.begin(seconds)
+    this.#current.name = this.#current.output.nameAs(this.#sequence.name)
     this.#guard?.rename(this.#current.guardSlot, this.#guardName(this.#current.name))
   }
 
@@ -276,8 +268,8 @@ export class Sink implements AsyncDisposable {
       this.#full()
       return false
     }
-    this.#prepare()
-    if (this.#ready.length === 0 || !this.#records.rotate(reason)) return false
+    if (!this.#hasRecords || (this.#ready.length === 0 && !this.#prepareNext(reason, seconds, true))) return false
+    if (!this.#records.rotate(reason)) return false
     this.#settle(seconds)
     return true
   }
@@ -317,36 +309,62 @@ export class Sink implements AsyncDisposable {
       if (this.#words[WORD.state] !== STATE.broken) this.#words[WORD.state] = STATE.closed
     })
     Atomics.notify(this.#words, WORD.generation)
-    while (Atomics.load(this.#words, WORD.generation) !== this.#generation) this.#settle()
+    this.#settle()
     for (const file of this.#ready) this.#drop(file)
+    this.#left = undefined
     // A file that was only begun because its time had come has nothing to tell.
-    const isEmpty = !this.#isFirst && this.#records.size <= (this.#amounts[AMOUNT.headerBytes] as number)
+    const isEmpty = !this.#isFirst && !this.#hasRecords
     if (kept !== 'none' && !isEmpty) this.#finish(this.#current, this.#records.size, this.#amounts[AMOUNT.packets] as number, kept === 'partial')
-    else this.#drop(this.#current)
+    else {
+      this.#drop(this.#current)
+      if (this.#current.output.isInPlace) this.#left = this.#current.name
+    }
     await this.#commands?.finished()
     if (this.#guard !== undefined && this.#guard !== this.#options.guard) await this.#guard.close()
     if (this.#failure !== undefined) throw this.#failure
   }
 
-  /** Makes files ready to follow, as many as are wanted. */
-  #prepare(): void {
-    while (this.#ready.length < this.#ahead && this.#prepareNext());
+  get #hasRecords(): boolean {
+    return this.#records.size > (this.#amounts[AMOUNT.headerBytes] as number)
   }
 
-  /** Makes one more file ready, with its header in it. */
-  #prepareNext(): boolean {
-    const { sizeBytes, seconds } = this.#rotation
-    const reason: RotationReason = sizeBytes === undefined ? 'time' : 'size'
+  /** Makes files ready to follow, as many as are wanted. */
+  #prepare(): void {
+    const { sizeBytes, seconds = 0 } = this.#rotation
+    const [reason, began]: [RotationReason, number] = sizeBytes === undefined ? ['time', Date.now() / 1000 + seconds] : ['size', Date.now() / 1000]
+    while (this.#ready.length < this.#room.ahead && this.#prepareNext(reason, began, false));
+  }
+
+  /** Goes on in a file that could not be made ready before it was due. */
+  #beginDue(): void {
+    const asked = Atomics.load(this.#words, WORD.asked)
+    if (asked === 0 || this.#ready.length > 0) return
+    const reason = REASONS[asked - 1] as RotationReason
+    if (!this.#prepareNext(reason, Date.now() / 1000, true)) return
+    this.#records.rotate(reason)
+    this.#settle()
+  }
+
+  /** Makes one more file ready, with its header in it: one that would be written in place, and so emptied, only when it `isDue`. */
+  #prepareNext(reason: RotationReason, began: number, isDue: boolean): boolean {
     if (this.#words[WORD.state] !== STATE.open) return false
     this.#words[WORD.isLast] = Number(this.#sequence.isLast('time'))
     if (this.#sequence.isLast(reason)) return false
-    const name = this.#sequence.nameAfter(reason, Date.now() / 1000 + (reason === 'time' ? (seconds ?? 0) : 0), this.#ready.length + 1)
+    const name = this.#sequence.nameAfter(reason, began, this.#ready.length + 1)
     let output: OutputFile | undefined
     let guardSlot = -1
+    let isEarly = false
+    const announce = (partPath: string) => {
+      guardSlot = this.#guard?.expect(partPath) ?? -1
+    }
+    const checkInPlace = (path: string) => {
+      isEarly = !isDue
+      if (isEarly) throw new CaptureError('FILE_FAILED', `${path}: it is written in place, and it is not its turn`)
+      refusing(this.#options.spares)(path)
+      if (this.#current.output.isAt(path)) throw new CaptureError('FILE_FAILED', `${path}: it is the one that is being written`)
+    }
     try {
-      output = OutputFile.openNow(name, undefined, (partPath) => {
-        guardSlot = this.#guard?.expect(partPath) ?? -1
-      })
+      output = OutputFile.openNow(name, undefined, announce, checkInPlace)
       if (!output.isRegular) throw new CaptureError('FILE_FAILED', `${name}: not a regular file`)
       const header = this.#options.header?.() ?? new Uint8Array(0)
       const written = appendAlone(this.#kernel, output.fd, 0, header)
@@ -357,6 +375,8 @@ export class Sink implements AsyncDisposable {
     } catch (error) {
       output?.discard()
       if (guardSlot >= 0) this.#guard?.remove(guardSlot)
+      // While others are ready it is tried again.
+      if (isEarly || this.#ready.length > 0) return false
       if (!this.#toldNoNext) this.#warn(`the next file cannot be made, the current one goes on: ${(error as Error).message}`, error as CaptureError)
       this.#toldNoNext = true
       return false
@@ -377,9 +397,9 @@ export class Sink implements AsyncDisposable {
   /** Does what follows from the threads having gone on to the next file, or to several. */
   #settle(began = Date.now() / 1000): void {
     const generation = Atomics.load(this.#words, WORD.generation)
-    if (generation === this.#generation) return
+    if (generation !== this.#generation && this.#words[WORD.state] === STATE.full) this.#full()
     this.#generation = generation
-    if (this.#words[WORD.state] === STATE.full) this.#full()
+    // NB: not by the generation alone: a thread may have been terminated after it took a file and before it said so.
     const taken = Atomics.load(this.#words, WORD.taken)
     if (taken === this.#taken) return
     const left: [file: WrittenFile, bytes: number, packets: number][] = []
@@ -388,26 +408,19 @@ export class Sink implements AsyncDisposable {
       left.push([this.#current, this.#amounts[AMOUNT.leftBytes + place] as number, this.#amounts[AMOUNT.leftPackets + place] as number])
       this.#isFirst = false
       this.#current = this.#ready.shift() as WrittenFile
-      this.#current.name = this.#sequence.advance(REASONS[this.#words[WORD.leftFor + place] as number] as RotationReason, began)
+      const name = this.#sequence.advance(REASONS[this.#words[WORD.leftFor + place] as number] as RotationReason, began)
+      this.#current.name = this.#current.output.nameAs(name)
       this.#guard?.rename(this.#current.guardSlot, this.#guardName(this.#current.name))
     }
     if (this.#options.rotateBy !== 'hand') {
-      this.#pace(left)
+      this.#room.pace(
+        left.map(([, bytes]) => bytes),
+        this.#records.size,
+      )
       // First, as the threads may need them at any moment: a rename over a large file takes its time.
       this.#prepare()
     }
     for (const [file, bytes, packets] of left) this.#finish(file, bytes, packets)
-  }
-
-  /** How fast files follow one another says how many are to be ready. */
-  #pace(left: readonly [file: WrittenFile, bytes: number, packets: number][]): void {
-    const now = performance.now()
-    const isFast = left.length > 1 || now - this.#settledAt < FAST_MS
-    this.#settledAt = now
-    if (this.#rotation.sizeBytes === undefined) return
-    if (isFast) this.#ahead = Math.min(PLACES, this.#ahead * 2)
-    const behind = left.slice(1).reduce((sum, [, bytes]) => sum + bytes, this.#records.size)
-    this.#lagBytes = Math.max(this.#lagBytes, behind)
   }
 
   #full(): void {
@@ -422,24 +435,26 @@ export class Sink implements AsyncDisposable {
     let name = file.name
     try {
       // A series that took the name of what it is made of would have destroyed it if it failed later.
-      const isSpared = !isPartial && this.#isSeries && this.#options.spares?.(name) === true
+      const isSpared = !isPartial && this.#isSeries && !output.isInPlace && this.#options.spares?.(name) === true
       if (isPartial || isSpared) name = output.finishPartial(name, contents)
       else output.finish(name, contents)
       if (isSpared) this.#failure ??= new CaptureError('FILE_FAILED', `${file.name}: it is being read, so the file of the series that has its name is ${name}`)
     } catch (error) {
       this.#fail(error as CaptureError)
+      this.#left = output.partPath !== undefined && existsSync(output.partPath) ? output.partPath : undefined
       return
     } finally {
       if (guardSlot >= 0) this.#guard?.remove(guardSlot)
     }
     file.name = name
+    this.#left = name
     this.#filesFinished++
     if (!output.isRegular) return
     this.#tell({ type: 'file-finished', path: name, bytes })
-    this.#kept.add(name, bytes)
+    this.#room.add(name, bytes)
     if (!isPartial) this.#commands?.run(name)
     if (this.#words[WORD.state] === STATE.open) this.#keepRoom()
-    else this.#removeOld(0)
+    else this.#room.removeOld(0)
   }
 
   /** Answers how many bytes it has. */
@@ -461,45 +476,9 @@ export class Sink implements AsyncDisposable {
     if (guardSlot >= 0) this.#guard?.remove(guardSlot)
   }
 
-  /** Of `keepBytes` for the current file, and for what is written until old ones are removed. */
   #keepRoom(): void {
-    const { sizeBytes, keepBytes } = this.#rotation
-    const { size } = this.#records
-    if (keepBytes === undefined || this.#options.rotateBy === 'hand') this.#removeOld(Math.max(sizeBytes ?? 0, size))
-    else if (sizeBytes !== undefined) {
-      // NB: where there is room for few files only, an old one is worth more than a limit that holds at every moment.
-      this.#removeOld(Math.max(sizeBytes, size) + Math.min(this.#lagBytes, Math.max(0, keepBytes - 3 * sizeBytes)))
-    } else {
-      const step = Math.max(MIN_STEP_BYTES, Math.floor(keepBytes / 16))
-      this.#removeOld(size + step)
-      this.#amounts[AMOUNT.tellAt] = size + step / 2
-    }
-  }
-
-  #removeOld(current: number): void {
-    const before = new Map(this.#kept.entries())
-    for (const path of this.#kept.excess(current)) {
-      try {
-        unlinkSync(path)
-        this.#tell({ type: 'file-removed', path, bytes: before.get(path) ?? 0 })
-      } catch (error) {
-        if ((error as NodeJS.ErrnoException).code !== 'ENOENT') this.#warn('an old file cannot be removed', fsFailed(path, 'unlink', error))
-      }
-    }
-  }
-
-  /** gzip and its like put another file in the place of the one that they are given. */
-  #afterCommand(path: string): void {
-    for (const ending of ['', ...COMPRESSED]) {
-      try {
-        const { size } = statSync(path + ending)
-        this.#kept.replace(path, path + ending, size)
-        return
-      } catch {
-        // Not that one.
-      }
-    }
-    this.#kept.forget(path)
+    const next = this.#room.keep(this.#records.size)
+    if (next !== undefined) this.#amounts[AMOUNT.tellAt] = next
   }
 
   /** A failure that ends nothing now; `close` throws the first. */

@@ -73,19 +73,25 @@ export class OutputFile {
     if (path === '-') return OutputFile.#stdout(kernel, spares)
     const there = statusOf(path)
     if (there?.isFIFO() === true) return new OutputFile(path, await openFifo(path, signal), undefined)
-    return OutputFile.openNow(path, there, () => {}, spares)
+    return OutputFile.openNow(path, there, () => {}, refusing(spares))
   }
 
   /**
-   * Opens a path that nobody has to be waited for at. `announce` is told the hidden name before there is a file of that name.
+   * Opens a path that nobody has to be waited for at. `announce` is told the hidden name before there is a file of that name; `checkInPlace`
+   * throws for what must not be opened as it is, which empties it.
    * @throws CaptureError FILE_FAILED with the errno.
    */
-  static openNow(path: string, there = statusOf(path), announce: (partPath: string) => void = () => {}, spares?: Spares): OutputFile {
+  static openNow(
+    path: string,
+    there = statusOf(path),
+    announce: (partPath: string) => void = () => {},
+    checkInPlace: (path: string) => void = () => {},
+  ): OutputFile {
     if (there?.isDirectory() === true) throw fileFailed(path, 'open', EISDIR)
     const target = targetOf(path)
-    if ((there !== undefined && !there.isFile()) || /^\/(dev|proc)\//.test(resolve(path))) return new OutputFile(path, openAsIs(path, spares), undefined)
+    if ((there !== undefined && !there.isFile()) || /^\/(dev|proc)\//.test(resolve(path))) return new OutputFile(path, openAsIs(path, checkInPlace), undefined)
     if (there !== undefined) checkWritable(path)
-    const [fd, partPath] = openPart(path, target, there !== undefined, announce, spares)
+    const [fd, partPath] = openPart(path, target, there !== undefined, announce, checkInPlace)
     try {
       if (there !== undefined && partPath !== undefined) takeOver(fd, there)
       return new OutputFile(path, fd, partPath)
@@ -109,6 +115,23 @@ export class OutputFile {
     if (spares?.(`/proc/self/fd/${STDOUT}`) === true) throw isSpared('stdout')
     const position = kernel.lseek(STDOUT, 0, appends(STDOUT) ? SEEK_END : SEEK_CUR)
     return new OutputFile('-', STDOUT, undefined, Math.max(0, position))
+  }
+
+  /** A regular file that is written under its own name: what it had been is lost, and what is written cannot be taken back. */
+  get isInPlace(): boolean {
+    return this.isRegular && this.partPath === undefined && this.path !== '-'
+  }
+
+  /** What it will be called where this is asked for: what is written in place has its name already. */
+  nameAs(asked: string): string {
+    return this.isInPlace ? this.path : asked
+  }
+
+  /** Whether a path is this very file. */
+  isAt(path: string): boolean {
+    const there = statusOf(path)
+    const own = fstatSync(this.fd)
+    return there?.dev === own.dev && there.ino === own.ino
   }
 
   /** What the guard opens when this process is dead; undefined for what it could not cut. */
@@ -176,6 +199,13 @@ export function partialNameOf(path: string): string {
   }
 }
 
+/** Throws for what is being read. */
+export function refusing(spares: Spares | undefined): (path: string) => void {
+  return (path) => {
+    if (spares?.(path) === true) throw isSpared(path)
+  }
+}
+
 function isSpared(path: string): CaptureError {
   return new CaptureError('INVALID_OPTION', `${path}: it is being read, and could only be written over in place`, { hint: 'write to another file' })
 }
@@ -221,8 +251,8 @@ async function openFifo(path: string, signal: AbortSignal | undefined): Promise<
   }
 }
 
-function openAsIs(path: string, spares: Spares | undefined): number {
-  if (spares?.(path) === true) throw isSpared(path)
+function openAsIs(path: string, checkInPlace: (path: string) => void): number {
+  checkInPlace(path)
   try {
     // NB: a FIFO that has come in place of what was there must not hold this thread up.
     return openSync(path, O_WRONLY | O_TRUNC | O_NONBLOCK)
@@ -245,7 +275,7 @@ function openPart(
   target: string,
   exists: boolean,
   announce: (partPath: string) => void,
-  spares: Spares | undefined,
+  checkInPlace: (path: string) => void,
 ): [fd: number, partPath: string | undefined] {
   for (let attempt = 1; ; attempt++) {
     const partPath = join(dirname(target), partName(basename(target), attempt))
@@ -255,7 +285,7 @@ function openPart(
       return [openSync(partPath, O_WRONLY | O_CREAT | O_EXCL, 0o666), partPath]
     } catch (error) {
       const { errno } = error as NodeJS.ErrnoException
-      if (exists && [-EACCES, -EPERM, -EROFS].includes(errno ?? 0)) return [openAsIs(path, spares), undefined]
+      if (exists && [-EACCES, -EPERM, -EROFS].includes(errno ?? 0)) return [openAsIs(path, checkInPlace), undefined]
       throw fsFailed(path, 'open', error)
     }
   }

@@ -68,6 +68,12 @@ export class FileSequence {
     this.#stamp = this.#nameAt(began)
   }
 
+  /** The time of the first record is known, of which a file is not begun anew: those that were written before keep their numbers. */
+  begin(seconds: number): void {
+    this.#began = seconds
+    this.#stamp = this.#nameAt(seconds)
+  }
+
   /** Of the file that is being written. */
   get name(): string {
     return this.#options.sizeBytes === undefined ? this.#stamp : numbered(this.#stamp, this.#index, this.#options.files)

@@ -7,7 +7,7 @@
  * the length after each append, by eight bytes written to shared memory (pwrite(2) of a memfd).
  *
  * When the next file is due the appending thread itself takes one that the main thread has made ready (open-sink.ts) and goes on
- * there, so that nobody waits for anybody. If none is ready yet the old one is written on.
+ * there, so that nobody waits for anybody. If none is ready yet the main thread is asked for one and the old one is written on.
  *
  * Cost of an append beside write(2) itself: 0.4 us, with a guard 2 us (bench/file-write.ts).
  */
@@ -37,7 +37,7 @@ export const WORD = {
   /** Shared memory of the guard, -1 for none; and which of its lengths is that of the file. */
   guardFd: LOCK_WORDS + 5,
   guardSlot: LOCK_WORDS + 6,
-  /** Counts the files; the main thread sleeps on it. */
+  /** Counts how often the main thread was told that there is something to do for it; it sleeps on it. */
   generation: LOCK_WORDS + 7,
   /** Not 0: no file follows this one when its time is over. */
   isLast: LOCK_WORDS + 8,
@@ -48,12 +48,14 @@ export const WORD = {
   nextGuardSlot: LOCK_WORDS + 11 + 8,
   /** Why the file before it was left: a place in REASONS. */
   leftFor: LOCK_WORDS + 11 + 16,
+  /** Not 0: the next file was due and none was ready; one more than the place in REASONS of why. */
+  asked: LOCK_WORDS + 11 + 24,
 } as const
 
 /** As many files can be ready to follow, or taken and not yet dealt with by the main thread. */
 export const PLACES = 8
 
-const INT32_WORDS = alignUp(LOCK_WORDS + 11 + 3 * PLACES, 2)
+const INT32_WORDS = alignUp(LOCK_WORDS + 12 + 3 * PLACES, 2)
 
 /** Float64 words behind them. Bytes are exact to 2^53; times are milliseconds since 1970. */
 export const AMOUNT = {
@@ -259,13 +261,13 @@ export class RecordSink {
     if (this.size + rest <= limit || this.#words[WORD.state] !== STATE.open) return rest
     const split = this.#split
     if (split === undefined) {
-      if (this.#hasRecords()) this.#swap('size', now)
+      if (this.#hasRecords()) this.#swapOrAsk('size', now)
       return rest
     }
     const fits = split.take(bytes, from, to, limit - this.size, false)
     if (fits > 0) return fits
     if (!this.#hasRecords()) return split.take(bytes, from, to, 0, true)
-    if (!this.#swap('size', now)) return split.take(bytes, from, to, GO_ON_BYTES, true)
+    if (!this.#swapOrAsk('size', now)) return split.take(bytes, from, to, GO_ON_BYTES, true)
     return this.size + rest <= limit ? rest : split.take(bytes, from, to, limit - this.size, true)
   }
 
@@ -274,7 +276,7 @@ export class RecordSink {
   }
 
   #leaveByTime(now: number): void {
-    if (this.#words[WORD.isLast] === 0) this.#swap('time', now)
+    if (this.#words[WORD.isLast] === 0) this.#swapOrAsk('time', now)
     else {
       this.#words[WORD.state] = STATE.full
       this.#tellMain()
@@ -284,6 +286,14 @@ export class RecordSink {
   #begin(now: number): void {
     this.#amounts[AMOUNT.began] = now
     this.#amounts[AMOUNT.timeLimit] = now + (this.#amounts[AMOUNT.interval] as number)
+  }
+
+  #swapOrAsk(reason: RotationReason, now: number): boolean {
+    if (this.#swap(reason, now)) return true
+    if (this.#words[WORD.asked] !== 0) return false
+    Atomics.store(this.#words, WORD.asked, 1 + REASONS.indexOf(reason))
+    this.#tellMain()
+    return false
   }
 
   /** `now` 0: the time of the next file begins with its first record. */
@@ -300,6 +310,7 @@ export class RecordSink {
     const headerBytes = amounts[AMOUNT.nextHeaderBytes + place] as number
     // From here to the end of the stores no call is made in which this thread could be terminated.
     words[WORD.leftFor + place] = leftFor
+    words[WORD.asked] = 0
     words[WORD.fd] = words[WORD.nextFd + place] as number
     words[WORD.guardSlot] = words[WORD.nextGuardSlot + place] as number
     amounts[AMOUNT.leftBytes + place] = leftBytes

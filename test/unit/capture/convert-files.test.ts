@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Writable } from 'node:stream'
@@ -191,6 +191,91 @@ describe('what has the name of the target stays when it goes wrong', () => {
       200,
     )
   })
+})
+
+/** Below /dev files are written as they are, as in a folder that takes no new ones. */
+describe('a target that can only be written in place', () => {
+  const shared = mkdtempSync('/dev/shm/ringtap-convert-')
+  const target = join(shared, 'out')
+  after(() => rmSync(shared, { recursive: true, force: true }))
+
+  async function partialOf(given: Parameters<typeof convertCaptureFiles>[0], path: string, options: ConvertOptions = {}) {
+    let partial: PartialFile | undefined
+    const onPartial = (told: PartialFile) => {
+      partial = told
+    }
+    await convertCaptureFiles(given, path, { onPartial, onDamage: () => {}, ...options })
+    return partial
+  }
+
+  test('a series is not written over what it is read from', async () => {
+    const input = put('in.pcap', pcapOf(LE, packetsOf(200)))
+    writeFileSync(`${target}1`, input)
+    writeFileSync(target, 'old')
+    const warnings: string[] = []
+    const onEvent: ConvertOptions['onEvent'] = (event) => void (event.type === 'file-warning' && warnings.push(event.message))
+    const { packets } = await convertCaptureFiles([`${target}1`], target, { format: 'pcap', rotation: { sizeBytes: 5000 }, onEvent })
+    assert.equal(packets, 200)
+    assert.deepEqual(readFileSync(`${target}1`), input)
+    assert.equal(readStrictly(readFileSync(target)).packets.length, 200)
+    assert.equal(warnings.length, 1)
+    assert.match(warnings[0] as string, /the current one goes on: \S+1: it is being read, and could only be written over in place/)
+  })
+
+  test('one that has been emptied is not told as left as it was', async () => {
+    put('in.pcap', pcapHeader(LE), new Uint8Array(7))
+    writeFileSync(target, 'old')
+    assert.deepEqual(await partialOf([at('in.pcap')], target), { path: target, spared: undefined, packets: 0 })
+    assert.equal(readStrictly(readFileSync(target)).packets.length, 0)
+    // With something in it: the same.
+    put('in.pcap', pcapOf(LE, packetsOf(3)), new Uint8Array(7))
+    assert.deepEqual(await partialOf([at('in.pcap')], target), { path: target, spared: undefined, packets: 3 })
+  })
+
+  test('in a folder that takes no new file', () => {
+    const own = mkdtempSync(join(tmpdir(), 'ringtap-closed-'))
+    writeFileSync(join(own, 'in'), Buffer.concat([pcapHeader(LE), new Uint8Array(7)]), { mode: 0o644 })
+    writeFileSync(join(own, 'out'), 'old')
+    chmodSync(join(own, 'out'), 0o666)
+    chmodSync(own, 0o555)
+    const program = `
+      import { convertCaptureFiles } from ${JSON.stringify(import.meta.resolve('#src/index.js'))}
+      if (process.getuid() === 0) { process.setgroups([]); process.setgid(65534); process.setuid(65534) }
+      await convertCaptureFiles(['in'], 'out', { onDamage() {}, onPartial: (told) => console.log(told) })`
+    const { stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', program], { cwd: own, encoding: 'utf8' })
+    chmodSync(own, 0o755)
+    const left = readFileSync(join(own, 'out'), 'latin1')
+    rmSync(own, { recursive: true })
+    assert.equal(stdout, "{ path: 'out', spared: undefined, packets: 0 }\n", stderr)
+    assert.ok(left !== 'old' && left.length > 0)
+  })
+})
+
+test('a series that ends in a file without a packet: an older one of that name is not told as what was written', () => {
+  put('in.pcap', pcapOf(LE, [...packetsOf(40), ...packetsOf(1, 30_000)]))
+  const old = put('out.pcap1', Uint8Array.of(2))
+  const program = `
+    import { convertCaptureFiles } from ${JSON.stringify(import.meta.resolve('#src/index.js'))}
+    const told = (partial) => console.log(partial)
+    await convertCaptureFiles(['in.pcap'], 'out.pcap', { rotation: { sizeBytes: 3000 }, unbuffered: true, onPartial: told })`
+  // The packet that the second file was begun for is longer than a file may be.
+  const script = 'ulimit -f 16; exec "$0" --input-type=module -e "$1"'
+  const { stdout, stderr } = spawnSync('bash', ['-c', script, process.execPath, program], { cwd: folder, encoding: 'utf8' })
+  assert.match(stderr, /EFBIG/)
+  assert.equal(stdout, "{ path: undefined, spared: 'out.pcap1', packets: 40 }\n")
+  assert.deepEqual(readFileSync(at('out.pcap1')), Buffer.from(old))
+  assert.equal(strictly('out.pcap').packets.length, 40)
+})
+
+test('a file called - is not stdout', () => {
+  put('in.pcap', pcapHeader(LE), new Uint8Array(7))
+  const old = put('-', Uint8Array.of(1, 2, 3))
+  const program = `
+    import { convertCaptureFiles } from ${JSON.stringify(import.meta.resolve('#src/index.js'))}
+    await convertCaptureFiles(['in.pcap'], '-', { onDamage() {}, onPartial: (told) => console.error(told) })`
+  const { stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', program], { cwd: folder, encoding: 'utf8' })
+  assert.equal(stderr, "{ path: '-', spared: undefined, packets: 0 }\n")
+  assert.deepEqual(readFileSync(at('-')), Buffer.from(old))
 })
 
 describe('packets that the target cannot hold', () => {

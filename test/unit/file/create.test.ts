@@ -1,6 +1,7 @@
 /** What createCaptureFile writes, as tshark, capinfos, tcpdump and editcap read it; and what becomes of it when writing fails. */
 import assert from 'node:assert/strict'
 import { execFileSync, spawn, spawnSync } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -10,7 +11,7 @@ import { after, type TestContext, test } from 'node:test'
 import { inspect, promisify } from 'node:util'
 import zlib from 'node:zlib'
 import { CaptureError } from '#src/errors.js'
-import type { CaptureFileWriter, CreateCaptureFileOptions, PacketToWrite } from '#src/file/capture-file.js'
+import type { CaptureFileWriter, CreateCaptureFileOptions, FileEvent, PacketToWrite } from '#src/file/capture-file.js'
 import { createCaptureFile } from '#src/file/create.js'
 import { encodeCustom, encodeNames, encodeSecrets } from '#src/file/encode-pcapng.js'
 import { strftime } from '#src/file/strftime.js'
@@ -517,6 +518,42 @@ test('a packet without a time: in pcapng of the first interface and without opti
     [true, 60, 60],
     [true, 50, 60],
   ])
+})
+
+test('packets without a time fill files of a series, and the first that has one replaces none of them', async () => {
+  for (const [ending, compression] of [
+    ['', 'none'],
+    ['.gz', 'gzip'],
+  ] as const) {
+    const path = join(folder, `late-time.pcapng${ending}`)
+    const finished: string[] = []
+    const onEvent = (event: FileEvent) => void (event.type === 'file-finished' && finished.push(event.path))
+    const writer = await createCaptureFile(path, { compression, unbuffered: true, rotation: { sizeBytes: 1000 }, onEvent })
+    for (let index = 0; index < 30; index++) {
+      writer.write({
+        bytes: Buffer.concat([Buffer.of(index), randomBytes(299)]),
+        seconds: index < 20 ? 0 : 1_000_000 + index,
+        nanoseconds: 0,
+        hasTimestamp: index >= 20,
+      })
+      await writer.flush()
+    }
+    await writer.close()
+    assert.ok(finished.length > 3, `${finished.length} files`)
+    assert.deepEqual(
+      finished,
+      finished.map((_, index) => (index === 0 ? path : `${path}${index}`)),
+    )
+    const numbers: number[] = []
+    for (const name of finished) {
+      await using file = await openCaptureFile(name)
+      for await (const { bytes } of file) numbers.push(bytes[0] as number)
+    }
+    assert.deepEqual(
+      numbers,
+      Array.from({ length: 30 }, (_, index) => index),
+    )
+  }
 })
 
 test('descriptors are given back', async () => {

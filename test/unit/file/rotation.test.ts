@@ -34,6 +34,14 @@ test('-G names files by the time they begin, and counts from there', () => {
   assert.deepEqual([sequence.due(0, 1159), sequence.due(0, 1160)], [undefined, 'time'])
 })
 
+test('a time that is known late names the file that is being written, and numbers go on', () => {
+  const files = new FileSequence('n-%s', { sizeBytes: 100, seconds: 10 }, 5)
+  assert.deepEqual([files.name, files.advance('size', 0)], ['n-5', 'n-51'])
+  files.begin(1000)
+  assert.deepEqual([files.name, files.due(1, 1009), files.due(1, 1010)], ['n-10001', undefined, 'time'])
+  assert.equal(files.advance('time', 1010), 'n-1010')
+})
+
 test('-G with -C numbers within the time; time comes first', () => {
   const sequence = new FileSequence('f-%s.pcap', { seconds: 60, sizeBytes: 10 }, 0)
   assert.equal(sequence.advance('size', 1), 'f-0.pcap1')
