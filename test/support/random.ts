@@ -1,4 +1,7 @@
-/** Random numbers that can be had again: the seed is printed, and TEST_SEED=N takes it from outside. */
+/**
+ * Random numbers that can be had again: the seed is printed, and TEST_SEED=N takes it from outside. Without it a test draws the same numbers
+ * each time, so that what fails, fails for what was changed; `npm run fuzz` (TEST_SEED=random) is for the others.
+ */
 import type { TestContext } from 'node:test'
 
 export interface Random {
@@ -16,9 +19,16 @@ export interface Random {
 /** One a test; says its seed so that a failure can be run again. */
 export function seededRandom(t: TestContext): Random {
   const given = process.env.TEST_SEED
-  const seed = given === undefined ? Math.floor(Math.random() * 2 ** 32) : Number(given) >>> 0
+  const seed = given === undefined ? seedOf(t.name) : given === 'random' ? Math.floor(Math.random() * 2 ** 32) : Number(given) >>> 0
   t.diagnostic(`TEST_SEED=${seed}`)
   return randomOf(seed)
+}
+
+/** FNV-1a. */
+function seedOf(name: string): number {
+  let hash = 0x811c9dc5
+  for (let index = 0; index < name.length; index++) hash = Math.imul(hash ^ name.charCodeAt(index), 0x01000193)
+  return hash >>> 0
 }
 
 /** mulberry32. */

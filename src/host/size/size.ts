@@ -95,6 +95,8 @@ const WAKE_NS = 30_000
 const NIC_SLOTS = 4096
 /** One of a million. */
 const NO_LOSS = 1e-6
+/** A ring is made larger this often where the simulation shows that it loses. */
+const ENLARGED_AT_MOST = 4
 /** A simulation takes about 20 ns a packet. */
 const MAX_SIMULATED_PACKETS = 10_000_000
 
@@ -122,8 +124,8 @@ function sizeFor(backend: SizedBackend, options: SizeOptions): CaptureSize {
   const packetNs = costs.kernelNs + userNs
   const forRate = Math.max(1, Math.ceil((packetsPerSecond * packetNs) / (wanted.load * 1e9)))
   const forRing = workersForRing(backend, wanted, costs.kernelNs, userNs)
-  const simulateWith = (count: number) => {
-    const ring = ringFor(backend, wanted, count, costs.kernelNs, userNs)
+  const simulateWith = (count: number, atLeast = 0) => {
+    const ring = ringFor(backend, wanted, count, costs.kernelNs, userNs, atLeast)
     const simulation = simulationOf(wanted, costs, userNs, ring, count)
     const durationMs = Math.min(SIMULATED_MS, ((MAX_SIMULATED_PACKETS * count) / packetsPerSecond) * 1000)
     return { workers: count, ring, simulation, simulated: simulateRing({ ...simulation, arrivals: { ...simulation.arrivals, durationMs } }) }
@@ -135,13 +137,20 @@ function sizeFor(backend: SizedBackend, options: SizeOptions): CaptureSize {
     workersNeeded = Math.max(workersNeeded, Math.ceil((linePacketsPerSecond * packetNs) / 1e9))
     if (workersNeeded > sized.workers && workersNeeded <= cores) sized = simulateWith(workersNeeded)
   }
-  const { workers, ring, simulation, simulated } = sized
+  let simulatedStall = simulateStall(sized.simulation, holdMs)
+  // Whole blocks, and a kernel that is served first: what no formula has of them, the simulation shows.
+  for (let round = 0; round < ENLARGED_AT_MOST && (simulatedStall?.droppedByRing ?? 0) > 0; round++) {
+    const larger = simulateWith(sized.workers, sized.ring.packets + (simulatedStall?.droppedByRing ?? 0))
+    if (sized.simulated.dropShare > NO_LOSS || larger.ring.bytes === sized.ring.bytes) break
+    sized = larger
+    simulatedStall = simulateStall(sized.simulation, holdMs)
+  }
+  const { workers, ring, simulated } = sized
   const each = packetsPerSecond / workers
   const kernel = (each * costs.kernelNs) / 1e9
   const user = (each * userNs) / 1e9
   const memoryBytes = ring.bytes * workers
   const stallMs = heldMs(ring, each)
-  const simulatedStall = simulateStall(simulation, holdMs)
 
   const shortOf: string[] = []
   if (forRate > cores) shortOf.push(`${forRate} cores, for ${percent(wanted.load)} of each, and there ${cores === 1 ? 'is 1' : `are ${cores}`}`)
@@ -228,13 +237,15 @@ function workersForRing(backend: SizedBackend, wanted: Wanted, kernelNs: number,
  */
 function packetsToHold({ packetsPerSecond, linePacketsPerSecond, holdMs, burstMs }: Wanted, workers: number, kernelNs: number, userNs: number): number {
   const { toRing, handled } = inBurst(linePacketsPerSecond / workers, kernelNs, userNs)
-  const stalledMs = Math.min(holdMs, burstMs)
+  // What wakes a reader takes as much longer as the kernel has of its core.
+  const wakeMs = Math.min(WAKE_NS / 1e6 / (1 - Math.min(1, (toRing * kernelNs) / 1e9)), burstMs)
+  const stalledMs = Math.min(holdMs + wakeMs, burstMs)
   const left = Math.max(0, toRing - handled) * workers
   return (packetsPerSecond * holdMs + linePacketsPerSecond * stalledMs + left * (burstMs - stalledMs)) / 1000
 }
 
-function ringFor(backend: SizedBackend, wanted: Wanted, workers: number, kernelNs: number, userNs: number): SizedRing {
-  const packets = Math.ceil(packetsToHold(wanted, workers, kernelNs, userNs) / workers)
+function ringFor(backend: SizedBackend, wanted: Wanted, workers: number, kernelNs: number, userNs: number, atLeast: number): SizedRing {
+  const packets = Math.max(atLeast, Math.ceil(packetsToHold(wanted, workers, kernelNs, userNs) / workers))
   return backend === 'xdp' ? chunksFor(packets, wanted.frameBytes) : blocksFor(packets, wanted)
 }
 

@@ -136,6 +136,17 @@ test('a ring that was sized holds what it was sized for, whatever the rate, and 
   assert.ok(held >= 5, `${held} rounds`)
 })
 
+test('a reader that stood still into a burst is woken on the little of its core that the kernel leaves, and is held as well', () => {
+  const options = { ...MACHINE, cores: 256, lineBitsPerSecond: 100e9, holdMs: 1, load: 0.5 } as const
+  for (const [backend, packetsPerSecond, frameBytes, burstMs] of [
+    ['ring', 938_480, 1306, 3],
+    ['xdp', 755_689, 837, 5],
+  ] as const) {
+    const size = sizeCapture({ ...options, backend, packetsPerSecond, frameBytes, burstMs })
+    assert.deepEqual([size.fits, size.shortOf, size.simulatedStall?.dropShare], [true, [], 0], backend)
+  }
+})
+
 test('a stall that meets a burst is held as well, not much more', () => {
   const options = { ...MACHINE, packetsPerSecond: 1e6, lineBitsPerSecond: 1e9, holdMs: 50, burstMs: 10, costs: COSTS, backend: 'ring' } as const
   const size = sizeCapture(options)
