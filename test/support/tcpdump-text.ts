@@ -92,6 +92,8 @@ export function difference(ours: string, theirs: string, dump: 'none' | 'hex' | 
     const ourDump = at < 0 ? '' : ours.slice(at)
     const dumpsAgree = theirs.endsWith(ourDump)
     if (dumpsAgree) return difference(ourText, theirs.slice(0, theirs.length - ourDump.length))
+    // Where tcpdump looked deeper and found nonsense, it may leave out the dump.
+    if (theirs.endsWith(' (invalid)') && NAMED.test(ourText)) return difference(ourText, theirs)
     // Where tcpdump looked deeper and met the end, it does not know any more what to leave out.
     const cut = / \[\|[^\]]*\]/.exec(theirs)
     return cut !== null && !ourText.includes(cut[0]) ? undefined : [ours, theirs]
