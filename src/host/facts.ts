@@ -205,5 +205,7 @@ export interface HostFacts {
   irqbalance: IrqBalance | undefined
   /** `net.core.netdev_max_backlog` and the others that matter to a capture; undefined where not to be read. */
   sysctls: Readonly<Record<string, string | undefined>>
+  /** Of `sysctls` those that nobody may write from here: they are the machine's, and this is not its first network namespace. Unset where there are none. */
+  readOnlySysctls?: readonly string[]
   unread: UnreadFact[]
 }

@@ -16,6 +16,7 @@ import { type MachineAccess, openTuningAccess } from '#src/host/tuning/machine-a
 import type { Setting } from '#src/host/tuning/setting.js'
 import { CaptureError, countInKernel } from '#src/index.js'
 import { EIO } from '#src/kernel/errno.js'
+import { openNamespace, withNamespace } from '#src/kernel/namespace.js'
 import { openKernel } from '#src/kernel/system.js'
 import { createTestbed, type TestbedEnd } from '#src/testbed/index.js'
 import { journalFile } from '../support/journal-file.js'
@@ -206,6 +207,41 @@ live('what a driver refuses is told, all else is done and taken back', (t) => {
   const { status, stderr } = ringtap('tune', 'revert', '-i', 'tap0', '--netns', netns)
   assert.equal(status, 0, stderr)
   assert.equal(seen(end), before)
+})
+
+live('from within a namespace the limits that it only shows are left to a person, and are no failure where that is not foreseen', (t) => {
+  const { end, store } = tuned(t)
+  const kernel = openKernel()
+  using namespace = openNamespace(kernel, end.netns)
+  withNamespace(kernel, namespace, () => {
+    using access = openTuningAccess(kernel, end.interface)
+    const { host } = access.facts()
+    // An older kernel does not show them in a namespace at all.
+    if (host.sysctls['net.core.rmem_max'] === undefined) return
+    assert.ok(host.readOnlySysctls?.includes('net.core.rmem_max') && !host.readOnlySysctls.includes('net.core.optmem_max'))
+    const before = seen(end)
+    const small = (readOnlySysctls: readonly string[]) => ({
+      ...access,
+      netnsInode: access.netnsInode,
+      home: access.home,
+      facts() {
+        const now = access.facts()
+        return { ...now, host: { ...now.host, readOnlySysctls, sysctls: { ...now.host.sysctls, 'net.core.rmem_max': '212992' } } }
+      },
+    })
+    const foreseen = applyTuning(small(['net.core.rmem_max']), store, { cpus: CPUS })
+    assert.deepEqual(foreseen.refused, [])
+    assert.equal(foreseen.plan.remarks.find(({ subject }) => subject === 'net.core.rmem_max')?.status, 'by-hand')
+    revertTuning(access, store)
+    const { applied, refused } = applyTuning(small([]), store, { cpus: CPUS })
+    assert.deepEqual(
+      refused.map(({ step }) => step.id),
+      ['sysctl net.core.rmem_max'],
+    )
+    assert.ok(applied.length > 2 && store.read()?.includes('rmem_max') === false)
+    revertTuning(access, store)
+    assert.equal(seen(end), before)
+  })
 })
 
 live('the interface of the default route is left alone unless that was allowed, also where what stands on it has the route', (t) => {

@@ -271,6 +271,14 @@ test('what is the whole machine’s is not done for an interface of a namespace,
   assert.equal(steps.find(({ id }) => id === 'rings')?.command, 'ip netns exec blue ethtool -G eth0 rx 4096')
 })
 
+test('a limit that is only to be read in this namespace is for a person in that of the host', () => {
+  const { steps, remarks } = planTuning(hostFacts({ readOnlySysctls: ['net.core.rmem_max'] }), nicFacts())
+  assert.ok(steps.some(({ id }) => id === 'sysctl net.core.netdev_budget') && !steps.some(({ id }) => id === 'sysctl net.core.rmem_max'))
+  const told = remarks.find(({ subject }) => subject === 'net.core.rmem_max')
+  assert.deepEqual([told?.status, told?.command], ['by-hand', 'nsenter --net=/proc/1/ns/net sysctl -w net.core.rmem_max=4194304'])
+  assert.match(told?.why ?? '', /^212992 -> 4194304, of the whole machine, and only to be read in this network namespace: /)
+})
+
 test('irqbalance is told, with what to type', () => {
   const { remark } = plan({ irqbalance: { running: true, pid: 812 } }, {})
   assert.deepEqual([remark('daemon')?.status, remark('daemon')?.command], ['by-hand', 'systemctl stop irqbalance'])
