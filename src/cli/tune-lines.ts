@@ -58,14 +58,14 @@ function remarkLines(remarks: readonly TuningRemark[]): string[] {
 }
 
 function remarkText(same: readonly TuningRemark[]): string[] {
-  const [{ subject, what, why, command, status }] = same as readonly [TuningRemark, ...TuningRemark[]]
+  const [{ subject, what, why, status }] = same as readonly [TuningRemark, ...TuningRemark[]]
   const text =
     same.length === 1
       ? `${subject}: ${what}: ${why}`
       : status === 'in-place'
         ? `${what}: all ${same.length}`
         : `${subject} and ${same.length - 1} more: ${what}: ${why}`
-  return [`  ${text}`, ...(command === undefined ? [] : [`     ${command}`])]
+  return [`  ${text}`, ...same.flatMap(({ command }) => (command === undefined ? [] : [`     ${command}`]))]
 }
 
 function unreadLines(unread: readonly UnreadFact[]): string[] {
