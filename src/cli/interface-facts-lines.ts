@@ -1,5 +1,14 @@
 /** What `ringtap interfaces -v` prints of one interface. Pure. */
-import { type Adjustable, cpuListText, type FeatureFacts, type InterfaceFacts, type InterruptFacts, type QueueFacts, type RssFacts } from '../host/index.js'
+import {
+  type Adjustable,
+  cpuListText,
+  type FeatureFacts,
+  type InterfaceFacts,
+  type InterruptFacts,
+  type LowerFacts,
+  type QueueFacts,
+  type RssFacts,
+} from '../host/index.js'
 import { alignColumns, plural } from './human.js'
 import { interfaceState, speedText } from './interface-lines.js'
 
@@ -14,6 +23,7 @@ export function factsLines(facts: InterfaceFacts): string[] {
   return [
     headLine(facts),
     ...labelled('driver', driverText(facts)),
+    ...labelled('kind', kindText(facts)),
     ...labelled('use', facts.use.join(', ')),
     ...labelled('promiscuous', promiscuousText(facts)),
     ...labelled('queues', queuesText(facts)),
@@ -63,6 +73,16 @@ function driverText({ driver, driverVersion, kind, firmware, bus, numaNode }: In
     numaNode === undefined ? [] : [`NUMA node ${numaNode}`],
   ]
   return parts.flat().join(', ')
+}
+
+/** Of what has to do with other interfaces: `macvlan on va6`, `vlan 5 on eth0`, `bond of eth0, eth1`, `veth, its other end is vb`. */
+function kindText({ kind, vlanId, lowers, peer, netns }: InterfaceFacts): string {
+  const placed = (it: LowerFacts) => `${it.name}${it.netns === netns ? '' : ` (namespace ${it.netns})`}`
+  if (peer !== undefined) return `${kind}, its other end is ${placed(peer)}`
+  if (lowers === undefined) return ''
+  const title = `${kind}${vlanId === undefined ? '' : ` ${vlanId}`}`
+  if (lowers.length === 0) return title
+  return `${title} ${/^(bond|team|bridge)$/.test(kind ?? '') ? 'of' : 'on'} ${lowers.map(placed).join(', ')}`
 }
 
 function promiscuousText({ promiscuous: { on, count, holders } }: InterfaceFacts): string {

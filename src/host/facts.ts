@@ -127,6 +127,18 @@ export interface AttachedProgramFacts {
   name: string | undefined
 }
 
+/** Another interface. */
+export interface LowerFacts {
+  name: string
+  /** A name of its network namespace, or a path; undefined for this process's. */
+  netns: string | undefined
+}
+
+/** The other end of a veth. */
+export interface PeerFacts extends LowerFacts {
+  features: Readonly<Record<string, FeatureFacts>>
+}
+
 export interface InterfaceFacts {
   name: string
   index: number
@@ -141,6 +153,10 @@ export interface InterfaceFacts {
   linkType: number
   /** `veth`, `vlan`, `bridge`, … of rtnetlink; undefined for hardware and lo. */
   kind: string | undefined
+  /** Of kind `vlan`. */
+  vlanId?: number
+  /** Of a VLAN, macvlan, ipvlan, bond, team or bridge: those that its packets come by, as far as they are to be seen. */
+  lowers?: LowerFacts[]
   driver: string | undefined
   driverVersion: string | undefined
   firmware: string | undefined
@@ -160,6 +176,8 @@ export interface InterfaceFacts {
    * that is not to be read.
    */
   peerTxQueues?: number | undefined
+  /** The other end of a veth; unset where that is out of reach. */
+  peer?: PeerFacts
   channels: ChannelFacts | undefined
   rings: RingFacts | undefined
   rss: RssFacts | undefined

@@ -2,11 +2,12 @@
 import { IFF_UP } from '../kernel/abi/if.js'
 import { parseCpuList, parseCpuMask } from '../kernel/cpus.js'
 import { ENOENT } from '../kernel/errno.js'
-import type { Answer, DeviceAnswers } from './device-answers.js'
+import type { Answer, DeviceAnswers, PeerAnswer } from './device-answers.js'
 import type { FlowHashFacts, InterfaceFacts, QueueFacts, RssFacts, TransmitQueueFacts, UnreadFact } from './facts.js'
 import { type HostFiles, isUnreadable, listNames, readLine, readNumber, unreadFact } from './host-files.js'
 import { readInterrupts } from './interrupts.js'
 import { promiscuousHolders } from './promiscuity.js'
+import { LOWER_DEVICES } from './stacked.js'
 
 export function interfaceFacts(answers: DeviceAnswers, files: HostFiles, netns?: string): InterfaceFacts {
   const unread: UnreadFact[] = []
@@ -32,6 +33,8 @@ export function interfaceFacts(answers: DeviceAnswers, files: HostFiles, netns?:
     mtu: link.mtu,
     linkType: link.type,
     kind: link.kind,
+    ...(link.vlanId !== undefined && { vlanId: link.vlanId }),
+    ...(answers.lowers && { lowers: (told(LOWER_DEVICES, answers.lowers) ?? []).map((lower) => ({ name: lower.name, netns: lower.netns ?? netns })) }),
     driver: driver?.driver || undefined,
     driverVersion: driver?.version || undefined,
     firmware: driver?.firmware || undefined,
@@ -42,7 +45,7 @@ export function interfaceFacts(answers: DeviceAnswers, files: HostFiles, netns?:
     promiscuous,
     rxQueues: count('rx') || link.rxQueues,
     txQueues: count('tx') || link.txQueues,
-    ...(answers.peerTxQueues && { peerTxQueues: told('transmit queues of the other end', answers.peerTxQueues) }),
+    ...(answers.peer && peerFacts(told('other end of the veth', answers.peer), netns)),
     channels,
     rings: told('ring sizes', answers.rings),
     rss,
@@ -72,6 +75,11 @@ export function interfaceFacts(answers: DeviceAnswers, files: HostFiles, netns?:
     transmitQueues: transmitQueues(files, link.name),
     interrupts: readInterrupts(files, link.name, unread),
   }
+}
+
+function peerFacts(peer: PeerAnswer | undefined, netns: string | undefined): Pick<InterfaceFacts, 'peerTxQueues' | 'peer'> {
+  if (peer === undefined) return { peerTxQueues: undefined }
+  return { peerTxQueues: peer.txQueues, peer: { name: peer.name, netns: peer.netns ?? netns, features: peer.features.value ?? {} } }
 }
 
 /** False where /sys has no such interface, or another one of this name: it is that of another network namespace. */

@@ -306,7 +306,7 @@ async function otherNamespace(t: TestContext): Promise<string> {
 live('the command for a queue reaches the namespace of the shell, though /sys there is another one’s', async (t) => {
   const [ours, theirs] = [await otherNamespace(t), await otherNamespace(t)]
   const masks = (pid: string) => inSysfs(`/proc/${pid}/ns/net`, 'cat /sys/class/net/zz/queues/rx-0/rps_cpus')
-  for (const pid of [ours, theirs]) inNamespace(`/proc/${pid}/ns/net`, 'ip', 'link', 'add', 'zz', 'up', 'type', 'bridge')
+  for (const pid of [ours, theirs]) inNamespace(`/proc/${pid}/ns/net`, 'ip', 'link', 'add', 'zz', 'up', 'type', 'veth', 'peer', 'name', 'zy')
   // A shell with the /sys of one namespace, in the other.
   const within = (sysOf: string, netOf: string, ...command: string[]) => {
     const [enter, mount] = [`nsenter --net=/proc/${sysOf}/ns/net`, 'mount -t sysfs sysfs /sys']
@@ -365,7 +365,7 @@ live('where the other end of a veth is out of reach, its queues stay and that is
   assert.equal(facts.peerTxQueues, undefined)
   const { steps, unread } = planTuning(host, facts, { cpus: CPUS })
   assert.ok(
-    unread.some(({ what, reason }) => what === 'transmit queues of the other end' && /neither a name nor a process/.test(reason)),
+    unread.some(({ what, reason }) => what === 'other end of the veth' && /neither a name nor a process/.test(reason)),
     JSON.stringify(unread),
   )
   assert.ok(steps.some(({ id }) => id === 'receive-queue-cpus 0') && !steps.some(({ id }) => id === 'channels'))

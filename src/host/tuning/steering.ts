@@ -1,5 +1,6 @@
 /** RPS and XPS: what the kernel steers by itself, where the NIC does not or after it has. */
 import type { QueueFacts, TransmitQueueFacts } from '../facts.js'
+import { isStacked } from '../stacked.js'
 import { otherEndText } from './channels.js'
 import { part, remark, type TuningContext, type TuningPart, type TuningRemark, type TuningStep } from './plan.js'
 import { step } from './step.js'
@@ -8,8 +9,8 @@ import { step } from './step.js'
 const ENOUGH_WITHOUT_FIRST = 3
 
 /** Whether packets of one queue are to be spread in software. */
-export function wantsRps({ queues, cpus }: TuningContext): boolean {
-  return queues === 1 && cpus.length > 1
+export function wantsRps({ queues, cpus, facts }: TuningContext): boolean {
+  return queues === 1 && cpus.length > 1 && !isStacked(facts)
 }
 
 export function planReceiveSteering(context: TuningContext): TuningPart {

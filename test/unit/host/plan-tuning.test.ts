@@ -26,6 +26,7 @@ function plan(host: Partial<HostFacts>, facts: Partial<InterfaceFacts>, options?
   return {
     ...rest,
     steps,
+    remarks,
     step: (id: string): TuningStep | undefined => steps.find((it) => it.id === id),
     remark: (what: string): TuningRemark | undefined => remarks.find((it) => it.what === what),
   }
@@ -277,6 +278,39 @@ test('a limit that is only to be read in this namespace is for a person in that 
   const told = remarks.find(({ subject }) => subject === 'net.core.rmem_max')
   assert.deepEqual([told?.status, told?.command], ['by-hand', 'nsenter --net=/proc/1/ns/net sysctl -w net.core.rmem_max=4194304'])
   assert.match(told?.why ?? '', /^212992 -> 4194304, of the whole machine, and only to be read in this network namespace: /)
+})
+
+test('what has its packets from others is tuned there, and nothing that is without effect is planned', () => {
+  const stacked = (facts: Partial<InterfaceFacts>) => plan({}, { kind: 'macvlan', rxQueues: 1, channels: undefined, ...facts })
+  const here = stacked({ lowers: [{ name: 'eth1', netns: undefined }] })
+  assert.deepEqual(
+    here.steps.filter(({ hostWide }) => !hostWide),
+    [],
+  )
+  assert.equal(here.step('sysctl net.core.netdev_max_backlog'), undefined)
+  assert.deepEqual(
+    ['GRO', 'RPS', 'XPS'].map((what) => here.remark(what)?.status),
+    ['left', 'left', 'left'],
+  )
+  const below = (facts: Partial<InterfaceFacts>) =>
+    stacked(facts).remarks.flatMap(({ what, status, why, command }) => (what === 'what comes before it' ? [[status, why.replace(/:.*/, ''), command]] : []))
+  assert.deepEqual(below({ lowers: [{ name: 'eth1', netns: undefined }] }), [['by-hand', 'its packets come by eth1', 'ringtap tune apply -i eth1']])
+  assert.deepEqual(below({ kind: 'vlan', netns: 'blue', lowers: [{ name: 'eth1', netns: 'blue' }] }), [
+    ['by-hand', 'its packets come by eth1', 'ringtap tune apply -i eth1 --netns blue'],
+  ])
+  const members = ['eth1', 'eth2'].map((name) => ({ name, netns: undefined }))
+  assert.deepEqual(
+    below({ kind: 'bond', lowers: members }).map(([, , command]) => command),
+    members.map(({ name }) => `ringtap tune apply -i ${name}`),
+  )
+  assert.deepEqual(below({ lowers: [] }), [['left', 'its packets come by another interface, which is not to be seen from here', undefined]])
+  const unread = [{ what: 'interfaces below', source: 'setns', reason: 'EPERM' }]
+  assert.deepEqual(below({ lowers: [], unread }), [['left', 'its packets come by another interface, and which is not to be read', undefined]])
+})
+
+test('a feature that waits is not said to be on', () => {
+  const { step } = plan({}, { features: { 'rx-gro': feature(false, false, true), 'rx-lro': feature(true) } })
+  assert.deepEqual([step('feature rx-gro')?.from, step('feature rx-lro')?.from], ['off (wanted on)', 'on'])
 })
 
 test('irqbalance is told, with what to type', () => {

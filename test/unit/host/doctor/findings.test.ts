@@ -61,6 +61,12 @@ const feature = (name: string, on: boolean, fixed = false): Change =>
     it.features = { ...it.features, [name]: { on, fixed, requested: on } }
   })
 const nothing: Change = () => {}
+const used = nic((it) => {
+  it.use = ['address 192.0.2.1/24']
+})
+const ON = { on: true, fixed: false, requested: true }
+/** On others, as far as they are known. */
+const stacked = (...lowers: NonNullable<InterfaceFacts['lowers']>): Change => nic((it) => Object.assign(it, { kind: 'macvlan', lowers }))
 
 interface Case {
   /** Nothing wrong with it. */
@@ -371,7 +377,7 @@ const INTERFACE_CASES: Record<string, Case> = {
     right: feature('rx-gro', false),
     wrong: [
       [nothing, 'limits', /^GRO is on/, /ethtool -K eth0 gro off/],
-      [nic((it) => Object.assign(it, { kind: 'bridge' })), 'note', /^GRO is on/, /gro off/],
+      [nic((it) => Object.assign(it, { kind: 'tun' })), 'note', /^GRO is on/, /gro off/],
       [nic((it) => Object.assign(it, { kind: 'veth' })), 'note', /^GRO is on, and a veth needs it/, undefined],
     ],
     unknown: nic((it) => Object.assign(it, { features: {} })),
@@ -391,6 +397,29 @@ const INTERFACE_CASES: Record<string, Case> = {
       [feature('rx-lro', true, true), 'limits', /LRO is on.*does not let it be switched off$/, undefined],
     ],
     unknown: nic((it) => Object.assign(it, { features: {} })),
+  },
+  lower: {
+    right: stacked({ name: 'eth1', netns: undefined }),
+    wrong: [
+      [stacked({ name: 'eth1', netns: 'blue' }), 'note', /^its packets come by eth1 in network namespace blue$/, /^sudo ringtap doctor -i eth1 --netns blue$/],
+      [stacked(), 'note', /^its packets come by another interface, which is not to be seen from here$/, undefined],
+      [nic((it) => Object.assign(it, { kind: 'bond', lowers: [] })), 'note', /^it has no members/, undefined],
+    ],
+    unknown: nothing,
+  },
+  segmentation: {
+    right: nothing,
+    wrong: [
+      [used, 'note', /^what this host sends is captured before TSO and GSO cut it$/, /^sudo ethtool -K eth0 tso off gso off tx-udp-segmentation off$/],
+      [all(used, feature('tx-udp-segmentation', false)), 'note', /^what this host sends/, /gso off$/],
+      [
+        nic((it) => Object.assign(it, { kind: 'veth', use: [], peer: { name: 'vb', netns: 'blue', features: { 'tx-tcp-segmentation': ON } } })),
+        'note',
+        /^vb in network namespace blue, its other end, sends into it what TSO and GSO have not cut$/,
+        /^sudo ip netns exec blue ethtool -K vb tso off gso off$/,
+      ],
+    ],
+    unknown: nic((it) => Object.assign(it, { kind: 'veth', use: [] })),
   },
   rxvlan: {
     right: feature('rx-vlan-hw-parse', false),
@@ -499,6 +528,13 @@ test('what is read-only says what cannot be tuned by that, and no more', () => {
   }
   assert.equal(costOf('/proc/irq'), 'tune cannot set from here: which CPUs interrupts go to')
   assert.equal(costOf('/proc/sys', '/sys'), 'tune cannot set from here: limits of the kernel (net.core.*), RPS and XPS of queues')
+})
+
+test('of an interface that stands on another only that is told which is its own', () => {
+  const examined = examinedHost('ixgbe')
+  stacked({ name: 'eth1', netns: undefined })(examined)
+  const ids = diagnose(examined).findings.filter((it) => it.interface === 'eth0')
+  assert.deepEqual(ids.map(({ id }) => id).sort(), ['link', 'lower', 'segmentation', 'use', 'xdp'])
 })
 
 test('there is a case for each finding', () => {
