@@ -5,7 +5,7 @@
 import { cpuListText } from '../../kernel/cpus.js'
 import { EACCES, ENOBUFS, EPERM } from '../../kernel/errno.js'
 import { DEFAULT_RING_BYTES } from '../../ring/geometry.js'
-import type { HostFacts } from '../facts.js'
+import type { HostFacts, UnreadFact } from '../facts.js'
 import { type SoftnetCpu, softnetDifference } from '../softnet.js'
 import { ENOUGH_BACKLOG } from '../tuning/limits.js'
 import { type Examined, fine, type Verdict, wrong } from './finding.js'
@@ -128,7 +128,7 @@ function lacks(effective: readonly CapabilityName[] | undefined, needs: readonly
 function probe(name: ProbeName, severity: 'fatal' | 'limits' | 'note', cost: string, remedy: string): HostFinding {
   return ({ probes, confinement: { effective } }) => {
     const result = probes.find((it) => it.probe === name)
-    if (result === undefined) return undefined
+    if (result === undefined || result.untried !== undefined) return undefined
     if (result.refused === undefined) return fine(`${PROBE_TEXT[name]}: works`)
     const { call, errno, reason } = result.refused
     if ((errno === EPERM || errno === EACCES) && lacks(effective, PROBE_NEEDS[name])) return undefined
@@ -136,6 +136,16 @@ function probe(name: ProbeName, severity: 'fatal' | 'limits' | 'note', cost: str
     const isMemlock = name === 'af-xdp' && errno === ENOBUFS
     return wrong(severity, `${PROBE_TEXT[name]}: ${call}: ${reason}${isMemlock ? ' (RLIMIT_MEMLOCK)' : ''}`, cost, isMemlock ? MEMLOCK : `needs ${remedy}`)
   }
+}
+
+/** Probes that say nothing, for what they stand on was not to be had. Not those for which a capability is missing: a finding of its own says so. */
+export function untriedProbes({ probes, confinement: { effective } }: Examined): UnreadFact[] {
+  return probes.flatMap(({ probe: name, untried }) => {
+    if (untried === undefined) return []
+    const { call: source, errno, reason } = untried
+    if ((errno === EPERM || errno === EACCES) && lacks(effective, PROBE_NEEDS[name])) return []
+    return [{ what: PROBE_TEXT[name], source, reason: `could not be tried: ${reason}` }]
+  })
 }
 
 const MEMLOCK = 'ulimit -l unlimited (as root), LimitMEMLOCK=infinity in a systemd unit, --ulimit memlock=-1 for a container; or CAP_IPC_LOCK'

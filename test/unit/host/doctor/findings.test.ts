@@ -537,6 +537,21 @@ test('of an interface that stands on another only that is told which is its own'
   assert.deepEqual(ids.map(({ id }) => id).sort(), ['link', 'lower', 'segmentation', 'use', 'xdp'])
 })
 
+test('a probe that could not be tried is no finding: it stands with what could not be read, unless a capability that is missing says so', () => {
+  const examined = examinedHost('ixgbe')
+  const untried = (errno: number) => {
+    examined.probes = examined.probes.map((it) =>
+      it.probe === 'xdp-link' ? { probe: it.probe, works: false, refused: undefined, untried: { call: 'open', errno, reason: 'why' } } : it,
+    )
+    assert.equal(findingOf(examined, 'xdp-link'), undefined)
+    return diagnose(examined).unread.filter(({ what }) => what.includes('XDP program'))
+  }
+  const told = [{ what: 'an XDP program on an interface (bpf_link)', source: 'open', reason: 'could not be tried: why' }]
+  assert.deepEqual([untried(2), untried(1)], [told, told])
+  without('CAP_SYS_ADMIN')(examined)
+  assert.deepEqual([untried(2), untried(1)], [told, []])
+})
+
 test('there is a case for each finding', () => {
   assert.deepEqual(Object.keys(HOST_CASES).sort(), Object.keys(HOST_FINDINGS).sort())
   assert.deepEqual(Object.keys(INTERFACE_CASES).sort(), Object.keys(INTERFACE_FINDINGS).sort())
