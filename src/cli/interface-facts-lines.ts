@@ -153,14 +153,22 @@ function featureLines({ features }: InterfaceFacts): string[] {
 
 function timestampsText({ timestamping }: InterfaceFacts): string {
   if (timestamping === undefined) return ''
-  const { hardwareReceive, hardwareTransmit, softwareReceive, ptpClock } = timestamping
-  const hardware = [...(hardwareReceive ? ['receive'] : []), ...(hardwareTransmit ? ['transmit'] : [])]
+  const { hardwareReceive, hardwareTransmit, softwareReceive, receiveFilters, ptpClock } = timestamping
+  const hardware = [...(hardwareReceive ? [`receive${filtersText(receiveFilters)}`] : []), ...(hardwareTransmit ? ['transmit'] : [])]
   const parts = [
     ...(hardware.length === 0 ? [] : [`hardware ${hardware.join(' and ')}`]),
     ...(softwareReceive ? ['software receive'] : []),
     ...(ptpClock === undefined ? [] : [`clock /dev/ptp${ptpClock}`]),
   ]
   return parts.length === 0 ? 'none' : parts.join(', ')
+}
+
+/** Most NICs can stamp either every packet or those of PTP alone. */
+function filtersText(filters: readonly string[]): string {
+  const stamped = filters.filter((filter) => filter !== 'none')
+  if (stamped.includes('all')) return ' (all)'
+  if (stamped.length === 0) return filters.length === 0 ? '' : ' (none)'
+  return stamped.every((filter) => filter.startsWith('ptp')) ? ' (PTP only)' : ` (${stamped.join(', ')})`
 }
 
 function xdpText({ xdpFeatures, xdpPrograms }: InterfaceFacts): string {

@@ -75,7 +75,13 @@ export interface DeviceAnswers {
   rss: Answer<{ indirection: number[]; key: string; hashFunction?: string | undefined; inputTransform: number }>
   flowHash: Answer<FlowHashFacts>
   features: Answer<Readonly<Record<string, { on: boolean; fixed: boolean; requested: boolean }>>>
-  timestamping: Answer<{ hardwareReceive: boolean; hardwareTransmit: boolean; softwareReceive: boolean; ptpClock?: number | undefined }>
+  timestamping: Answer<{
+    hardwareReceive: boolean
+    hardwareTransmit: boolean
+    softwareReceive: boolean
+    receiveFilters?: string[] | undefined
+    ptpClock?: number | undefined
+  }>
   xdpFeatures: Answer<string[]>
   xdpPrograms: Answer<ProgramAnswer[]>
   /** Inodes of the packet sockets that hold it promiscuous. */

@@ -96,9 +96,12 @@ export interface FeatureFacts {
 export type CoalescingFacts = Readonly<Record<string, number>>
 
 export interface TimestampingFacts {
+  /** Of packets that `receiveFilters` names. */
   hardwareReceive: boolean
   hardwareTransmit: boolean
   softwareReceive: boolean
+  /** What the hardware can stamp as it arrives, in the words of `ethtool -T`: `all`, `ptpv2-event`; `none` is that it may be off. */
+  receiveFilters: string[]
   /** /dev/ptpN; undefined without a clock of its own. */
   ptpClock: number | undefined
 }
@@ -186,6 +189,8 @@ export interface InterfaceFacts {
   features: Readonly<Record<string, FeatureFacts>>
   coalescing: CoalescingFacts | undefined
   timestamping: TimestampingFacts | undefined
+  /** Of virtio_net: numbers of the features that driver and host have agreed on, VIRTIO_NET_F_*. */
+  virtioFeatures?: number[]
   receiveQueues: QueueFacts[]
   transmitQueues: TransmitQueueFacts[]
   /** Set where /sys of this process is that of another network namespace, or none: what is written there by hand would go astray. Unset where that is not to be told. */

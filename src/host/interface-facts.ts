@@ -71,6 +71,7 @@ export function interfaceFacts(answers: DeviceAnswers, files: HostFiles, netns?:
   return {
     ...facts,
     numaNode: numaNodeOf(files, link.name),
+    ...(facts.driver === 'virtio_net' && virtioFeatures(files, link.name)),
     receiveQueues: receiveQueues(files, link.name, unread),
     transmitQueues: transmitQueues(files, link.name),
     interrupts: readInterrupts(files, link.name, unread),
@@ -119,7 +120,7 @@ function flowHashFacts(flowHash: FlowHashFacts | undefined, rss: RssFacts | unde
 }
 
 function timestampingFacts(info: DeviceAnswers['timestamping']['value']): InterfaceFacts['timestamping'] {
-  return info && { ...info, ptpClock: info.ptpClock }
+  return info && { ...info, receiveFilters: info.receiveFilters ?? [], ptpClock: info.ptpClock }
 }
 
 function isSince(release: string, major: number, minor: number): boolean {
@@ -133,6 +134,12 @@ function numaNodeOf(files: HostFiles, name: string): number | undefined {
   const device = `/sys/class/net/${name}/device`
   const node = readNumber(files, `${device}/numa_node`) ?? readNumber(files, `${device}/../numa_node`)
   return node === undefined || node < 0 ? undefined : node
+}
+
+/** A digit for each feature, the first for number 0 (features_show of virtio). */
+function virtioFeatures(files: HostFiles, name: string): Pick<InterfaceFacts, 'virtioFeatures'> {
+  const digits = readLine(files, `/sys/class/net/${name}/device/features`)
+  return digits === undefined ? {} : { virtioFeatures: [...digits].flatMap((digit, number) => (digit === '1' ? [number] : [])) }
 }
 
 /** Numbers of the folders `rx-0`, `rx-1`, … in their order. */

@@ -2,7 +2,7 @@
 import { cpuListText } from '../../kernel/cpus.js'
 import type { FeatureFacts, HostFacts, InterfaceFacts, InterruptFacts, LowerFacts } from '../facts.js'
 import { isStacked, lowerText, unknownLowerText } from '../stacked.js'
-import { filledQueues, isHeldByPeer, otherEndText, wantedChannels } from '../tuning/channels.js'
+import { filledQueues, isHeldByPeer, otherEndText, rssReach, wantedChannels } from '../tuning/channels.js'
 import { commandFor, inNamespace, inOwnSysfs, queueFiles, quoted, ringtapCommand } from '../tuning/command.js'
 import { chooseCpus } from '../tuning/cpus.js'
 import { isDiscarded, type WeakFlow, weakFlows } from '../tuning/flow-hash.js'
@@ -299,12 +299,13 @@ function rssFinding(nic: InterfaceFacts): Verdict {
   const { rss, rxQueues } = nic
   if (rss === undefined || rxQueues < 2) return undefined
   const used = new Set(rss.indirection)
-  if (used.size < rxQueues && rss.indirection.length >= rxQueues) {
+  const reached = Math.min(rxQueues, rssReach(nic))
+  if (rss.indirection.length > 0 && used.size < reached) {
     return wrong(
       'limits',
       `RSS spreads packets over ${used.size} of ${rxQueues} queues`,
       'cores of the others are idle',
-      ethtool(nic, '-X', `equal ${rxQueues}`),
+      ethtool(nic, '-X', `equal ${reached}`),
     )
   }
   if (rss.symmetric) return fine('RSS spreads packets over all queues, both directions of a flow to one')

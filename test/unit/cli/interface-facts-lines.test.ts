@@ -91,6 +91,16 @@ test('of what has to do with other interfaces its kind and theirs', () => {
   assert.equal(kind({ kind: 'veth', peer: { ...here('vb'), features: {} } }), '  kind          veth, its other end is vb')
 })
 
+test('what of hardware can be stamped as it arrives', () => {
+  const text = (...receiveFilters: string[]) =>
+    lineOf({ timestamping: { hardwareReceive: true, hardwareTransmit: true, softwareReceive: false, receiveFilters, ptpClock: undefined } }, 'timestamps')
+  assert.equal(text('none', 'all'), '  timestamps    hardware receive (all) and transmit')
+  assert.equal(text('none', 'ptpv1-l4-sync', 'ptpv2-event'), '  timestamps    hardware receive (PTP only) and transmit')
+  assert.equal(text('none', 'ptpv2-event', 'ntp-all'), '  timestamps    hardware receive (ptpv2-event, ntp-all) and transmit')
+  assert.equal(text('none'), '  timestamps    hardware receive (none) and transmit')
+  assert.equal(text(), '  timestamps    hardware receive and transmit')
+})
+
 test('a queue with two interrupts, and one that the names tell nothing of', () => {
   const [first, second] = IXGBE.interrupts
   assert.ok(first !== undefined && second !== undefined)

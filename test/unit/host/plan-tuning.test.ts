@@ -308,6 +308,68 @@ test('what has its packets from others is tuned there, and nothing that is witho
   assert.deepEqual(below({ lowers: [], unread }), [['left', 'its packets come by another interface, and which is not to be read', undefined]])
 })
 
+test('queues that RSS does not fill are not made', () => {
+  const cpus = cpuFacts(32)
+  const table = (slots: number, queues: number) => {
+    const { rss } = nicFacts()
+    return rss && { ...rss, indirection: range(slots).map((slot) => slot % queues) }
+  }
+  const step = plan({ cpus }, { rxQueues: 8, rss: table(128, 8) }).step('channels')
+  assert.equal(step?.to, 'combined 16')
+  assert.match(step?.why ?? '', /; RSS fills 16 at most$/)
+  // X550.
+  assert.equal(plan({ cpus }, { rxQueues: 8, rss: table(512, 8) }).step('channels')?.to, 'combined 32')
+  const many = { combined: adjustable(8, 128), rx: adjustable(0, 0), tx: adjustable(0, 0), other: adjustable(1, 1) }
+  assert.equal(plan({ cpus: cpuFacts(80) }, { driver: 'x', rxQueues: 8, channels: many, rss: table(64, 8) }).step('channels')?.to, 'combined 64')
+  assert.equal(plan({ cpus }, { rxQueues: 16, rss: table(128, 16) }).remark('queues')?.why, '16, as many as the driver can fill')
+})
+
+test('isolated CPUs are left out while there are others on the node, and the plan says so', () => {
+  const cpus = cpuFacts(4, { nodes: 2, threads: 1 })
+  const chosen = (isolatedCpus: number[], facts: Partial<InterfaceFacts> = {}) => {
+    const { cpus: list, cpusWhy } = plan({ cpus, isolatedCpus }, facts)
+    return [list, cpusWhy]
+  }
+  assert.deepEqual(chosen([1, 3], { numaNode: undefined }), [[0, 2], 'one a physical core; without the isolated 1,3 (isolcpus, nohz_full)'])
+  const node = "one a physical core of NUMA node 1, where eth0 is: packets do not cross to another node's memory"
+  assert.deepEqual(chosen([1, 3], { numaNode: 1 }), [[2], `${node}; without the isolated 3 (isolcpus, nohz_full)`])
+  assert.deepEqual(chosen([2, 3], { numaNode: 1 }), [[2, 3], `${node}; all cores are isolated (isolcpus, nohz_full)`])
+  assert.deepEqual(chosen([0, 1], { numaNode: 1 }), [[2, 3], node])
+  assert.deepEqual(plan({ cpus: cpuFacts(4), isolatedCpus: [2, 7] }, { numaNode: undefined }).cpus, [0, 1])
+  assert.deepEqual(plan({ cpus, isolatedCpus: [3] }, {}, { cpus: [3] }).cpus, [3])
+})
+
+test('for one CPU RPS is not called the matter of RSS where there is none', () => {
+  const receiveQueues = [{ queue: 0, rpsCpus: [1], rpsFlowCount: 0 }]
+  const veth = planTuning(hostFacts({ cpus: cpuFacts(2) }), vethFacts({ receiveQueues, peerTxQueues: 1 }), { cpus: [0] })
+  assert.ok(!veth.steps.some(({ what }) => what === 'RPS'))
+  const told = veth.remarks.find(({ what }) => what === 'RPS')
+  assert.deepEqual([told?.status, told?.why], ['left', 'on, beside one CPU that is to take packets: nothing else spreads them'])
+  const nic = plan({}, { rxQueues: 1, channels: undefined, receiveQueues }, { cpus: [0] }).step('receive-queue-cpus 0')
+  assert.deepEqual([nic?.to, nic?.why], ['none', 'one CPU is to take the packets, and RPS would hand them on to others'])
+})
+
+test('a tun chooses its queue itself, and has as many as programs have opened', () => {
+  const channels = { combined: adjustable(2, 256), rx: adjustable(0, 0), tx: adjustable(0, 0), other: adjustable(0, 0) }
+  const { step, remark, steps } = plan({}, { kind: 'tun', driver: 'tun', rxQueues: 2, channels, rss: undefined, interrupts: [] })
+  assert.equal(step('channels'), undefined)
+  assert.deepEqual([remark('queues')?.status, remark('XPS')?.status], ['unsupported', 'unsupported'])
+  assert.ok(!steps.some(({ what }) => what === 'XPS'))
+})
+
+test('virtio_net without the coalescing of its host is not asked for it', () => {
+  const told = (virtioFeatures: number[]) => plan({}, { driver: 'virtio_net', virtioFeatures })
+  assert.equal(told([52, 53]).step('coalescing')?.to, 'use_adaptive_rx_coalesce 0 rx_coalesce_usecs 50')
+  assert.equal(told([0, 52]).remark('interrupt coalescing')?.status, 'unsupported')
+  assert.equal(told([]).step('coalescing'), undefined)
+})
+
+test('the wait of an interrupt is told with the number of packets that end it', () => {
+  const why = (frames: number) => plan({}, { coalescing: { rx_coalesce_usecs: 3, rx_max_coalesced_frames: frames } }).step('coalescing')?.why ?? ''
+  assert.match(why(128), /^one interrupt for all that arrives in 50 µs, or sooner for 128 packets \(rx_max_coalesced_frames\), and never/)
+  for (const frames of [0, 1]) assert.match(why(frames), /^one interrupt for all that arrives in 50 µs, and never/)
+})
+
 test('a feature that waits is not said to be on', () => {
   const { step } = plan({}, { features: { 'rx-gro': feature(false, false, true), 'rx-lro': feature(true) } })
   assert.deepEqual([step('feature rx-gro')?.from, step('feature rx-lro')?.from], ['off (wanted on)', 'on'])

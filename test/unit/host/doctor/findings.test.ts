@@ -552,6 +552,17 @@ test('a probe that could not be tried is no finding: it stands with what could n
   assert.deepEqual([untried(2), untried(1)], [told, []])
 })
 
+test('of more queues than RSS fills the command is for those that it fills', () => {
+  const examined = examinedHost('ixgbe')
+  const spread = (queues: number, used: number) => {
+    nic((it) => Object.assign(it, { rxQueues: queues, rss: it.rss && { ...it.rss, indirection: it.rss.indirection.map((_, slot) => slot % used) } }))(examined)
+    const found = findingOf(examined, 'rss')
+    return [found?.severity, found?.remedy]
+  }
+  assert.deepEqual(spread(32, 8), ['limits', 'sudo ethtool -X eth0 equal 16'])
+  assert.equal(spread(32, 16)[0], 'note')
+})
+
 test('there is a case for each finding', () => {
   assert.deepEqual(Object.keys(HOST_CASES).sort(), Object.keys(HOST_FINDINGS).sort())
   assert.deepEqual(Object.keys(INTERFACE_CASES).sort(), Object.keys(INTERFACE_FINDINGS).sort())
