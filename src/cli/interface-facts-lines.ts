@@ -34,6 +34,7 @@ export function factsLines(facts: InterfaceFacts): string[] {
     ...featureLines(facts),
     ...labelled('timestamps', timestampsText(facts)),
     ...labelled('xdp', xdpText(facts)),
+    ...labelled('napi', facts.threaded === undefined || facts.threaded === 0 ? '' : 'threaded'),
     ...labelled('rps', rpsText(facts)),
     ...labelled('xps', xpsText(facts)),
     ...tables(facts).flatMap(indented),

@@ -97,11 +97,11 @@ class TuningRun {
     return planTuning(host, { ...facts, speedMbps: this.#speedMbps }, this.#options, this.#refused)
   }
 
-  /** What the plan changes of the machine, as it is now. Of the interface the journal has all already, but hash fields if an older version wrote it. */
+  /** What the plan changes of the machine, as it is now. Of the interface the journal has all already, but what an older version that wrote it did not know. */
   notInJournal(): Setting[] {
     const { host, interface: facts } = this.facts
     return this.plan.steps
-      .filter(({ hostWide, change }) => hostWide || change.kind === 'flow-hash')
+      .filter(({ hostWide, change }) => hostWide || change.kind === 'flow-hash' || change.kind === 'threaded')
       .flatMap(({ change }) => currentSetting(change, host, facts) ?? [])
   }
 

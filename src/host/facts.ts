@@ -191,6 +191,8 @@ export interface InterfaceFacts {
   timestamping: TimestampingFacts | undefined
   /** Of virtio_net: numbers of the features that driver and host have agreed on, VIRTIO_NET_F_*. */
   virtioFeatures?: number[]
+  /** /sys/class/net/X/threaded, Linux 5.12: 0 is off; unset where there is no such file. */
+  threaded?: number
   receiveQueues: QueueFacts[]
   transmitQueues: TransmitQueueFacts[]
   /** Set where /sys of this process is that of another network namespace, or none: what is written there by hand would go astray. Unset where that is not to be told. */

@@ -71,6 +71,7 @@ export function interfaceFacts(answers: DeviceAnswers, files: HostFiles, netns?:
   return {
     ...facts,
     numaNode: numaNodeOf(files, link.name),
+    ...threadedNapi(files, link.name),
     ...(facts.driver === 'virtio_net' && virtioFeatures(files, link.name)),
     receiveQueues: receiveQueues(files, link.name, unread),
     transmitQueues: transmitQueues(files, link.name),
@@ -134,6 +135,11 @@ function numaNodeOf(files: HostFiles, name: string): number | undefined {
   const device = `/sys/class/net/${name}/device`
   const node = readNumber(files, `${device}/numa_node`) ?? readNumber(files, `${device}/../numa_node`)
   return node === undefined || node < 0 ? undefined : node
+}
+
+function threadedNapi(files: HostFiles, name: string): Pick<InterfaceFacts, 'threaded'> {
+  const threaded = readNumber(files, `/sys/class/net/${name}/threaded`)
+  return threaded === undefined ? {} : { threaded }
 }
 
 /** A digit for each feature, the first for number 0 (features_show of virtio). */

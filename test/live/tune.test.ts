@@ -195,8 +195,30 @@ live('what a driver refuses is told, all else is done and taken back', (t) => {
   inNamespace(netns, 'ip', 'tuntap', 'add', 'tap0', 'mode', 'tap', 'multi_queue')
   const end = { interface: 'tap0', netns }
   const before = seen(end)
-  const { applied, refused, plan, journal } = applyHere('tap0', { netns, cpus: CPUS })
-  t.after(() => rmSync(journal ?? '', { force: true }))
+  const known = applyHere('tap0', { netns, cpus: CPUS })
+  t.after(() => rmSync(known.journal ?? '', { force: true }))
+  assert.deepEqual(known.refused, [])
+  assert.equal(known.plan.remarks.find(({ what }) => what === 'queues')?.status, 'unsupported')
+  const { status, stderr } = ringtap('tune', 'revert', '-i', 'tap0', '--netns', netns)
+  assert.equal(status, 0, stderr)
+  assert.equal(seen(end), before)
+
+  // As of a driver of which that is not known.
+  const access = openTuningAccess(openKernel(), 'tap0', { netns })
+  t.after(() => access.close())
+  const unknown = {
+    ...access,
+    netnsInode: access.netnsInode,
+    home: access.home,
+    facts() {
+      const now = access.facts()
+      return { ...now, interface: { ...now.interface, kind: 'other' } }
+    },
+  }
+  const directory = mkdtempSync(join(tmpdir(), 'ringtap-tune-'))
+  t.after(() => rmSync(directory, { recursive: true }))
+  const store = journalFile(tunedInterface(access.facts(), access), directory)
+  const { applied, refused, plan } = applyTuning(unknown, store, { cpus: CPUS })
   assert.deepEqual(
     refused.map(({ step, reason }) => [step.id, /EOPNOTSUPP/.test(reason)]),
     [['channels', true]],
@@ -204,8 +226,7 @@ live('what a driver refuses is told, all else is done and taken back', (t) => {
   assert.ok(applied.some(({ id }) => id === 'feature rx-gro'))
   assert.deepEqual(plan.steps, [])
   assert.match(inNamespace(netns, 'ethtool', '-k', 'tap0'), /generic-receive-offload: off/)
-  const { status, stderr } = ringtap('tune', 'revert', '-i', 'tap0', '--netns', netns)
-  assert.equal(status, 0, stderr)
+  revertTuning(access, store)
   assert.equal(seen(end), before)
 })
 
@@ -242,6 +263,19 @@ live('from within a namespace the limits that it only shows are left to a person
     revertTuning(access, store)
     assert.equal(seen(end), before)
   })
+})
+
+live('NAPI of threads is off while it is tuned, and on again', (t) => {
+  const { end, access, store } = tuned(t)
+  const file = `/sys/class/net/${end.interface}/threaded`
+  // A veth has NAPI only with GRO.
+  inNamespace(end.netns, 'ethtool', '-K', end.interface, 'gro', 'on')
+  inSysfs(end.netns, `echo 1 > ${file}`)
+  const { applied } = applyTuning(access, store, { cpus: CPUS })
+  assert.ok(applied.some(({ id }) => id === 'threaded'))
+  assert.equal(inSysfs(end.netns, `cat ${file}`), '0\n')
+  revertTuning(access, store)
+  assert.equal(inSysfs(end.netns, `cat ${file}`), '1\n')
 })
 
 live('the interface of the default route is left alone unless that was allowed, also where what stands on it has the route', (t) => {

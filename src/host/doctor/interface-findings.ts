@@ -23,6 +23,7 @@ export const INTERFACE_FINDINGS: Readonly<Record<string, InterfaceFinding>> = {
   lower: lowerFinding,
   queues: ofDevice(queuesFinding),
   interrupts: ofDevice(interruptBalance),
+  threaded: ofDevice(threadedFinding),
   numa: ofDevice(numaFinding),
   gro: ofDevice((nic) => merging(nic, 'rx-gro', 'GRO', 'gro')),
   'gro-hw': ofDevice((nic) => merging(nic, 'rx-gro-hw', 'GRO of the NIC', 'rx-gro-hw')),
@@ -216,6 +217,23 @@ function sharedCpu(nic: InterfaceFacts, host: HostFacts, serving: readonly Servi
     'cores that serve two queues are full first: 4 Mpps of 12 with all on one (the article, ixgbe)',
     `${applyCommand(nic)}, or echo CPU | sudo tee /proc/irq/${second?.irq}/smp_affinity_list`,
   )
+}
+
+function threadedFinding(nic: InterfaceFacts): Verdict {
+  if (nic.threaded === undefined) return undefined
+  if (nic.threaded === 0) return fine('packets are worked on where their queue interrupts')
+  return wrong(
+    'note',
+    'NAPI is threaded: kernel threads take the packets off the queues',
+    'the scheduler says on which CPU, not the interrupt: what was pinned to cores is not, and --fanout cpu follows the threads',
+    threadsOff(nic),
+  )
+}
+
+/** As with RPS below. */
+function threadsOff(nic: InterfaceFacts): string {
+  const file = `/sys/class/net/${quoted(nic.name)}/threaded`
+  return nic.netns === undefined && nic.foreignSysfs !== true ? `echo 0 | sudo tee ${file}` : `sudo ${inOwnSysfs(nic, `echo 0 > ${file}`)}`
 }
 
 function interruptCount({ counts }: InterruptFacts): number {

@@ -202,6 +202,8 @@ function isSetting(value: unknown): value is Setting {
     case 'transmit-queue-cpus':
     case 'transmit-queue-receivers':
       return isCount(setting.queue) && isCounts(setting.value)
+    case 'threaded':
+      return isCount(setting.value)
     case 'receive-queue-flows':
       return isCount(setting.queue) && isCount(setting.value)
   }

@@ -120,6 +120,7 @@ const WRITERS: { readonly [K in SettingKind]: (door: Door, setting: Extract<Sett
   'flow-hash': ({ kernel, ethtool, name }, { flow, value }) => setFlowHash(kernel, ethtool, name, flow, value),
   feature: ({ kernel, ethtool, name }, { name: feature, value }) => setFeatures(kernel, ethtool, name, { [feature]: value }),
   coalescing: ({ kernel, ethtool, name }, { value }) => setCoalescing(kernel, ethtool, name, value),
+  threaded: ({ files, name }, { value }) => files.write(`/sys/class/net/${name}/threaded`, `${value}`),
   interrupt: (door, { name, value }) => door.files.write(`/proc/irq/${requireIrq(door, name)}/smp_affinity_list`, cpuListText(value)),
   'receive-queue-cpus': ({ files, name }, { queue, value }) => files.write(`/sys/class/net/${name}/queues/rx-${queue}/rps_cpus`, cpuMaskText(value)),
   'receive-queue-flows': ({ files, name }, { queue, value }) => files.write(`/sys/class/net/${name}/queues/rx-${queue}/rps_flow_cnt`, `${value}`),

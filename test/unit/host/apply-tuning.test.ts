@@ -94,6 +94,7 @@ const ADAPTIVE = { use_adaptive_rx_coalesce: 1, rx_coalesce_usecs: 8 }
 const MACHINES: readonly (readonly [name: string, host: HostFacts, facts: InterfaceFacts, ways?: DriverWays])[] = [
   ['a NIC', HOST, CROWDED],
   ['a veth', HOST, vethFacts()],
+  ['a NIC whose NAPI is threaded', HOST, nicFacts({ rxQueues: 8, threaded: 1 })],
   ['a NIC of two queues', HOST, nicFacts({ rxQueues: 2 })],
   ['a NIC that resets the wait with the moderation', HOST, nicFacts({ coalescing: ADAPTIVE }), { adaptiveResetsWait: true }],
   ['a NIC that refuses a wait beside adaptive moderation', HOST, nicFacts({ coalescing: ADAPTIVE }), { adaptiveForbidsWait: true }],

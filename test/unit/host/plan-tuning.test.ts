@@ -370,6 +370,14 @@ test('the wait of an interrupt is told with the number of packets that end it', 
   for (const frames of [0, 1]) assert.match(why(frames), /^one interrupt for all that arrives in 50 µs, and never/)
 })
 
+test('threads of the kernel give the packets back to the interrupts', () => {
+  const step = plan({}, { threaded: 1 }).step('threaded')
+  assert.deepEqual([step?.from, step?.to, step?.command], ['on', 'off', 'echo 0 > /sys/class/net/eth0/threaded'])
+  assert.equal(plan({}, { threaded: 2, netns: 'blue' }).step('threaded')?.command, "ip netns exec blue sh -c 'echo 0 > /sys/class/net/eth0/threaded'")
+  assert.equal(plan({}, { threaded: 0 }).remark('threaded NAPI')?.status, 'in-place')
+  assert.equal(plan({}, {}).remark('threaded NAPI'), undefined)
+})
+
 test('a feature that waits is not said to be on', () => {
   const { step } = plan({}, { features: { 'rx-gro': feature(false, false, true), 'rx-lro': feature(true) } })
   assert.deepEqual([step('feature rx-gro')?.from, step('feature rx-lro')?.from], ['off (wanted on)', 'on'])

@@ -398,6 +398,14 @@ const INTERFACE_CASES: Record<string, Case> = {
     ],
     unknown: nic((it) => Object.assign(it, { features: {} })),
   },
+  threaded: {
+    right: nic((it) => Object.assign(it, { threaded: 0 })),
+    wrong: [
+      [nic((it) => Object.assign(it, { threaded: 1 })), 'note', /^NAPI is threaded/, /^echo 0 \| sudo tee \/sys\/class\/net\/eth0\/threaded$/],
+      [nic((it) => Object.assign(it, { threaded: 1, netns: 'blue' })), 'note', /^NAPI is threaded/, /^sudo ip netns exec blue sh -c 'echo 0 > .*threaded'$/],
+    ],
+    unknown: nothing,
+  },
   lower: {
     right: stacked({ name: 'eth1', netns: undefined }),
     wrong: [
