@@ -37,6 +37,5 @@ export function diagnose(examined: Examined): Diagnosis {
 
 function named(id: string, interfaceName: string | undefined, verdict: Omit<Finding, 'id' | 'interface'> | undefined): Finding[] {
   if (verdict === undefined) return []
-  const { severity, what, cost, remedy } = verdict
-  return [{ id, severity, interface: interfaceName, what, cost, remedy }]
+  return [{ id, interface: interfaceName, ...verdict }]
 }

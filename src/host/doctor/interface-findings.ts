@@ -58,19 +58,19 @@ function planCommand(nic: InterfaceFacts): string {
 }
 
 /** Refused on the interface of the default route, unless one says that one knows. */
-function applyCommand(nic: InterfaceFacts, ...notes: string[]): string {
+function applyCommand(nic: InterfaceFacts, ...notes: string[]): [remedy: string, note: string | undefined] {
   const route = nic.defaultRoute?.replace(/^route /, '')
   const warning = route === undefined ? [] : [`it carries this host's ${route}: whoever is connected over it may be cut off`]
-  const all = [...notes, ...warning].join('; ')
+  const all = [...warning, ...notes].join('; ')
   const flag = route === undefined ? '' : ' --yes-i-may-lose-this-link'
-  return `sudo ${ringtapCommand('tune apply', nic)}${flag}${all === '' ? '' : ` (${all})`}`
+  return [`sudo ${ringtapCommand('tune apply', nic)}${flag}`, all === '' ? undefined : all]
 }
 
 function linkState(nic: InterfaceFacts): Verdict {
   const { name, up, operState } = nic
   if (!up) return wrong('limits', 'the interface is down', 'nothing arrives; a capture waits for it', asRoot(nic, `ip link set dev ${quoted(name)} up`))
   if (operState === 'down' || operState === 'lowerlayerdown')
-    return wrong('limits', 'no carrier', 'nothing arrives', `${looking(nic, `ethtool ${quoted(name)}`)}; see to cable, transceiver and the other end`)
+    return wrong('limits', 'no carrier', 'nothing arrives', looking(nic, `ethtool ${quoted(name)}`), 'see to cable, transceiver and the other end')
   return fine('up')
 }
 
@@ -143,7 +143,7 @@ function queuesFinding(nic: InterfaceFacts, host: HostFacts): Verdict {
   if (nic.receiveQueues.some((it) => it.rpsCpus.length > 1)) {
     return wrong('note', `${what}, spread by RPS`, 'one core still takes every packet from the driver before another works on it')
   }
-  return wrong('limits', most, cost, applyCommand(nic, 'RPS: with one capture it gains little; see docs/host.md'))
+  return wrong('limits', most, cost, ...applyCommand(nic, 'RPS: with one capture it gains little; see docs/host.md'))
 }
 
 /** Those that tuning gives queues to, or fewer where this process may not use them. */
@@ -215,7 +215,7 @@ function sharedCpu(nic: InterfaceFacts, host: HostFacts, serving: readonly Servi
     'limits',
     what,
     'cores that serve two queues are full first: 4 Mpps of 12 with all on one (the article, ixgbe)',
-    `${applyCommand(nic)}, or echo CPU | sudo tee /proc/irq/${second?.irq}/smp_affinity_list`,
+    ...applyCommand(nic, `or by hand: echo CPU | sudo tee /proc/irq/${second?.irq}/smp_affinity_list`),
   )
 }
 
@@ -251,7 +251,7 @@ function numaFinding(nic: InterfaceFacts, host: HostFacts): Verdict {
     isNone ? 'limits' : 'note',
     `the NIC is on NUMA node ${numaNode}; ${isNone ? 'no CPU that may be used is' : `CPUs ${cpuListText(away)} are not`}`,
     'packets, rings and descriptors cross the link between the processors',
-    `taskset -c ${cpuListText(near)} ${ringtapCommand('capture', nic)} …`,
+    `taskset -c ${cpuListText(near)} ${ringtapCommand('capture', nic)}`,
   )
 }
 
@@ -331,7 +331,8 @@ function rssFinding(nic: InterfaceFacts): Verdict {
     'note',
     'RSS puts the two directions of a flow into different queues',
     'with --fanout cpu or AF_XDP a worker sees one side of a flow; --fanout hash sees both',
-    `${planCommand(nic)} (a symmetric key)`,
+    planCommand(nic),
+    'it plans a symmetric key',
   )
 }
 

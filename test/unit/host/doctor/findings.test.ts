@@ -1,8 +1,9 @@
 /** Each finding, there and not there, on a recorded machine (an ixgbe of 8 queues on two NUMA nodes) of which one thing is changed. */
 import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
 import { test } from 'node:test'
 import { diagnose } from '#src/host/doctor/diagnose.js'
-import type { Severity } from '#src/host/doctor/finding.js'
+import type { Finding, Severity } from '#src/host/doctor/finding.js'
 import { HOST_FINDINGS } from '#src/host/doctor/host-findings.js'
 import { INTERFACE_FINDINGS } from '#src/host/doctor/interface-findings.js'
 import type { ProbeName } from '#src/host/doctor/probes.js'
@@ -323,7 +324,7 @@ const INTERFACE_CASES: Record<string, Case> = {
       [all(queues(1), allowed(8, 9)), 'limits', /^1 receive queue for 2 cores of NUMA node 0$/, /combined 2$/],
       [all(queues(1), allowed(4, 5, 6, 7, 12)), 'limits', /^1 receive queue for 4 cores$/, /combined 4$/],
       [all(queues(2), noChannels), 'note', /^2 receive queues for 4 cores of NUMA node 0; the driver has no more$/, /tune plan/],
-      [all(queues(1), noChannels), 'limits', /the driver has no more/, /ringtap tune apply -i eth0 \(RPS/],
+      [all(queues(1), noChannels), 'limits', /the driver has no more/, /ringtap tune apply -i eth0; RPS/],
       [
         all(
           queues(1),
@@ -506,6 +507,21 @@ const INTERFACE_CASES: Record<string, Case> = {
   },
 }
 
+/** The command, and what is to be known besides. */
+function mend(finding: Finding | undefined): string {
+  return [finding?.remedy, finding?.note].filter((text) => text !== undefined).join('; ')
+}
+
+const PROGRAMS = ['bpftool', 'echo', 'ethtool', 'nvm', 'ringtap', 'sudo', 'taskset']
+
+/** It is pasted, or run by a program that reads --json. */
+function assertCommand(remedy: string | undefined): void {
+  if (remedy === undefined) return
+  const { status, stderr } = spawnSync('sh', ['-n', '-c', remedy], { encoding: 'utf8' })
+  assert.deepEqual([status, stderr], [0, ''], remedy)
+  for (const command of remedy.split(/; | && /)) assert.ok(PROGRAMS.includes(command.split(' ')[0] as string) && !command.includes('…'), remedy)
+}
+
 for (const [id, { right, wrong, unknown }] of Object.entries({ ...HOST_CASES, ...INTERFACE_CASES })) {
   test(`${id}: right, wrong, unknown`, () => {
     const of = (change: Change) => {
@@ -514,13 +530,14 @@ for (const [id, { right, wrong, unknown }] of Object.entries({ ...HOST_CASES, ..
       return findingOf(examined, id)
     }
     assert.equal(of(right)?.severity, 'ok')
-    assert.equal(of(right)?.remedy, undefined)
+    assert.equal(mend(of(right)), '')
     for (const [change, severity, what, remedy] of wrong) {
       const finding = of(change)
       assert.equal(finding?.severity, severity, finding?.what)
       assert.match(finding?.what ?? '', what)
-      if (remedy === undefined) assert.equal(finding?.remedy, undefined)
-      else assert.match(finding?.remedy ?? '', remedy)
+      if (remedy === undefined) assert.equal(mend(finding), '')
+      else assert.match(mend(finding), remedy)
+      assertCommand(finding?.remedy)
       assert.ok(finding?.cost !== undefined && finding.cost.length > 10)
       assert.equal(finding?.interface, id in INTERFACE_CASES ? 'eth0' : undefined)
     }
@@ -656,12 +673,12 @@ test('hash fields: ports alone are let be, and neither a driver that does not te
 })
 
 /** Every remedy that names the interface, by finding. */
-function remedies(change: Change): string[] {
+function remedies(change: Change, of = (finding: Finding | undefined) => finding?.remedy): string[] {
   return Object.entries(INTERFACE_CASES).flatMap(([id, { wrong }]) =>
-    wrong.flatMap(([of]) => {
+    wrong.flatMap(([first]) => {
       const examined = examinedHost('ixgbe')
-      all(of, change)(examined)
-      const remedy = findingOf(examined, id)?.remedy
+      all(first, change)(examined)
+      const remedy = of(findingOf(examined, id))
       return remedy === undefined ? [] : [remedy]
     }),
   )
@@ -688,11 +705,14 @@ test('sh takes the name of the interface as it is', () => {
 
 test('tuning the interface of the default route takes a word more, and the remedy says it', () => {
   const plain = remedies(nothing).filter((it) => it.includes('tune apply'))
-  const warned = remedies(nic((it) => Object.assign(it, { defaultRoute: 'route default via 192.0.2.254' }))).filter((it) => it.includes('tune apply'))
+  const warned = remedies(
+    nic((it) => Object.assign(it, { defaultRoute: 'route default via 192.0.2.254' })),
+    mend,
+  ).filter((it) => it.includes('tune apply'))
   assert.ok(plain.length > 1 && plain.length === warned.length)
   for (const remedy of plain) assert.doesNotMatch(remedy, /may-lose/)
   for (const remedy of warned) {
-    assert.match(remedy, /^sudo ringtap tune apply -i eth0 --yes-i-may-lose-this-link \(.*it carries this host's default via 192\.0\.2\.254: /)
+    assert.match(remedy, /^sudo ringtap tune apply -i eth0 --yes-i-may-lose-this-link; it carries this host's default via 192\.0\.2\.254: /)
   }
 })
 
@@ -707,7 +727,7 @@ test('queues of a veth that its other end cannot fill do not count', () => {
     return [found?.severity, found?.what, found?.remedy]
   }
   const others = 'a veth gets frames on as many as its other end has transmit queues'
-  const rps = 'sudo ringtap tune apply -i veth0 (RPS: with one capture it gains little; see docs/host.md)'
+  const rps = 'sudo ringtap tune apply -i veth0'
   assert.deepEqual(veth(2, 2), ['ok', '2 receive queues for 2 cores', undefined])
   assert.deepEqual(veth(1, 2), ['limits', '1 receive queue for 2 cores', 'sudo ethtool -L veth0 rx 2'])
   assert.deepEqual(veth(2, 1), ['limits', `2 receive queues for 2 cores, and 1 of them filled; ${others}, and those are 1`, rps])
