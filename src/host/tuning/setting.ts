@@ -70,6 +70,11 @@ export function isHostWide({ kind }: Setting): boolean {
   return kind === 'sysctl' || kind === 'governor'
 }
 
+/** Of the whole machine whichever network namespace it is set from; of what is below /proc/sys/net some is each namespace's own. */
+export function isOfEveryNamespace({ kind }: Setting): boolean {
+  return kind === 'governor'
+}
+
 /** Names a setting: two of one key are the same thing with other values. */
 export function settingKey(setting: Setting): string {
   switch (setting.kind) {
