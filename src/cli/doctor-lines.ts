@@ -21,13 +21,14 @@ export function doctorLines(diagnosis: Diagnosis, verbose: boolean): string[] {
 }
 
 export function doctorDocument(diagnosis: Diagnosis): string {
-  const findings = diagnosis.findings.map(({ id, severity, interface: name = null, what, cost = null, remedy = null }) => ({
+  const findings = diagnosis.findings.map(({ id, severity, interface: name = null, what, cost = null, remedy = null, note = null }) => ({
     id,
     severity,
     interface: name,
     what,
     cost,
     remedy,
+    note,
   }))
   return JSON.stringify({ type: 'doctor', ...diagnosis, findings })
 }
@@ -46,10 +47,11 @@ function verdictLine({ verdict, findings, interfaces }: Diagnosis): string {
 }
 
 function findingLines(finding: Finding): string[] {
-  const { severity, what, cost, remedy } = finding
+  const { severity, what, cost, remedy, note } = finding
   const lines = [`${severity.padEnd(6)}  ${place(finding)}: ${what}`]
   if (cost !== undefined) lines.push(`        costs: ${cost}`)
   if (remedy !== undefined) lines.push(`        mend:  ${remedy}`)
+  if (note !== undefined) lines.push(`        ${remedy === undefined ? 'mend' : 'note'}:  ${note}`)
   return lines
 }
 

@@ -21,6 +21,7 @@ function withoutKoffi(error: Error): Diagnosis {
   if (!/koffi/i.test(error.message)) throw error
   const what = `koffi cannot be loaded: ${error.message.split('\n', 1)[0]}`
   const cost = 'each system call goes through it: no capture'
-  const remedy = 'npm install koffi, on a platform that it has a binary for'
-  return { verdict: 'impossible', interfaces: [], findings: [{ id: 'koffi', severity: 'fatal', interface: undefined, what, cost, remedy }], unread: [] }
+  const remedy = 'npm install koffi'
+  const note = 'on a platform that it has a binary for'
+  return { verdict: 'impossible', interfaces: [], findings: [{ id: 'koffi', severity: 'fatal', interface: undefined, what, cost, remedy, note }], unread: [] }
 }

@@ -1,5 +1,14 @@
 /** What `ringtap interfaces -v` prints of one interface. Pure. */
-import { type Adjustable, cpuListText, type FeatureFacts, type InterfaceFacts, type InterruptFacts, type QueueFacts, type RssFacts } from '../host/index.js'
+import {
+  type Adjustable,
+  cpuListText,
+  type FeatureFacts,
+  type InterfaceFacts,
+  type InterruptFacts,
+  type LowerFacts,
+  type QueueFacts,
+  type RssFacts,
+} from '../host/index.js'
 import { alignColumns, plural } from './human.js'
 import { interfaceState, speedText } from './interface-lines.js'
 
@@ -14,6 +23,7 @@ export function factsLines(facts: InterfaceFacts): string[] {
   return [
     headLine(facts),
     ...labelled('driver', driverText(facts)),
+    ...labelled('kind', kindText(facts)),
     ...labelled('use', facts.use.join(', ')),
     ...labelled('promiscuous', promiscuousText(facts)),
     ...labelled('queues', queuesText(facts)),
@@ -24,6 +34,7 @@ export function factsLines(facts: InterfaceFacts): string[] {
     ...featureLines(facts),
     ...labelled('timestamps', timestampsText(facts)),
     ...labelled('xdp', xdpText(facts)),
+    ...labelled('napi', facts.threaded === undefined || facts.threaded === 0 ? '' : 'threaded'),
     ...labelled('rps', rpsText(facts)),
     ...labelled('xps', xpsText(facts)),
     ...tables(facts).flatMap(indented),
@@ -63,6 +74,16 @@ function driverText({ driver, driverVersion, kind, firmware, bus, numaNode }: In
     numaNode === undefined ? [] : [`NUMA node ${numaNode}`],
   ]
   return parts.flat().join(', ')
+}
+
+/** Of what has to do with other interfaces: `macvlan on va6`, `vlan 5 on eth0`, `bond of eth0, eth1`, `veth, its other end is vb`. */
+function kindText({ kind, vlanId, lowers, peer, netns }: InterfaceFacts): string {
+  const placed = (it: LowerFacts) => `${it.name}${it.netns === netns ? '' : ` (namespace ${it.netns})`}`
+  if (peer !== undefined) return `${kind}, its other end is ${placed(peer)}`
+  if (lowers === undefined) return ''
+  const title = `${kind}${vlanId === undefined ? '' : ` ${vlanId}`}`
+  if (lowers.length === 0) return title
+  return `${title} ${/^(bond|team|bridge)$/.test(kind ?? '') ? 'of' : 'on'} ${lowers.map(placed).join(', ')}`
 }
 
 function promiscuousText({ promiscuous: { on, count, holders } }: InterfaceFacts): string {
@@ -133,14 +154,22 @@ function featureLines({ features }: InterfaceFacts): string[] {
 
 function timestampsText({ timestamping }: InterfaceFacts): string {
   if (timestamping === undefined) return ''
-  const { hardwareReceive, hardwareTransmit, softwareReceive, ptpClock } = timestamping
-  const hardware = [...(hardwareReceive ? ['receive'] : []), ...(hardwareTransmit ? ['transmit'] : [])]
+  const { hardwareReceive, hardwareTransmit, softwareReceive, receiveFilters, ptpClock } = timestamping
+  const hardware = [...(hardwareReceive ? [`receive${filtersText(receiveFilters)}`] : []), ...(hardwareTransmit ? ['transmit'] : [])]
   const parts = [
     ...(hardware.length === 0 ? [] : [`hardware ${hardware.join(' and ')}`]),
     ...(softwareReceive ? ['software receive'] : []),
     ...(ptpClock === undefined ? [] : [`clock /dev/ptp${ptpClock}`]),
   ]
   return parts.length === 0 ? 'none' : parts.join(', ')
+}
+
+/** Most NICs can stamp either every packet or those of PTP alone. */
+function filtersText(filters: readonly string[]): string {
+  const stamped = filters.filter((filter) => filter !== 'none')
+  if (stamped.includes('all')) return ' (all)'
+  if (stamped.length === 0) return filters.length === 0 ? '' : ' (none)'
+  return stamped.every((filter) => filter.startsWith('ptp')) ? ' (PTP only)' : ` (${stamped.join(', ')})`
 }
 
 function xdpText({ xdpFeatures, xdpPrograms }: InterfaceFacts): string {

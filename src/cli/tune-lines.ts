@@ -58,14 +58,14 @@ function remarkLines(remarks: readonly TuningRemark[]): string[] {
 }
 
 function remarkText(same: readonly TuningRemark[]): string[] {
-  const [{ subject, what, why, command, status }] = same as readonly [TuningRemark, ...TuningRemark[]]
+  const [{ subject, what, why, status }] = same as readonly [TuningRemark, ...TuningRemark[]]
   const text =
     same.length === 1
       ? `${subject}: ${what}: ${why}`
       : status === 'in-place'
         ? `${what}: all ${same.length}`
         : `${subject} and ${same.length - 1} more: ${what}: ${why}`
-  return [`  ${text}`, ...(command === undefined ? [] : [`     ${command}`])]
+  return [`  ${text}`, ...same.flatMap(({ command }) => (command === undefined ? [] : [`     ${command}`]))]
 }
 
 function unreadLines(unread: readonly UnreadFact[]): string[] {
@@ -141,7 +141,7 @@ const TUNED_FEATURES = ['rx-gro', 'rx-lro', 'rx-gro-hw', 'rx-vlan-hw-parse', 'rx
 /** Of all that is kept in a journal what tuning itself sets. */
 function isTuned(setting: Setting): boolean {
   if (setting.kind === 'feature') return TUNED_FEATURES.includes(setting.name)
-  if (setting.kind === 'receive-queue-flows') return setting.value > 0
+  if (setting.kind === 'receive-queue-flows' || setting.kind === 'threaded') return setting.value > 0
   if (setting.kind === 'transmit-queue-receivers') return setting.value.length > 0
   return setting.kind !== 'sysctl' || !/busy|jit|default|sock_flow|weight|unprivileged/.test(setting.name)
 }
@@ -163,6 +163,8 @@ function labelOf(setting: Setting): string {
     case 'feature':
     case 'sysctl':
       return setting.name
+    case 'threaded':
+      return 'threaded NAPI'
     case 'interrupt':
       return `interrupt ${setting.name}`
     case 'receive-queue-cpus':

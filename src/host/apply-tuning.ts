@@ -1,6 +1,6 @@
 /** Carries a tuning plan out: journal first, then step by step, each read back; all or nothing. */
 import { CaptureError } from '../errors.js'
-import { EBUSY, EINVAL, EIO, ENOSPC, ENOTSUPP, EOPNOTSUPP, EPERM, EROFS } from '../kernel/errno.js'
+import { EACCES, EBUSY, EINVAL, EIO, ENOSPC, ENOTSUPP, EOPNOTSUPP, EPERM, EROFS } from '../kernel/errno.js'
 import type { InterfaceFacts } from './facts.js'
 import { planTuning } from './plan-tuning.js'
 import { notRestoredText } from './revert-tuning.js'
@@ -10,7 +10,7 @@ import { ringtapCommand } from './tuning/command.js'
 import { readJournal, type TuningJournal, tunedInterface, withSettings, writeJournal } from './tuning/journal.js'
 import type { TuningOptions, TuningPlan, TuningStep } from './tuning/plan.js'
 import { restoreSettings } from './tuning/restore.js'
-import { currentSetting, isHostWide, isInForce, type Setting, sameValue, settingsOf, valueText } from './tuning/setting.js'
+import { currentSetting, isHostWide, isInForce, type Setting, sameValue, settingKey, settingsOf, valueText } from './tuning/setting.js'
 
 export interface ApplyTuningOptions extends TuningOptions {
   /** The interface carries the default route, and may be tuned nevertheless. Default false. */
@@ -54,7 +54,19 @@ export function applyTuning(access: TuningAccess, store: JournalStore, options: 
   }
   const isUntouched = run.applied.length === 0 && earlier === undefined
   if (isUntouched) store.remove()
+  else if (journal !== undefined) forgetRefused(run, { store, journal, earlier })
   return { applied: run.applied, refused: run.refused, plan: run.plan, journal: isUntouched ? undefined : store.path }
+}
+
+/** What is the machine's and could not be set is not ours to put back either. */
+function forgetRefused(
+  { refused }: TuningRun,
+  { store, journal, earlier }: { store: JournalStore; journal: TuningJournal; earlier: TuningJournal | undefined },
+): void {
+  const known = new Set(earlier?.before.map(settingKey))
+  const keys = new Set(refused.filter(({ step }) => step.hostWide && !known.has(step.id)).map(({ step }) => step.id))
+  const before = journal.before.filter((setting) => !keys.has(settingKey(setting)))
+  if (before.length < journal.before.length) writeJournal(store, { ...journal, before })
 }
 
 /** Of one setting in one run. */
@@ -85,11 +97,11 @@ class TuningRun {
     return planTuning(host, { ...facts, speedMbps: this.#speedMbps }, this.#options, this.#refused)
   }
 
-  /** What the plan changes of the machine, as it is now. Of the interface the journal has all already, but hash fields if an older version wrote it. */
+  /** What the plan changes of the machine, as it is now. Of the interface the journal has all already, but what an older version that wrote it did not know. */
   notInJournal(): Setting[] {
     const { host, interface: facts } = this.facts
     return this.plan.steps
-      .filter(({ hostWide, change }) => hostWide || change.kind === 'flow-hash')
+      .filter(({ hostWide, change }) => hostWide || change.kind === 'flow-hash' || change.kind === 'threaded')
       .flatMap(({ change }) => currentSetting(change, host, facts) ?? [])
   }
 
@@ -165,6 +177,9 @@ function isUnsupported(error: unknown): boolean {
 
 const READ_ONLY = 'it is read-only here: in a container, its host has to do it'
 
+/** Another network namespace than the first; a kernel that is locked down; seccomp. */
+const NOT_FROM_HERE = "it is the whole machine's, and may not be written from here: in a container or a network namespace, its host has to do it"
+
 /** Why a setting is not for this driver or this place; undefined for what is a failure. */
 function refusal(error: unknown, { change }: TuningStep, facts: InterfaceFacts): string | undefined {
   if (!(error instanceof CaptureError)) return undefined
@@ -179,6 +194,7 @@ function refusal(error: unknown, { change }: TuningStep, facts: InterfaceFacts):
   if (error.errno === EINVAL && change.kind === 'rss-indirection' && change.value !== 'default')
     return 'the driver cannot spread over so many queues: the rest get nothing'
   if (error.errno === EINVAL && change.kind === 'flow-hash') return 'the driver cannot hash these fields of such flows'
+  if (isHostWide(change) && (error.errno === EACCES || error.errno === EPERM)) return NOT_FROM_HERE
   return error.errno === EROFS ? READ_ONLY : undefined
 }
 

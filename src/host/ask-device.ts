@@ -18,8 +18,9 @@ import { xdpFeatures } from '../kernel/netdev.js'
 import { attachedXdp, getLink, type Link, listLinks, RouteSocket } from '../kernel/netlink.js'
 import { promiscuousSockets } from '../kernel/packet-diag.js'
 import type { Kernel } from '../kernel/system.js'
-import type { Answer, DeviceAnswers, LinkAnswer, RelatedLink } from './device-answers.js'
+import type { Answer, DeviceAnswers, LinkAnswer, PeerAnswer, PlacedLink, RelatedLink } from './device-answers.js'
 import { macText } from './interfaces.js'
+import { isStacked, MASTERS } from './stacked.js'
 
 /**
  * Asks about an interface of the calling thread's network namespace. What does not answer says why.
@@ -32,9 +33,11 @@ export function askDevice(kernel: Kernel, interfaceName: string): DeviceAnswers 
   const { name, index } = link
   const driver = <T>(read: (kernel: Kernel, control: Descriptor, name: string) => T | undefined) => answerOf(() => read(kernel, control, name))
   const all = listLinks(route)
+  const around = { kernel, route, control, link, all }
   return {
     link: linkAnswer(link, all),
-    ...(link.kind === 'veth' && { peerTxQueues: answerOf(() => peerTxQueues(kernel, route, control, link, all)) }),
+    ...(link.kind === 'veth' && { peer: answerOf(() => otherEnd(around)) }),
+    ...(isStacked(link) && { lowers: answerOf(() => lowersOf(around)) }),
     driver: driver(readDriver),
     settings: driver(readLinkSettings),
     channels: driver(readChannels),
@@ -52,34 +55,61 @@ export function askDevice(kernel: Kernel, interfaceName: string): DeviceAnswers 
   }
 }
 
+/** The other end of a veth. @throws CaptureError when it is where this process does not come. */
+function otherEnd(around: Around): PeerAnswer | undefined {
+  return atLower(around, ({ name, txQueues }, { kernel, control, netns }) => ({
+    name,
+    netns,
+    txQueues: channelsOf(kernel, control, name)?.tx ?? txQueues,
+    features: answerOf(() => readFeatures(kernel, control, name)),
+  }))
+}
+
+/** What it stands on, or the members of a bond, team or bridge. @throws CaptureError as above */
+function lowersOf(around: Around): PlacedLink[] {
+  const { link, all } = around
+  if (MASTERS.has(link.kind ?? '')) return all.filter(({ master }) => master === link.index).map(({ name }) => ({ name }))
+  const found = atLower(around, ({ name }, { netns }) => ({ name, ...(netns && { netns }) }))
+  return found === undefined ? [] : [found]
+}
+
+interface Around {
+  kernel: Kernel
+  route: RouteSocket
+  control: Descriptor
+  link: Link
+  all: readonly Link[]
+}
+
+interface Place {
+  kernel: Kernel
+  control: Descriptor
+  /** Undefined for that of the link. */
+  netns: string | undefined
+}
+
 /**
- * Transmit queues in use of the other end of a veth.
- * @throws CaptureError when it is where this process does not come.
+ * Looks at the link that another one stands on, in the namespace where that is; undefined where there is none.
+ * @throws CaptureError when this process does not come there.
  */
-function peerTxQueues(
-  kernel: Kernel,
-  route: RouteSocket,
-  control: Descriptor,
-  { name, lower, lowerElsewhere }: Link,
-  all: readonly Link[],
-): number | undefined {
-  if (lowerElsewhere === undefined) return txQueuesOf(kernel, control, all, lower)
-  const path = namespaceOfId(kernel, route, lowerElsewhere.namespaceId)
-  if (path === undefined)
-    throw new CaptureError('NO_SUCH_NAMESPACE', `${name}: neither a name nor a process leads to the network namespace of its other end`, {
+function atLower<T>({ kernel, route, control, link, all }: Around, look: (lower: Link, place: Place) => T): T | undefined {
+  const { name, lower, lowerElsewhere } = link
+  const lookAmong = (links: readonly Link[], index: number, place: Place): T | undefined => {
+    const found = links.find((it) => it.index === index)
+    return found && look(found, place)
+  }
+  if (lowerElsewhere === undefined) return lookAmong(all, lower, { kernel, control, netns: undefined })
+  const netns = namespaceOfId(kernel, route, lowerElsewhere.namespaceId)
+  if (netns === undefined)
+    throw new CaptureError('NO_SUCH_NAMESPACE', `${name}: neither a name nor a process leads to the network namespace of the other interface`, {
       syscall: 'RTM_GETNSID',
     })
-  using namespace = openNamespace(kernel, path)
+  using namespace = openNamespace(kernel, netns)
   return withNamespace(kernel, namespace, () => {
     using there = RouteSocket.open(kernel)
     using device = openControlSocket(kernel)
-    return txQueuesOf(kernel, device, listLinks(there), lowerElsewhere.index)
+    return lookAmong(listLinks(there), lowerElsewhere.index, { kernel, control: device, netns })
   })
-}
-
-function txQueuesOf(kernel: Kernel, control: Descriptor, links: readonly Link[], index: number): number | undefined {
-  const link = links.find((it) => it.index === index)
-  return link && (channelsOf(kernel, control, link.name)?.tx ?? link.txQueues)
 }
 
 /** The fields that the driver has; all of them where the kernel does not tell which those are. */
@@ -113,6 +143,7 @@ function linkAnswer(link: Link, all: readonly Link[]): LinkAnswer {
     permanentMac: macText(link.permanentAddress),
     operState: IF_OPER[link.operState] ?? 'unknown',
     kind: link.kind,
+    ...(link.vlanId !== undefined && { vlanId: link.vlanId }),
     rxQueues: link.rxQueues,
     txQueues: link.txQueues,
     promiscuity: link.promiscuity,

@@ -1,6 +1,17 @@
 /** What the kernel answers when it is asked about one interface, as plain data: facts are made of this and of files. */
 import type { FlowHashFacts, UnreadFact } from './facts.js'
 
+/** Another interface, and a path to its network namespace where that is another one. */
+export interface PlacedLink {
+  name: string
+  netns?: string | undefined
+}
+
+export interface PeerAnswer extends PlacedLink {
+  txQueues: number
+  features: Answer<Readonly<Record<string, { on: boolean; fixed: boolean; requested: boolean }>>>
+}
+
 /** Neither of both: the driver does not have it, or the kernel does not tell. */
 export interface Answer<T> {
   value?: T | undefined
@@ -28,6 +39,7 @@ export interface LinkAnswer {
   permanentMac?: string | undefined
   operState: string
   kind?: string | undefined
+  vlanId?: number | undefined
   rxQueues: number
   txQueues: number
   promiscuity: number
@@ -52,8 +64,10 @@ export interface DeviceAnswers {
   link: LinkAnswer
   driver: Answer<{ driver: string; version: string; firmware: string; bus: string }>
   settings: Answer<{ speedMbps?: number | undefined; duplex?: 'full' | 'half' | undefined }>
-  /** Of a veth. */
-  peerTxQueues?: Answer<number> | undefined
+  /** Of a veth: its other end. */
+  peer?: Answer<PeerAnswer> | undefined
+  /** Those that its packets come by. */
+  lowers?: Answer<PlacedLink[]> | undefined
   channels: Answer<Record<'combined' | 'rx' | 'tx' | 'other', LimitedAnswer>>
   rings: Answer<Record<'rx' | 'tx', LimitedAnswer>>
   /** Fields that the driver has; before Linux 5.6 all, those that it has not 0. */
@@ -61,7 +75,13 @@ export interface DeviceAnswers {
   rss: Answer<{ indirection: number[]; key: string; hashFunction?: string | undefined; inputTransform: number }>
   flowHash: Answer<FlowHashFacts>
   features: Answer<Readonly<Record<string, { on: boolean; fixed: boolean; requested: boolean }>>>
-  timestamping: Answer<{ hardwareReceive: boolean; hardwareTransmit: boolean; softwareReceive: boolean; ptpClock?: number | undefined }>
+  timestamping: Answer<{
+    hardwareReceive: boolean
+    hardwareTransmit: boolean
+    softwareReceive: boolean
+    receiveFilters?: string[] | undefined
+    ptpClock?: number | undefined
+  }>
   xdpFeatures: Answer<string[]>
   xdpPrograms: Answer<ProgramAnswer[]>
   /** Inodes of the packet sockets that hold it promiscuous. */

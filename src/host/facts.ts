@@ -96,9 +96,12 @@ export interface FeatureFacts {
 export type CoalescingFacts = Readonly<Record<string, number>>
 
 export interface TimestampingFacts {
+  /** Of packets that `receiveFilters` names. */
   hardwareReceive: boolean
   hardwareTransmit: boolean
   softwareReceive: boolean
+  /** What the hardware can stamp as it arrives, in the words of `ethtool -T`: `all`, `ptpv2-event`; `none` is that it may be off. */
+  receiveFilters: string[]
   /** /dev/ptpN; undefined without a clock of its own. */
   ptpClock: number | undefined
 }
@@ -127,6 +130,18 @@ export interface AttachedProgramFacts {
   name: string | undefined
 }
 
+/** Another interface. */
+export interface LowerFacts {
+  name: string
+  /** A name of its network namespace, or a path; undefined for this process's. */
+  netns: string | undefined
+}
+
+/** The other end of a veth. */
+export interface PeerFacts extends LowerFacts {
+  features: Readonly<Record<string, FeatureFacts>>
+}
+
 export interface InterfaceFacts {
   name: string
   index: number
@@ -141,6 +156,10 @@ export interface InterfaceFacts {
   linkType: number
   /** `veth`, `vlan`, `bridge`, … of rtnetlink; undefined for hardware and lo. */
   kind: string | undefined
+  /** Of kind `vlan`. */
+  vlanId?: number
+  /** Of a VLAN, macvlan, ipvlan, bond, team or bridge: those that its packets come by, as far as they are to be seen. */
+  lowers?: LowerFacts[]
   driver: string | undefined
   driverVersion: string | undefined
   firmware: string | undefined
@@ -160,6 +179,8 @@ export interface InterfaceFacts {
    * that is not to be read.
    */
   peerTxQueues?: number | undefined
+  /** The other end of a veth; unset where that is out of reach. */
+  peer?: PeerFacts
   channels: ChannelFacts | undefined
   rings: RingFacts | undefined
   rss: RssFacts | undefined
@@ -168,6 +189,10 @@ export interface InterfaceFacts {
   features: Readonly<Record<string, FeatureFacts>>
   coalescing: CoalescingFacts | undefined
   timestamping: TimestampingFacts | undefined
+  /** Of virtio_net: numbers of the features that driver and host have agreed on, VIRTIO_NET_F_*. */
+  virtioFeatures?: number[]
+  /** /sys/class/net/X/threaded, Linux 5.12: 0 is off; unset where there is no such file. */
+  threaded?: number
   receiveQueues: QueueFacts[]
   transmitQueues: TransmitQueueFacts[]
   /** Set where /sys of this process is that of another network namespace, or none: what is written there by hand would go astray. Unset where that is not to be told. */
@@ -205,5 +230,7 @@ export interface HostFacts {
   irqbalance: IrqBalance | undefined
   /** `net.core.netdev_max_backlog` and the others that matter to a capture; undefined where not to be read. */
   sysctls: Readonly<Record<string, string | undefined>>
+  /** Of `sysctls` those that nobody may write from here: they are the machine's, and this is not its first network namespace. Unset where there are none. */
+  readOnlySysctls?: readonly string[]
   unread: UnreadFact[]
 }

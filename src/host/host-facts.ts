@@ -42,6 +42,7 @@ export function hostFacts(files: HostFiles, { architecture, pageSizeBytes, allow
     allowedCpus: [...allowedCpus],
     ...readIsolatedCpus(files),
     irqbalance: readIrqBalance(files, unread),
+    ...readOnlySysctls(files),
     sysctls: Object.fromEntries(SYSCTLS.map((name) => [name, readSysctl(files, name, unread)])),
     unread,
   }
@@ -105,8 +106,21 @@ function readIrqBalance(files: HostFiles, unread: UnreadFact[]): IrqBalance | un
   return undefined
 }
 
+/** In another network namespace than the first the kernel shows limits of all of them with no bit to write them (sysctl_core_net_init). */
+function readOnlySysctls(files: HostFiles): Pick<HostFacts, 'readOnlySysctls'> {
+  const found = SYSCTLS.filter((name) => {
+    const mode = files.mode(sysctlPath(name))
+    return !isUnreadable(mode) && (mode & 0o222) === 0
+  })
+  return found.length === 0 ? {} : { readOnlySysctls: found }
+}
+
+export function sysctlPath(name: string): string {
+  return `/proc/sys/${name.replaceAll('.', '/')}`
+}
+
 function readSysctl(files: HostFiles, name: string, unread: UnreadFact[]): string | undefined {
-  const path = `/proc/sys/${name.replaceAll('.', '/')}`
+  const path = sysctlPath(name)
   const text = files.read(path)
   if (!isUnreadable(text)) return text.trim()
   unread.push(unreadFact(name, path, text))

@@ -15,6 +15,8 @@ export interface HostFiles {
   list(path: string): readonly string[] | Unreadable
   /** What a symbolic link says, as it stands. */
   link(path: string): string | Unreadable
+  /** Permission bits, as stat(2) tells them. */
+  mode(path: string): number | Unreadable
   /** What others find at /sys is not what is read here: it is that of another network namespace, or none. Undefined where that is not to be told. */
   readonly foreignSysfs?: boolean | undefined
 }
@@ -42,7 +44,7 @@ export function listNames(files: HostFiles, path: string): readonly string[] {
   return isUnreadable(names) ? [] : names
 }
 
-export function isUnreadable(answer: string | readonly string[] | Unreadable): answer is Unreadable {
+export function isUnreadable(answer: string | number | readonly string[] | Unreadable): answer is Unreadable {
   return typeof answer === 'object' && 'errno' in answer
 }
 

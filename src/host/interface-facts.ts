@@ -2,11 +2,12 @@
 import { IFF_UP } from '../kernel/abi/if.js'
 import { parseCpuList, parseCpuMask } from '../kernel/cpus.js'
 import { ENOENT } from '../kernel/errno.js'
-import type { Answer, DeviceAnswers } from './device-answers.js'
+import type { Answer, DeviceAnswers, PeerAnswer } from './device-answers.js'
 import type { FlowHashFacts, InterfaceFacts, QueueFacts, RssFacts, TransmitQueueFacts, UnreadFact } from './facts.js'
 import { type HostFiles, isUnreadable, listNames, readLine, readNumber, unreadFact } from './host-files.js'
 import { readInterrupts } from './interrupts.js'
 import { promiscuousHolders } from './promiscuity.js'
+import { LOWER_DEVICES } from './stacked.js'
 
 export function interfaceFacts(answers: DeviceAnswers, files: HostFiles, netns?: string): InterfaceFacts {
   const unread: UnreadFact[] = []
@@ -32,6 +33,8 @@ export function interfaceFacts(answers: DeviceAnswers, files: HostFiles, netns?:
     mtu: link.mtu,
     linkType: link.type,
     kind: link.kind,
+    ...(link.vlanId !== undefined && { vlanId: link.vlanId }),
+    ...(answers.lowers && { lowers: (told(LOWER_DEVICES, answers.lowers) ?? []).map((lower) => ({ name: lower.name, netns: lower.netns ?? netns })) }),
     driver: driver?.driver || undefined,
     driverVersion: driver?.version || undefined,
     firmware: driver?.firmware || undefined,
@@ -42,7 +45,7 @@ export function interfaceFacts(answers: DeviceAnswers, files: HostFiles, netns?:
     promiscuous,
     rxQueues: count('rx') || link.rxQueues,
     txQueues: count('tx') || link.txQueues,
-    ...(answers.peerTxQueues && { peerTxQueues: told('transmit queues of the other end', answers.peerTxQueues) }),
+    ...(answers.peer && peerFacts(told('other end of the veth', answers.peer), netns)),
     channels,
     rings: told('ring sizes', answers.rings),
     rss,
@@ -68,10 +71,17 @@ export function interfaceFacts(answers: DeviceAnswers, files: HostFiles, netns?:
   return {
     ...facts,
     numaNode: numaNodeOf(files, link.name),
+    ...threadedNapi(files, link.name),
+    ...(facts.driver === 'virtio_net' && virtioFeatures(files, link.name)),
     receiveQueues: receiveQueues(files, link.name, unread),
     transmitQueues: transmitQueues(files, link.name),
     interrupts: readInterrupts(files, link.name, unread),
   }
+}
+
+function peerFacts(peer: PeerAnswer | undefined, netns: string | undefined): Pick<InterfaceFacts, 'peerTxQueues' | 'peer'> {
+  if (peer === undefined) return { peerTxQueues: undefined }
+  return { peerTxQueues: peer.txQueues, peer: { name: peer.name, netns: peer.netns ?? netns, features: peer.features.value ?? {} } }
 }
 
 /** False where /sys has no such interface, or another one of this name: it is that of another network namespace. */
@@ -111,7 +121,7 @@ function flowHashFacts(flowHash: FlowHashFacts | undefined, rss: RssFacts | unde
 }
 
 function timestampingFacts(info: DeviceAnswers['timestamping']['value']): InterfaceFacts['timestamping'] {
-  return info && { ...info, ptpClock: info.ptpClock }
+  return info && { ...info, receiveFilters: info.receiveFilters ?? [], ptpClock: info.ptpClock }
 }
 
 function isSince(release: string, major: number, minor: number): boolean {
@@ -125,6 +135,17 @@ function numaNodeOf(files: HostFiles, name: string): number | undefined {
   const device = `/sys/class/net/${name}/device`
   const node = readNumber(files, `${device}/numa_node`) ?? readNumber(files, `${device}/../numa_node`)
   return node === undefined || node < 0 ? undefined : node
+}
+
+function threadedNapi(files: HostFiles, name: string): Pick<InterfaceFacts, 'threaded'> {
+  const threaded = readNumber(files, `/sys/class/net/${name}/threaded`)
+  return threaded === undefined ? {} : { threaded }
+}
+
+/** A digit for each feature, the first for number 0 (features_show of virtio). */
+function virtioFeatures(files: HostFiles, name: string): Pick<InterfaceFacts, 'virtioFeatures'> {
+  const digits = readLine(files, `/sys/class/net/${name}/device/features`)
+  return digits === undefined ? {} : { virtioFeatures: [...digits].flatMap((digit, number) => (digit === '1' ? [number] : [])) }
 }
 
 /** Numbers of the folders `rx-0`, `rx-1`, … in their order. */

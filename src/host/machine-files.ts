@@ -44,6 +44,7 @@ export function openMachineFiles(kernel: Kernel, netns?: string): MachineFiles {
     read: (path) => attempt(at(path), (found) => readFileSync(found, 'latin1')),
     list: (path) => attempt(at(path), (found) => readdirSync(found)),
     link: (path) => attempt(at(path), (found) => readlinkSync(found)),
+    mode: (path) => attempt(at(path), (found) => statSync(found).mode & 0o777),
     write(path, text) {
       const result = attempt(at(path), (found) => writeFileSync(found, text))
       if (result !== undefined) throw writeFailed(path, text, result.errno)
@@ -90,6 +91,6 @@ function writeFailed(path: string, text: string, errno: number): CaptureError {
     syscall: call,
     errno,
     errnoName: errnoName(errno),
-    hint: denied ? 'run as root' : undefined,
+    hint: denied && process.geteuid?.() !== 0 ? 'run as root' : undefined,
   })
 }

@@ -2,6 +2,7 @@
 import { CaptureError } from '../errors.js'
 import { cpuListText } from '../kernel/cpus.js'
 import type { HostFacts, InterfaceFacts } from './facts.js'
+import { isStacked } from './stacked.js'
 import { afterChannels, filledQueues, planChannels, TABLE_ASIDE } from './tuning/channels.js'
 import { planCoalescing } from './tuning/coalescing.js'
 import { chooseCpus } from './tuning/cpus.js'
@@ -9,9 +10,19 @@ import { planFlowHash } from './tuning/flow-hash.js'
 import { planInterrupts } from './tuning/interrupts.js'
 import { planGovernors, planLimits } from './tuning/limits.js'
 import { planOffloads } from './tuning/offloads.js'
-import { TUNING_GOALS, type TuningContext, type TuningOptions, type TuningPart, type TuningPlan, type TuningRemark, type TuningStep } from './tuning/plan.js'
+import {
+  part,
+  TUNING_GOALS,
+  type TuningContext,
+  type TuningOptions,
+  type TuningPart,
+  type TuningPlan,
+  type TuningRemark,
+  type TuningStep,
+} from './tuning/plan.js'
 import { planRings } from './tuning/rings.js'
 import { planRss } from './tuning/rss.js'
+import { planStacked } from './tuning/stacked.js'
 import { planReceiveSteering, planTransmitSteering } from './tuning/steering.js'
 
 /** In the order in which the steps are carried out: what comes first disturbs what comes after it. */
@@ -28,6 +39,9 @@ const PARTS: readonly ((context: TuningContext) => TuningPart)[] = [
   planGovernors,
 ]
 
+/** Of what has its packets from others. */
+const PARTS_OF_STACKED: readonly ((context: TuningContext) => TuningPart)[] = [planStacked, planLimits, planGovernors]
+
 /**
  * Plans.
  * @param refused settings, by the id of their step, that the driver has turned out not to support, and why.
@@ -39,11 +53,12 @@ export function planTuning(host: HostFacts, facts: InterfaceFacts, options: Tuni
   const { cpus, why } = chooseCpus(host, facts, options)
   const context: TuningContext = { host, facts, cpus, cpusWhy: why, queues: filledQueues(facts) }
 
-  const channels = withoutRefused(planChannels(context), withWhatIsForThem(refused))
+  const isUpper = isStacked(facts)
+  const channels = isUpper ? part() : withoutRefused(planChannels(context), withWhatIsForThem(refused))
   const change = channels.steps.map((it) => it.change).find((it) => it.kind === 'channels')
   const after = change === undefined ? facts : afterChannels(facts, change.value)
   const then = { ...context, facts: after, queues: filledQueues(after) }
-  const parts = [channels, ...PARTS.map((plan) => withoutRefused(plan(then), refused))]
+  const parts = [channels, ...(isUpper ? PARTS_OF_STACKED : PARTS).map((plan) => withoutRefused(plan(then), refused))]
 
   const steps = parts.flatMap((it) => it.steps)
   const remarks = parts.flatMap((it) => it.remarks)

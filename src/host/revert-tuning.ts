@@ -3,9 +3,19 @@ import { CaptureError } from '../errors.js'
 import type { InterfaceFacts } from './facts.js'
 import type { JournalStore, TuningAccess, TuningFacts, Whereabouts } from './tuning/access.js'
 import { inNamespace, quoted, ringtapCommand } from './tuning/command.js'
-import { heirOf, inherited, isSameNamespace, type KeptJournal, readJournal, type TuningJournal, tunedInterface, writeJournal } from './tuning/journal.js'
+import {
+  heirElsewhere,
+  heirOf,
+  inherited,
+  isSameNamespace,
+  type KeptJournal,
+  readJournal,
+  type TuningJournal,
+  tunedInterface,
+  writeJournal,
+} from './tuning/journal.js'
 import { absentInterface, isGone, type NotRestored, restoreSettings } from './tuning/restore.js'
-import { currentSetting, isHostWide, type Setting, sameValue, settingKey, valueText } from './tuning/setting.js'
+import { currentSetting, isHostWide, isOfEveryNamespace, type Setting, sameValue, settingKey, valueText } from './tuning/setting.js'
 import { mayFlap } from './tuning/step.js'
 import { isNamespaceGone, orphansBeside } from './tuning/whose-journal.js'
 
@@ -58,12 +68,11 @@ export function revertTuning(access: TuningAccess, store: JournalStore, options:
   const journal = readJournal(store, tunedInterface(facts, access), netns)
   if (journal === undefined) return { since: undefined, restored: [], gone: [], left: undefined }
   const whereabouts = inNeed(() => access.whereabouts())
-  const heir = heirOf(store, journal, whereabouts)
-  const machine = heir === undefined ? ofThisMachine(access, { store, journal }, whereabouts) : { own: [], lost: [] }
+  const machine = machineShares(access, { store, journal }, whereabouts)
   const own = [...journal.before.filter((setting) => !isHostWide(setting)), ...machine.own]
   const pending = pendingSettings(facts, own)
   assertMayLose(facts, pending, options)
-  const left = heir && leaveTo(heir, journal)
+  const left = leaveTo(machine, journal)
   const failed = restoreSettings(access, own)
   if (failed.length > 0) {
     throw new CaptureError('TUNING_FAILED', `${facts.interface.name}: not everything is as it was before: ${notRestoredText(failed)}`, {
@@ -73,11 +82,11 @@ export function revertTuning(access: TuningAccess, store: JournalStore, options:
   store.remove()
   const now = access.facts()
   const gone = [...own.filter((setting) => isGone(setting, now)), ...machine.lost]
-  const orphans = orphansBeside(store, journal, whereabouts).map((it) => ({
-    name: it.journal.interface.name,
-    journal: it.store.path,
-    ...(netns !== undefined && { netns }),
-  }))
+  const orphans = orphansBeside(store, journal, whereabouts).map((it) => {
+    const then = it.journal.interface
+    const there = isSameNamespace(then, journal.interface) ? netns : whereabouts.interfaces.find((present) => isSameNamespace(then, present))?.netns
+    return { name: then.name, journal: it.store.path, ...(there !== undefined && { netns: there }) }
+  })
   const restored = pending.flatMap(({ setting }) => (gone.includes(setting) ? [] : [setting]))
   return { since: journal.since, restored, gone, left, ...(orphans.length > 0 && { orphans }) }
 }
@@ -95,23 +104,44 @@ export function revertOrphans(access: TuningAccess, orphans: readonly KeptJourna
     const { store, journal } = orphan
     const absent = absentInterface(journal.interface)
     const facts = (): TuningFacts => ({ host: access.hostFacts(), interface: absent })
-    const heir = heirOf(store, journal, whereabouts)
-    if (heir === undefined) {
-      const { own, lost } = ofThisMachine(access, orphan, whereabouts)
-      const pending = pendingSettings(facts(), own)
-      const failed = restoreSettings({ facts, write: (setting) => access.write(setting) }, own)
-      if (failed.length > 0) {
-        throw new CaptureError('TUNING_FAILED', `${absent.name}: not everything is as it was before: ${notRestoredText(failed)}`, {
-          hint: `the journal stays: ${store.path}; ${ringtapCommand('tune revert', { name: absent.name, netns: access.netns })} may be run again`,
-        })
-      }
-      total.restored.push(...pending.map(({ setting }) => setting))
-      total.gone.push(...lost)
-    } else total.left = leaveTo(heir, journal) ?? total.left
+    const machine = machineShares(access, orphan, whereabouts)
+    total.left = leaveTo(machine, journal) ?? total.left
+    const pending = pendingSettings(facts(), machine.own)
+    const failed = restoreSettings({ facts, write: (setting) => access.write(setting) }, machine.own)
+    if (failed.length > 0) {
+      throw new CaptureError('TUNING_FAILED', `${absent.name}: not everything is as it was before: ${notRestoredText(failed)}`, {
+        hint: `the journal stays: ${store.path}; ${ringtapCommand('tune revert', { name: absent.name, netns: access.netns })} may be run again`,
+      })
+    }
+    total.restored.push(...pending.map(({ setting }) => setting))
+    total.gone.push(...machine.lost)
     store.remove()
     total.since = journal.since
   }
   return total
+}
+
+/** What becomes of a journal's settings of the machine. */
+interface MachineShares {
+  /** To be put back. */
+  own: Setting[]
+  /** Gone with a namespace. */
+  lost: Setting[]
+  /** For another interface that is tuned still. */
+  left: Setting[]
+  heir: KeptJournal | undefined
+}
+
+/** One of the same namespace counts on all of them, one of another on what is no namespace's own. */
+function machineShares(access: TuningAccess, kept: KeptJournal, whereabouts: Whereabouts): MachineShares {
+  const { store, journal } = kept
+  const heir = heirOf(store, journal, whereabouts)
+  if (heir !== undefined) return { own: [], lost: [], left: journal.before.filter(isHostWide), heir }
+  const { own, lost } = ofThisMachine(access, kept, whereabouts)
+  if (!own.some(isOfEveryNamespace)) return { own, lost, left: [], heir: undefined }
+  const elsewhere = heirElsewhere(store, journal, whereabouts)
+  if (elsewhere === undefined) return { own, lost, left: [], heir: undefined }
+  return { own: own.filter((setting) => !isOfEveryNamespace(setting)), lost, left: own.filter(isOfEveryNamespace), heir: elsewhere }
 }
 
 /**
@@ -150,9 +180,8 @@ function inNeed(ask: () => Whereabouts): Whereabouts {
 }
 
 /** Written before this journal goes: cut off between the two, both know what was before. */
-function leaveTo(heir: KeptJournal, journal: TuningJournal): RevertedTuning['left'] {
-  const settings = journal.before.filter(isHostWide)
-  if (settings.length === 0) return undefined
+function leaveTo({ heir, left: settings }: MachineShares, journal: TuningJournal): RevertedTuning['left'] {
+  if (heir === undefined || settings.length === 0) return undefined
   writeJournal(heir.store, inherited(heir.journal, journal, settings))
   return { settings, journal: heir.store.path }
 }

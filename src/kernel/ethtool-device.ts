@@ -11,7 +11,7 @@ import {
   ETHTOOL_TS_INFO,
   SPEED_UNKNOWN,
 } from './abi/ethtool.js'
-import { SOF_TIMESTAMPING_RX_HARDWARE, SOF_TIMESTAMPING_RX_SOFTWARE, SOF_TIMESTAMPING_TX_HARDWARE } from './abi/net_tstamp.js'
+import { HWTSTAMP_FILTERS, SOF_TIMESTAMPING_RX_HARDWARE, SOF_TIMESTAMPING_RX_SOFTWARE, SOF_TIMESTAMPING_TX_HARDWARE } from './abi/net_tstamp.js'
 import type { Descriptor } from './descriptor.js'
 import { askEthtool, textAt } from './ethtool.js'
 import type { Kernel } from './system.js'
@@ -82,6 +82,8 @@ export interface TimestampingInfo {
   hardwareReceive: boolean
   hardwareTransmit: boolean
   softwareReceive: boolean
+  /** Packets that it can stamp as they arrive, in the words of ethtool: `all`, `ptpv2-event`; `none` is that it may be off. */
+  receiveFilters: string[]
   /** N of /dev/ptpN; undefined without a clock. */
   ptpClock: number | undefined
 }
@@ -92,11 +94,13 @@ export function readTimestamping(kernel: Kernel, control: Descriptor, name: stri
   if (!askEthtool(kernel, control, name, [ETHTOOL_GET_TS_INFO, 'ETHTOOL_GET_TS_INFO'], answer)) return undefined
   const view = new DataView(answer)
   const bits = view.getUint32(ETHTOOL_TS_INFO.so_timestamping, true)
+  const filters = view.getUint32(ETHTOOL_TS_INFO.rx_filters, true)
   const clock = view.getInt32(ETHTOOL_TS_INFO.phc_index, true)
   return {
     hardwareReceive: (bits & SOF_TIMESTAMPING_RX_HARDWARE) !== 0,
     hardwareTransmit: (bits & SOF_TIMESTAMPING_TX_HARDWARE) !== 0,
     softwareReceive: (bits & SOF_TIMESTAMPING_RX_SOFTWARE) !== 0,
+    receiveFilters: HWTSTAMP_FILTERS.filter((_, filter) => (filters & (1 << filter)) !== 0),
     ptpClock: clock < 0 ? undefined : clock,
   }
 }

@@ -52,6 +52,7 @@ import {
   IFLA_PROMISCUITY,
   IFLA_STATS_LINK_64,
   IFLA_STATS_LINK_64_FILTER,
+  IFLA_VLAN_ID,
   IFLA_XDP,
   IFLA_XDP_ATTACHED,
   IFLA_XDP_DRV_PROG_ID,
@@ -270,6 +271,8 @@ export interface Link {
   operState: number
   /** `veth`, `vlan`, ...; undefined for hardware. */
   kind: string | undefined
+  /** Of kind `vlan`. */
+  vlanId?: number
   /** Index of the bridge, bond or the like that it is a part of; 0 for none. */
   master: number
   /** Index of the link that it stands on, for one end of a pair of the other; 0 for none in this namespace. */
@@ -355,7 +358,9 @@ function isLink(message: NetlinkMessage): boolean {
 function linkOf(message: NetlinkMessage): Link {
   const words = viewOf(message.body)
   const attributes = parseAttributes(message.body.subarray(IFINFOMSG.sizeof))
-  const kind = parseAttributes(attributes.get(IFLA_LINKINFO) ?? EMPTY).get(IFLA_INFO_KIND)
+  const info = parseAttributes(attributes.get(IFLA_LINKINFO) ?? EMPTY)
+  const kind = info.get(IFLA_INFO_KIND) && textOf(info.get(IFLA_INFO_KIND) as Uint8Array)
+  const vlanId = kind === 'vlan' ? parseAttributes(info.get(IFLA_INFO_DATA) ?? EMPTY).get(IFLA_VLAN_ID) : undefined
   const lower = numberOf(attributes.get(IFLA_LINK))
   const elsewhere = attributes.get(IFLA_LINK_NETNSID)
   return {
@@ -367,7 +372,8 @@ function linkOf(message: NetlinkMessage): Link {
     address: (attributes.get(IFLA_ADDRESS) ?? EMPTY).slice(),
     permanentAddress: (attributes.get(IFLA_PERM_ADDRESS) ?? EMPTY).slice(),
     operState: attributes.get(IFLA_OPERSTATE)?.[0] ?? 0,
-    kind: kind === undefined ? undefined : textOf(kind),
+    kind,
+    ...(vlanId && { vlanId: viewOf(vlanId).getUint16(0, true) }),
     master: numberOf(attributes.get(IFLA_MASTER)),
     lower: elsewhere === undefined ? lower : 0,
     lowerElsewhere: elsewhere && { namespaceId: viewOf(elsewhere).getInt32(0, true), index: lower },

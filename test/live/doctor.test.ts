@@ -1,9 +1,11 @@
 /** `ringtap doctor` on a testbed, as root and as nobody, beside what other tools say. */
 import assert from 'node:assert/strict'
-import { execFileSync, spawnSync } from 'node:child_process'
+import { execFileSync, spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
+import type { TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { type Diagnosis, diagnoseHost, type Finding } from '#src/host/index.js'
+import { type Diagnosis, diagnoseHost, type Finding, planTuning, readHostFacts, readInterfaceFacts } from '#src/host/index.js'
 import { createTestbed, type TestbedEnd } from '#src/testbed/index.js'
 import { inNamespace, live, openDescriptors } from '../support/live.js'
 
@@ -110,7 +112,7 @@ live('limits: locked memory as prlimit sets it, CPUs as taskset does', () => {
   assert.match(limited.findings.find((it) => it.id === 'memlock')?.what ?? '', /^RLIMIT_MEMLOCK is 64 KiB;/)
   const refused = limited.findings.find((it) => it.id === 'af-xdp')
   assert.match(refused?.what ?? '', /XDP_UMEM_REG.*ENOBUFS.*\(RLIMIT_MEMLOCK\)$/)
-  assert.match(refused?.remedy ?? '', /^ulimit -l unlimited/)
+  assert.match(refused?.note ?? '', /^ulimit -l unlimited/)
   // A capture raises the soft one.
   assert.equal(severityOf(run('prlimit', '--memlock=65536:4194304', ...WITHOUT).document, 'af-xdp'), 'ok')
   const online = readFileSync('/sys/devices/system/cpu/online', 'utf8').trim()
@@ -143,18 +145,70 @@ live('from another namespace, by --netns; and the library leaves no descriptor o
   assert.deepEqual(diagnoseHost({ netns }).interfaces, [name])
 })
 
+/** A namespace that a process is in: what leads to it is to be found. */
+async function otherNamespace(t: TestContext): Promise<string> {
+  const child = spawn('unshare', ['--net', 'sh', '-c', 'echo; exec sleep 60'], { stdio: ['ignore', 'pipe', 'inherit'] })
+  t.after(() => child.kill())
+  await once(child.stdout, 'data')
+  return `/proc/${child.pid}/ns/net`
+}
+
+live('what stands on another interface is examined with it, in another namespace it is named, and planned for below', async (t) => {
+  const [netns, other] = [await otherNamespace(t), await otherNamespace(t)]
+  const ip = (...words: string[]) => inNamespace(netns, 'ip', ...words)
+  ip('link', 'add', 'va', 'up', 'type', 'veth', 'peer', 'name', 'vb')
+  ip('link', 'set', 'vb', 'netns', other.split('/')[2] as string)
+  inNamespace(other, 'ip', 'link', 'set', 'vb', 'up')
+  ip('link', 'add', 'mv0', 'link', 'va', 'up', 'type', 'macvlan', 'mode', 'bridge')
+  const facts = readInterfaceFacts('mv0', { netns })
+  assert.deepEqual([facts.kind, facts.lowers], ['macvlan', [{ name: 'va', netns }]])
+  const both = diagnoseHost({ netns, interfaces: ['mv0'] })
+  assert.deepEqual(both.interfaces, ['mv0', 'va'])
+  assert.ok(both.findings.some((it) => it.interface === 'va' && it.id === 'queues'))
+  assert.ok(!both.findings.some((it) => it.interface === 'mv0' && ['queues', 'gro', 'rps'].includes(it.id)))
+  const { steps, remarks } = planTuning(readHostFacts(), facts)
+  assert.deepEqual(steps, [])
+  assert.equal(remarks.find(({ what }) => what === 'what comes before it')?.command, `ringtap tune apply -i va --netns ${netns}`)
+
+  // Of a veth the offloads of the other end count.
+  const segmentation = () => diagnoseHost({ netns, interfaces: ['va'] }).findings.find(({ id }) => id === 'segmentation')
+  ip('link', 'del', 'mv0')
+  const remedy = `sudo nsenter --net=${other} ethtool -K vb tso off gso off tx-udp-segmentation off`
+  assert.deepEqual([segmentation()?.severity, segmentation()?.remedy], ['note', remedy])
+  execFileSync('sh', ['-ec', remedy.replace('sudo ', '')])
+  assert.equal(segmentation()?.severity, 'ok')
+
+  ip('link', 'add', 'mv0', 'link', 'va', 'up', 'type', 'macvlan', 'mode', 'bridge')
+  ip('link', 'set', 'mv0', 'netns', other.split('/')[2] as string)
+  const away = diagnoseHost({ netns: other, interfaces: ['mv0'] })
+  assert.deepEqual(away.interfaces, ['mv0'])
+  const lower = away.findings.find(({ id }) => id === 'lower')
+  assert.deepEqual([lower?.severity, lower?.what], ['note', `its packets come by va in network namespace ${netns}`])
+  assert.equal(lower?.remedy, `sudo ringtap doctor -i va --netns ${netns}`)
+})
+
+live('a bridge has its packets from its members', () => {
+  using testbed = createTestbed({ queues: 1 })
+  const { netns, interface: name } = testbed.receiver
+  inNamespace(netns, 'ip', 'link', 'add', 'br0', 'up', 'type', 'bridge')
+  assert.deepEqual(readInterfaceFacts('br0', { netns }).lowers, [])
+  inNamespace(netns, 'ip', 'link', 'set', name, 'master', 'br0')
+  assert.deepEqual(readInterfaceFacts('br0', { netns }).lowers, [{ name, netns }])
+})
+
 live('tuning what carries the default route of a bridge is named with what apply asks for, and in its namespace', (t) => {
   if (Number(execFileSync('nproc', { encoding: 'utf8' })) < 2) return t.skip('one CPU: one queue is enough')
   using testbed = createTestbed({ queues: 1 })
   const { netns, interface: name } = testbed.receiver
   const ip = (...words: string[]) => inNamespace(netns, 'ip', ...words)
-  const remedy = () => diagnoseHost({ netns, interfaces: [name] }).findings.find((it) => it.id === 'queues')?.remedy ?? ''
+  const queues = () => diagnoseHost({ netns, interfaces: [name] }).findings.find((it) => it.id === 'queues')
   const command = `sudo ringtap tune apply -i ${name} --netns ${netns}`
-  assert.ok(remedy().startsWith(`${command} (RPS: `), remedy())
+  assert.equal(queues()?.remedy, command)
+  assert.match(queues()?.note ?? '', /^RPS: /)
   ip('link', 'add', 'br0', 'up', 'type', 'bridge')
   ip('link', 'set', name, 'master', 'br0')
   ip('address', 'add', '192.0.2.1/24', 'dev', 'br0')
   ip('route', 'add', 'default', 'via', '192.0.2.254')
-  assert.ok(remedy().startsWith(`${command} --yes-i-may-lose-this-link (`), remedy())
-  assert.match(remedy(), /it carries this host's default via 192\.0\.2\.254 over br0: /)
+  assert.equal(queues()?.remedy, `${command} --yes-i-may-lose-this-link`)
+  assert.match(queues()?.note ?? '', /^it carries this host's default via 192\.0\.2\.254 over br0: /)
 })

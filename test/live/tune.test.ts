@@ -16,6 +16,7 @@ import { type MachineAccess, openTuningAccess } from '#src/host/tuning/machine-a
 import type { Setting } from '#src/host/tuning/setting.js'
 import { CaptureError, countInKernel } from '#src/index.js'
 import { EIO } from '#src/kernel/errno.js'
+import { openNamespace, withNamespace } from '#src/kernel/namespace.js'
 import { openKernel } from '#src/kernel/system.js'
 import { createTestbed, type TestbedEnd } from '#src/testbed/index.js'
 import { journalFile } from '../support/journal-file.js'
@@ -194,8 +195,30 @@ live('what a driver refuses is told, all else is done and taken back', (t) => {
   inNamespace(netns, 'ip', 'tuntap', 'add', 'tap0', 'mode', 'tap', 'multi_queue')
   const end = { interface: 'tap0', netns }
   const before = seen(end)
-  const { applied, refused, plan, journal } = applyHere('tap0', { netns, cpus: CPUS })
-  t.after(() => rmSync(journal ?? '', { force: true }))
+  const known = applyHere('tap0', { netns, cpus: CPUS })
+  t.after(() => rmSync(known.journal ?? '', { force: true }))
+  assert.deepEqual(known.refused, [])
+  assert.equal(known.plan.remarks.find(({ what }) => what === 'queues')?.status, 'unsupported')
+  const { status, stderr } = ringtap('tune', 'revert', '-i', 'tap0', '--netns', netns)
+  assert.equal(status, 0, stderr)
+  assert.equal(seen(end), before)
+
+  // As of a driver of which that is not known.
+  const access = openTuningAccess(openKernel(), 'tap0', { netns })
+  t.after(() => access.close())
+  const unknown = {
+    ...access,
+    netnsInode: access.netnsInode,
+    home: access.home,
+    facts() {
+      const now = access.facts()
+      return { ...now, interface: { ...now.interface, kind: 'other' } }
+    },
+  }
+  const directory = mkdtempSync(join(tmpdir(), 'ringtap-tune-'))
+  t.after(() => rmSync(directory, { recursive: true }))
+  const store = journalFile(tunedInterface(access.facts(), access), directory)
+  const { applied, refused, plan } = applyTuning(unknown, store, { cpus: CPUS })
   assert.deepEqual(
     refused.map(({ step, reason }) => [step.id, /EOPNOTSUPP/.test(reason)]),
     [['channels', true]],
@@ -203,9 +226,56 @@ live('what a driver refuses is told, all else is done and taken back', (t) => {
   assert.ok(applied.some(({ id }) => id === 'feature rx-gro'))
   assert.deepEqual(plan.steps, [])
   assert.match(inNamespace(netns, 'ethtool', '-k', 'tap0'), /generic-receive-offload: off/)
-  const { status, stderr } = ringtap('tune', 'revert', '-i', 'tap0', '--netns', netns)
-  assert.equal(status, 0, stderr)
+  revertTuning(access, store)
   assert.equal(seen(end), before)
+})
+
+live('from within a namespace the limits that it only shows are left to a person, and are no failure where that is not foreseen', (t) => {
+  const { end, store } = tuned(t)
+  const kernel = openKernel()
+  using namespace = openNamespace(kernel, end.netns)
+  withNamespace(kernel, namespace, () => {
+    using access = openTuningAccess(kernel, end.interface)
+    const { host } = access.facts()
+    // An older kernel does not show them in a namespace at all.
+    if (host.sysctls['net.core.rmem_max'] === undefined) return
+    assert.ok(host.readOnlySysctls?.includes('net.core.rmem_max') && !host.readOnlySysctls.includes('net.core.optmem_max'))
+    const before = seen(end)
+    const small = (readOnlySysctls: readonly string[]) => ({
+      ...access,
+      netnsInode: access.netnsInode,
+      home: access.home,
+      facts() {
+        const now = access.facts()
+        return { ...now, host: { ...now.host, readOnlySysctls, sysctls: { ...now.host.sysctls, 'net.core.rmem_max': '212992' } } }
+      },
+    })
+    const foreseen = applyTuning(small(['net.core.rmem_max']), store, { cpus: CPUS })
+    assert.deepEqual(foreseen.refused, [])
+    assert.equal(foreseen.plan.remarks.find(({ subject }) => subject === 'net.core.rmem_max')?.status, 'by-hand')
+    revertTuning(access, store)
+    const { applied, refused } = applyTuning(small([]), store, { cpus: CPUS })
+    assert.deepEqual(
+      refused.map(({ step }) => step.id),
+      ['sysctl net.core.rmem_max'],
+    )
+    assert.ok(applied.length > 2 && store.read()?.includes('rmem_max') === false)
+    revertTuning(access, store)
+    assert.equal(seen(end), before)
+  })
+})
+
+live('NAPI of threads is off while it is tuned, and on again', (t) => {
+  const { end, access, store } = tuned(t)
+  const file = `/sys/class/net/${end.interface}/threaded`
+  // A veth has NAPI only with GRO.
+  inNamespace(end.netns, 'ethtool', '-K', end.interface, 'gro', 'on')
+  inSysfs(end.netns, `echo 1 > ${file}`)
+  const { applied } = applyTuning(access, store, { cpus: CPUS })
+  assert.ok(applied.some(({ id }) => id === 'threaded'))
+  assert.equal(inSysfs(end.netns, `cat ${file}`), '0\n')
+  revertTuning(access, store)
+  assert.equal(inSysfs(end.netns, `cat ${file}`), '1\n')
 })
 
 live('the interface of the default route is left alone unless that was allowed, also where what stands on it has the route', (t) => {
@@ -270,7 +340,7 @@ async function otherNamespace(t: TestContext): Promise<string> {
 live('the command for a queue reaches the namespace of the shell, though /sys there is another one’s', async (t) => {
   const [ours, theirs] = [await otherNamespace(t), await otherNamespace(t)]
   const masks = (pid: string) => inSysfs(`/proc/${pid}/ns/net`, 'cat /sys/class/net/zz/queues/rx-0/rps_cpus')
-  for (const pid of [ours, theirs]) inNamespace(`/proc/${pid}/ns/net`, 'ip', 'link', 'add', 'zz', 'up', 'type', 'bridge')
+  for (const pid of [ours, theirs]) inNamespace(`/proc/${pid}/ns/net`, 'ip', 'link', 'add', 'zz', 'up', 'type', 'veth', 'peer', 'name', 'zy')
   // A shell with the /sys of one namespace, in the other.
   const within = (sysOf: string, netOf: string, ...command: string[]) => {
     const [enter, mount] = [`nsenter --net=/proc/${sysOf}/ns/net`, 'mount -t sysfs sysfs /sys']
@@ -329,7 +399,7 @@ live('where the other end of a veth is out of reach, its queues stay and that is
   assert.equal(facts.peerTxQueues, undefined)
   const { steps, unread } = planTuning(host, facts, { cpus: CPUS })
   assert.ok(
-    unread.some(({ what, reason }) => what === 'transmit queues of the other end' && /neither a name nor a process/.test(reason)),
+    unread.some(({ what, reason }) => what === 'other end of the veth' && /neither a name nor a process/.test(reason)),
     JSON.stringify(unread),
   )
   assert.ok(steps.some(({ id }) => id === 'receive-queue-cpus 0') && !steps.some(({ id }) => id === 'channels'))

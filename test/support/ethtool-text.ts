@@ -97,6 +97,9 @@ export function accordingToEthtool(name: string, netns?: string): Record<string,
           },
         ]),
     ),
+    filters: (/Filter Modes:(.*(?:\n\t.*)*)/.exec(stamps.slice(stamps.indexOf('Hardware Receive')))?.[1] ?? '')
+      .split(/\s+/)
+      .filter((word) => word !== '' && word !== 'none'),
     timestamping: [/^\s*hardware-receive/m, /^\s*hardware-transmit/m, /^\s*software-receive/m].map((bit) => bit.test(stamps)),
     clock: clock === undefined || clock === 'none' ? undefined : Number(clock),
     rss: rssOf(ethtool('-x')),
@@ -153,6 +156,7 @@ export function factsAsEthtool(facts: InterfaceFacts): Record<string, unknown> {
     coalescing,
     features: Object.fromEntries(Object.entries(features).map(([name, { on, fixed, requested }]) => [name, { on, fixed, wanted: !fixed && requested }])),
     timestamping: [timestamping?.hardwareReceive, timestamping?.hardwareTransmit, timestamping?.softwareReceive].map((it) => it ?? false),
+    filters: timestamping?.receiveFilters.filter((filter) => filter !== 'none') ?? [],
     clock: timestamping?.ptpClock,
     rss: rss?.indirection,
     flowHash,

@@ -28,7 +28,7 @@ export interface FakeDriverState {
   /** Words of masks, Mbit/s, DUPLEX_*. */
   link?: { maskWords: number; speed: number; duplex: number }
   /** SOF_TIMESTAMPING_*, and phc_index. */
-  stamps?: { bits: number; clock: number }
+  stamps?: { bits: number; clock: number; filters?: number }
   counters?: [name: string, value: bigint][]
   /** Features that stay as they are, whatever is wanted. */
   stubborn?: string[]
@@ -88,6 +88,7 @@ function answer(state: FakeDriverState, bytes: Uint8Array, words: DataView): num
       assert.equal(bytes.length, 44)
       words.setUint32(4, state.stamps.bits, true)
       words.setInt32(8, state.stamps.clock, true)
+      words.setUint32(28, state.stamps.filters ?? 0, true)
       return 0
     case 0x0e:
       return give(state.coalescing)

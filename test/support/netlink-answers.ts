@@ -58,8 +58,12 @@ export function answering(...rounds: (readonly Answer[] | number)[][]): { kernel
   return { kernel, requests }
 }
 
-/** RTM_NEWLINK of an interface that is up; `xdp` is what stands in its IFLA_XDP. */
-export function link(index: number, name: string, { kind, xdp }: { kind?: string; xdp?: readonly Attribute[] } = {}): Answer {
+/** RTM_NEWLINK of an interface that is up; `data` is what stands in its IFLA_INFO_DATA, `xdp` in its IFLA_XDP. */
+export function link(
+  index: number,
+  name: string,
+  { kind, data, xdp }: { kind?: string; data?: readonly Attribute[]; xdp?: readonly Attribute[] } = {},
+): Answer {
   const header = new Uint8Array(16)
   const view = new DataView(header.buffer)
   view.setUint16(2, 1, true)
@@ -73,7 +77,7 @@ export function link(index: number, name: string, { kind, xdp }: { kind?: string
       [16, Uint8Array.of(6)],
       [31, u32(4)],
       [32, u32(2)],
-      ...(kind === undefined ? [] : ([[18, [[1, kind]]]] as const)),
+      ...(kind === undefined ? [] : ([[18, [[1, kind], ...(data === undefined ? [] : ([[2, data]] as const))]]] as const)),
       ...(xdp === undefined ? [] : ([[43, xdp]] as const)),
     ],
     header,

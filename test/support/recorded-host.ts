@@ -12,7 +12,7 @@ export const RECORDED_HOSTS = ['ena', 'i40e', 'ixgbe', 'mlx5', 'veth', 'virtio']
 export type RecordedHostName = (typeof RECORDED_HOSTS)[number]
 
 /** The content of a file, its lines, where a symbolic link leads, or what keeps it from being read. Directories are those that paths go through. */
-export type RecordedFile = string | readonly string[] | { link: string } | { errno: number }
+export type RecordedFile = string | readonly string[] | { link: string } | { errno: number } | { text: string; mode: number }
 
 interface Recording {
   /** Where it comes from. */
@@ -56,7 +56,9 @@ const ELOOP = 40
 const MAX_LINKS = 40
 
 function textOf(file: RecordedFile | undefined): string | undefined {
-  return isLines(file) ? `${file.join('\n')}\n` : typeof file === 'string' ? file : undefined
+  if (isLines(file)) return `${file.join('\n')}\n`
+  if (typeof file === 'object' && 'text' in file) return file.text
+  return typeof file === 'string' ? file : undefined
 }
 
 function isLink(file: RecordedFile | undefined): file is { link: string } {
@@ -113,6 +115,12 @@ export function recordedFiles(tree: Map<string, RecordedFile>): WritableHostFile
       if (typeof at !== 'string') return at
       const file = tree.get(at)
       return isLink(file) ? file.link : { errno: EINVAL }
+    },
+    mode(path) {
+      const at = resolve(path, true)
+      if (typeof at !== 'string') return at
+      const file = tree.get(at)
+      return typeof file === 'object' && 'mode' in file ? file.mode : 0o644
     },
     write(path, text) {
       const at = resolve(path, true)

@@ -118,6 +118,9 @@ export class TunableMachine implements TuningAccess {
       case 'coalescing':
         for (const call of coalescingCalls(facts.coalescing ?? {}, setting.value)) this.#setCoalescing(call, setting)
         break
+      case 'threaded':
+        this.interface = { ...facts, threaded: setting.value }
+        break
       case 'interrupt': {
         const irq = irqOf(setting.name, facts.interrupts)
         this.interface = {

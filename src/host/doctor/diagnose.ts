@@ -1,7 +1,7 @@
 /** All findings about what was examined, and what they come to. Pure. */
 import type { UnreadFact } from '../facts.js'
 import { type Examined, type Finding, SEVERITIES } from './finding.js'
-import { HOST_FINDINGS } from './host-findings.js'
+import { HOST_FINDINGS, untriedProbes } from './host-findings.js'
 import { INTERFACE_FINDINGS } from './interface-findings.js'
 
 export interface Diagnosis {
@@ -26,12 +26,16 @@ export function diagnose(examined: Examined): Diagnosis {
     verdict: worst === 'fatal' ? 'impossible' : worst === 'limits' ? 'limited' : 'line-rate',
     interfaces: interfaces.map((nic) => nic.name),
     findings,
-    unread: [...confinement.unread, ...host.unread, ...interfaces.flatMap((nic) => nic.unread.map((fact) => ({ ...fact, what: `${nic.name}: ${fact.what}` })))],
+    unread: [
+      ...untriedProbes(examined),
+      ...confinement.unread,
+      ...host.unread,
+      ...interfaces.flatMap((nic) => nic.unread.map((fact) => ({ ...fact, what: `${nic.name}: ${fact.what}` }))),
+    ],
   }
 }
 
 function named(id: string, interfaceName: string | undefined, verdict: Omit<Finding, 'id' | 'interface'> | undefined): Finding[] {
   if (verdict === undefined) return []
-  const { severity, what, cost, remedy } = verdict
-  return [{ id, severity, interface: interfaceName, what, cost, remedy }]
+  return [{ id, interface: interfaceName, ...verdict }]
 }

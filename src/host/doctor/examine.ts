@@ -35,7 +35,7 @@ export function diagnoseHost(options: DiagnosisOptions = {}): Diagnosis {
   const start = performance.now()
   const host = readHostFactsOf(kernel, files)
   const probes = probesIn(kernel, options.netns)
-  const interfaces = names.map((name) => withCarriedRoute(kernel, readInterfaceFactsOf(kernel, files, name, scope)))
+  const interfaces = withLowers(names, (name) => withCarriedRoute(kernel, readInterfaceFactsOf(kernel, files, name, scope)))
   sleepThread(Math.max(0, start + WATCHED_MS - performance.now()))
   return diagnose({
     host,
@@ -45,6 +45,16 @@ export function diagnoseHost(options: DiagnosisOptions = {}): Diagnosis {
     interfaces,
     node: { version: process.versions.node, pointerCompression: isPointerCompressed(process.config.variables) },
   })
+}
+
+/** What packets come by first is in their way as well: the interfaces below those that were asked for, as far as they are in this namespace. */
+function withLowers(names: readonly string[], read: (name: string) => InterfaceFacts): InterfaceFacts[] {
+  const found = names.map(read)
+  // NB: the list grows as it is gone through.
+  for (const { lowers = [], netns } of found) {
+    for (const lower of lowers) if (lower.netns === netns && !found.some(({ name }) => name === lower.name)) found.push(read(lower.name))
+  }
+  return found
 }
 
 /** Tuning asks what the link carries, not only what it has itself. */

@@ -17,8 +17,10 @@ export interface Finding {
   what: string
   /** What it costs a capture; undefined where nothing. */
   cost: string | undefined
-  /** The command that mends it; undefined where none does. */
+  /** The command that mends it, or that shows more, as sh takes it; undefined where there is none. */
   remedy: string | undefined
+  /** What else is to be known for that, or what a person has to do where no command does it. */
+  note: string | undefined
 }
 
 /** What findings are made from. */
@@ -41,9 +43,9 @@ export interface Examined {
 export type Verdict = Omit<Finding, 'id' | 'interface'> | undefined
 
 export function fine(what: string): Verdict {
-  return { severity: 'ok', what, cost: undefined, remedy: undefined }
+  return { severity: 'ok', what, cost: undefined, remedy: undefined, note: undefined }
 }
 
-export function wrong(severity: Exclude<Severity, 'ok'>, what: string, cost: string | undefined, remedy?: string): Verdict {
-  return { severity, what, cost, remedy }
+export function wrong(severity: Exclude<Severity, 'ok'>, what: string, cost: string | undefined, remedy?: string, note?: string): Verdict {
+  return { severity, what, cost, remedy, note }
 }

@@ -5,7 +5,7 @@
 import { cpuListText } from '../../kernel/cpus.js'
 import { EACCES, ENOBUFS, EPERM } from '../../kernel/errno.js'
 import { DEFAULT_RING_BYTES } from '../../ring/geometry.js'
-import type { HostFacts } from '../facts.js'
+import type { HostFacts, UnreadFact } from '../facts.js'
 import { type SoftnetCpu, softnetDifference } from '../softnet.js'
 import { ENOUGH_BACKLOG } from '../tuning/limits.js'
 import { type Examined, fine, type Verdict, wrong } from './finding.js'
@@ -29,7 +29,7 @@ export const HOST_FINDINGS: Readonly<Record<string, HostFinding>> = {
     'no AF_XDP (5.3 Mpps instead of 2.3 by rings, measured) and no counting in the kernel (10.9 Mpps)',
     `sudo setcap cap_net_raw,cap_net_admin,cap_bpf+eip ${NODE}`,
   ),
-  'cap-sys-admin': capability('CAP_SYS_ADMIN', 'note', 'no --netns, no testbed (bench, flood); names of programs of others are not to be seen', 'run as root'),
+  'cap-sys-admin': capability('CAP_SYS_ADMIN', 'note', 'no --netns, no testbed (bench, flood); names of programs of others are not to be seen'),
   'packet-socket': probe('packet-socket', 'fatal', 'no capture: neither ring nor recv', 'a kernel with CONFIG_PACKET, and CAP_NET_RAW'),
   'packet-ring': probe(
     'packet-ring',
@@ -75,12 +75,13 @@ export const HOST_FINDINGS: Readonly<Record<string, HostFinding>> = {
   node: nodeVersion,
 }
 
-function capability(name: CapabilityName, severity: 'fatal' | 'limits' | 'note', cost: string, remedy: string): HostFinding {
+function capability(name: CapabilityName, severity: 'fatal' | 'limits' | 'note', cost: string, remedy?: string): HostFinding {
+  const note = remedy === undefined ? 'run as root' : undefined
   return ({ confinement: { effective, permitted } }) => {
     if (effective === undefined) return undefined
     if (effective.includes(name)) return fine(`${name} is held`)
-    if (permitted?.includes(name)) return wrong(severity, `${name} is permitted and not in effect`, cost, remedy)
-    return wrong(severity, `${name} is missing`, cost, remedy)
+    if (permitted?.includes(name)) return wrong(severity, `${name} is permitted and not in effect`, cost, remedy, note)
+    return wrong(severity, `${name} is missing`, cost, remedy, note)
   }
 }
 
@@ -125,17 +126,28 @@ function lacks(effective: readonly CapabilityName[] | undefined, needs: readonly
   return effective !== undefined && needs.some((anyOf) => !anyOf.some((it) => effective.includes(it)))
 }
 
-function probe(name: ProbeName, severity: 'fatal' | 'limits' | 'note', cost: string, remedy: string): HostFinding {
+function probe(name: ProbeName, severity: 'fatal' | 'limits' | 'note', cost: string, needs: string): HostFinding {
   return ({ probes, confinement: { effective } }) => {
     const result = probes.find((it) => it.probe === name)
-    if (result === undefined) return undefined
+    if (result === undefined || result.untried !== undefined) return undefined
     if (result.refused === undefined) return fine(`${PROBE_TEXT[name]}: works`)
     const { call, errno, reason } = result.refused
     if ((errno === EPERM || errno === EACCES) && lacks(effective, PROBE_NEEDS[name])) return undefined
     // xdp_umem_account_pages() refuses for nothing else with it.
     const isMemlock = name === 'af-xdp' && errno === ENOBUFS
-    return wrong(severity, `${PROBE_TEXT[name]}: ${call}: ${reason}${isMemlock ? ' (RLIMIT_MEMLOCK)' : ''}`, cost, isMemlock ? MEMLOCK : `needs ${remedy}`)
+    const what = `${PROBE_TEXT[name]}: ${call}: ${reason}${isMemlock ? ' (RLIMIT_MEMLOCK)' : ''}`
+    return wrong(severity, what, cost, undefined, isMemlock ? MEMLOCK : `needs ${needs}`)
   }
+}
+
+/** Probes that say nothing, for what they stand on was not to be had. Not those for which a capability is missing: a finding of its own says so. */
+export function untriedProbes({ probes, confinement: { effective } }: Examined): UnreadFact[] {
+  return probes.flatMap(({ probe: name, untried }) => {
+    if (untried === undefined) return []
+    const { call: source, errno, reason } = untried
+    if ((errno === EPERM || errno === EACCES) && lacks(effective, PROBE_NEEDS[name])) return []
+    return [{ what: PROBE_TEXT[name], source, reason: `could not be tried: ${reason}` }]
+  })
 }
 
 const MEMLOCK = 'ulimit -l unlimited (as root), LimitMEMLOCK=infinity in a systemd unit, --ulimit memlock=-1 for a container; or CAP_IPC_LOCK'
@@ -151,6 +163,7 @@ function memlockFinding({ confinement: { memlockBytes, memlockMaximumBytes, effe
     'limits',
     `RLIMIT_MEMLOCK is ${Math.floor(bytes / 1024)} KiB; AF_XDP with ${host.allowedCpus.length} workers locks ${wanted / MIB} MiB`,
     'AF_XDP is refused, or must do with a smaller --ring',
+    undefined,
     MEMLOCK,
   )
 }
@@ -163,6 +176,7 @@ function cgroupCpu({ confinement: { cgroup }, host }: Examined): Verdict {
     'limits',
     `the cgroup allows ${Math.round(cpus * 100) / 100} CPUs of time in each ${cpuPeriodMs} ms`,
     `busy workers stand still for up to ${stands} ms of each ${cpuPeriodMs} ms: a ring must hold as much (ringtap size --hold)`,
+    undefined,
     'docker update --cpus 0, no CPU limit in a pod, CPUQuota= of a systemd unit',
   )
 }
@@ -179,6 +193,7 @@ function cgroupMemory({ confinement: { cgroup } }: Examined): Verdict {
     'limits',
     what,
     'AF_XDP chunks count against it, 64 MiB a worker by default; beyond it the process is killed',
+    undefined,
     'docker update --memory, MemoryMax= of a systemd unit',
   )
 }
@@ -189,6 +204,7 @@ function allowedCpus({ host: { allowedCpus: allowed, cpus } }: Examined): Verdic
     'note',
     `only CPUs ${cpuListText(allowed)} of ${cpus.length} may be used (affinity or cpuset)`,
     'queues that interrupt other CPUs are read from afar, and --workers auto is for fewer',
+    undefined,
     'taskset -pc, AllowedCPUs= of a systemd unit, --cpuset-cpus of a container',
   )
 }
@@ -254,23 +270,23 @@ function softnetDropped(examined: Examined): Verdict {
   const processed = counted(examined, 'processed')
   const limit = sysctlNumber(host, MAX_BACKLOG)
   const backlog = `${MAX_BACKLOG} is ${limit ?? 'not to be read here'}`
-  const longer = (): string => {
-    if (limit === undefined) return `raise ${MAX_BACKLOG} ${IN_HOST}`
-    return `sudo sysctl -w ${MAX_BACKLOG}=${limit >= ENOUGH_BACKLOG ? 2 * limit : ENOUGH_BACKLOG}`
-  }
+  const longer = limit === undefined ? undefined : `sudo sysctl -w ${MAX_BACKLOG}=${limit >= ENOUGH_BACKLOG ? 2 * limit : ENOUGH_BACKLOG}`
+  const byHand = limit === undefined ? `raise ${MAX_BACKLOG} ${IN_HOST}` : undefined
   if (lately > 0) {
     return wrong(
       'limits',
       `${lately} packets were lost in the backlog of a CPU in the last ${Math.round(earlier.agoMs)} ms, ${shareText(lately, processed.lately)}; ${backlog}`,
       'they reach no socket: with RPS, or over veth and lo, bursts longer than the backlog are cut',
-      longer(),
+      longer,
+      byHand,
     )
   }
   return wrong(
     'note',
     `${sinceBoot} packets were lost in the backlog of a CPU since boot, ${shareText(sinceBoot, processed.sinceBoot)}, none in the last ${Math.round(earlier.agoMs)} ms; ${backlog}`,
     'they reached no socket; where it goes on, doctor says so while traffic comes',
-    limit !== undefined && limit >= ENOUGH_BACKLOG ? undefined : longer(),
+    limit !== undefined && limit >= ENOUGH_BACKLOG ? undefined : longer,
+    byHand,
   )
 }
 
@@ -295,7 +311,8 @@ function softnetSqueezed(examined: Examined): Verdict {
     'note',
     `${lately} times in the last ${span} ${times}, ${sinceBoot} since boot`,
     'packets wait in the NIC meanwhile; nothing is lost unless its ring is full',
-    known.length === 0 ? `raise ${BUDGETS.join(' and ')} ${IN_HOST}` : `sudo sysctl -w ${known.map(({ name, value }) => `${name}=${2 * value}`).join(' ')}`,
+    known.length === 0 ? undefined : `sudo sysctl -w ${known.map(({ name, value }) => `${name}=${2 * value}`).join(' ')}`,
+    known.length === 0 ? `raise ${BUDGETS.join(' and ')} ${IN_HOST}` : undefined,
   )
 }
 
@@ -306,6 +323,7 @@ function userNamespace({ confinement: { initialUserNamespace } }: Examined): Ver
     'limits',
     'a user namespace (rootless container, unshare -U)',
     'capabilities hold for its own network namespaces only: no XDP, no BPF, no interface of the host',
+    undefined,
     'run it outside, or in a container that is not rootless',
   )
 }
@@ -317,6 +335,7 @@ function networkNamespace({ confinement: { hostNetwork } }: Examined): Verdict {
     'note',
     'a network namespace that is not that of the host',
     "the host's interfaces are not to be seen",
+    undefined,
     '--netns 1, or --network host for a container',
   )
 }
@@ -328,6 +347,7 @@ function seccompFinding({ confinement: { seccomp } }: Examined): Verdict {
     'note',
     `a seccomp filter is in force (mode ${seccomp})`,
     'it may refuse bpf(2), setns(2) or mmap(2) of a ring; what was tried above says',
+    undefined,
     '--security-opt seccomp=unconfined for a container',
   )
 }
@@ -344,6 +364,7 @@ function readOnlyMounts({ confinement: { readOnly } }: Examined): Verdict {
     'note',
     `${readOnly.join(' and ')} ${readOnly.length === 1 ? 'is' : 'are'} mounted read-only`,
     `tune cannot set from here: ${readOnly.map((place) => TUNED[place]).join(', ')}`,
+    undefined,
     'tune on the host, or --privileged for a container',
   )
 }
@@ -376,6 +397,7 @@ function nodeVersion({ node: { version, pointerCompression } }: Examined): Verdi
       'fatal',
       `Node.js ${version} with V8 pointer compression`,
       'it takes no memory of the kernel as a buffer: no ring',
+      undefined,
       'the Node.js of nodejs.org',
     )
   const [major = 0, minor = 0] = version.split('.').map(Number)

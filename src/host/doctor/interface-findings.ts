@@ -1,29 +1,39 @@
 /** Findings about one interface, one small function each. Pure. Figures as in host-findings.ts. */
 import { cpuListText } from '../../kernel/cpus.js'
-import type { FeatureFacts, HostFacts, InterfaceFacts, InterruptFacts } from '../facts.js'
-import { filledQueues, isHeldByPeer, otherEndText, wantedChannels } from '../tuning/channels.js'
+import type { FeatureFacts, HostFacts, InterfaceFacts, InterruptFacts, LowerFacts } from '../facts.js'
+import { isStacked, lowerText, unknownLowerText } from '../stacked.js'
+import { filledQueues, isHeldByPeer, otherEndText, rssReach, wantedChannels } from '../tuning/channels.js'
 import { commandFor, inNamespace, inOwnSysfs, queueFiles, quoted, ringtapCommand } from '../tuning/command.js'
 import { chooseCpus } from '../tuning/cpus.js'
 import { isDiscarded, type WeakFlow, weakFlows } from '../tuning/flow-hash.js'
 import { feedsXdpByGro } from '../tuning/offloads.js'
 import { TUNED_FLOWS } from '../tuning/setting.js'
+import { isVeth } from '../tuning/step.js'
 import { fine, type Verdict, wrong } from './finding.js'
 
 type InterfaceFinding = (nic: InterfaceFacts, host: HostFacts) => Verdict
 
+/** Of the first interface that packets come by: it says nothing of one that stands on others. */
+function ofDevice(find: InterfaceFinding): InterfaceFinding {
+  return (nic, host) => (isStacked(nic) ? undefined : find(nic, host))
+}
+
 export const INTERFACE_FINDINGS: Readonly<Record<string, InterfaceFinding>> = {
   link: linkState,
-  queues: queuesFinding,
-  interrupts: interruptBalance,
-  numa: numaFinding,
-  gro: (nic) => merging(nic, 'rx-gro', 'GRO', 'gro'),
-  'gro-hw': (nic) => merging(nic, 'rx-gro-hw', 'GRO of the NIC', 'rx-gro-hw'),
-  lro: lroFinding,
-  rxvlan: strippedTags,
-  ring: ringSize,
-  rss: rssFinding,
-  'flow-hash': flowHashFinding,
-  rps: rpsFinding,
+  lower: lowerFinding,
+  queues: ofDevice(queuesFinding),
+  interrupts: ofDevice(interruptBalance),
+  threaded: ofDevice(threadedFinding),
+  numa: ofDevice(numaFinding),
+  gro: ofDevice((nic) => merging(nic, 'rx-gro', 'GRO', 'gro')),
+  'gro-hw': ofDevice((nic) => merging(nic, 'rx-gro-hw', 'GRO of the NIC', 'rx-gro-hw')),
+  lro: ofDevice(lroFinding),
+  segmentation: segmentationFinding,
+  rxvlan: ofDevice(strippedTags),
+  ring: ofDevice(ringSize),
+  rss: ofDevice(rssFinding),
+  'flow-hash': ofDevice(flowHashFinding),
+  rps: ofDevice(rpsFinding),
   xdp: attachedPrograms,
   use: hostUse,
 }
@@ -48,20 +58,69 @@ function planCommand(nic: InterfaceFacts): string {
 }
 
 /** Refused on the interface of the default route, unless one says that one knows. */
-function applyCommand(nic: InterfaceFacts, ...notes: string[]): string {
+function applyCommand(nic: InterfaceFacts, ...notes: string[]): [remedy: string, note: string | undefined] {
   const route = nic.defaultRoute?.replace(/^route /, '')
   const warning = route === undefined ? [] : [`it carries this host's ${route}: whoever is connected over it may be cut off`]
-  const all = [...notes, ...warning].join('; ')
+  const all = [...warning, ...notes].join('; ')
   const flag = route === undefined ? '' : ' --yes-i-may-lose-this-link'
-  return `sudo ${ringtapCommand('tune apply', nic)}${flag}${all === '' ? '' : ` (${all})`}`
+  return [`sudo ${ringtapCommand('tune apply', nic)}${flag}`, all === '' ? undefined : all]
 }
 
 function linkState(nic: InterfaceFacts): Verdict {
   const { name, up, operState } = nic
   if (!up) return wrong('limits', 'the interface is down', 'nothing arrives; a capture waits for it', asRoot(nic, `ip link set dev ${quoted(name)} up`))
   if (operState === 'down' || operState === 'lowerlayerdown')
-    return wrong('limits', 'no carrier', 'nothing arrives', `${looking(nic, `ethtool ${quoted(name)}`)}; see to cable, transceiver and the other end`)
+    return wrong('limits', 'no carrier', 'nothing arrives', looking(nic, `ethtool ${quoted(name)}`), 'see to cable, transceiver and the other end')
   return fine('up')
+}
+
+/** Those of its own namespace are examined with it. */
+function lowerFinding(nic: InterfaceFacts): Verdict {
+  if (!isStacked(nic)) return undefined
+  const { lowers = [], netns } = nic
+  const cost = 'whatever keeps packets from it down there was not looked at'
+  if (lowers.length === 0) return wrong('note', unknownLowerText(nic), cost)
+  const away = lowers.filter((lower) => lower.netns !== netns)
+  const names = (all: readonly LowerFacts[]) => all.map((lower) => lowerText(lower, netns)).join(', ')
+  if (away.length === 0) return fine(`its packets come by ${names(lowers)}`)
+  return wrong('note', `its packets come by ${names(away)}`, cost, away.map((lower) => `sudo ${ringtapCommand('doctor', lower)}`).join(' && '))
+}
+
+/** Features with which a sender hands on frames that are cut later, or never (skb_gso_segment). */
+const SEGMENTATION: readonly string[] = ['tx-tcp-segmentation', 'tx-tcp6-segmentation', 'tx-udp-segmentation', 'tx-generic-segmentation']
+
+/**
+ * NB: packet sockets see what is sent before the NIC cuts it, and a veth never cuts: what its other end sends arrives as it was made. TSO and GSO of an
+ * interface are about what leaves by it, so of a veth those of the other end count for what arrives.
+ */
+function segmentationFinding(nic: InterfaceFacts): Verdict {
+  const { peer, use } = nic
+  const arriving = peer === undefined ? [] : segmenting(peer.features)
+  const leaving = use.length === 0 ? [] : segmenting(nic.features)
+  // What the other end of a veth does is not known where that is out of reach.
+  if (peer === undefined && leaving.length === 0 && (isVeth(nic) || segmenting(nic.features).length === 0)) return undefined
+  const shown = [
+    ...(arriving.length > 0 && peer !== undefined ? [`${lowerText(peer, nic.netns)}, its other end, sends into it what TSO and GSO have not cut`] : []),
+    ...(leaving.length > 0 ? ['what this host sends is captured before TSO and GSO cut it'] : []),
+  ]
+  if (shown.length === 0) return fine(peer === undefined ? 'TSO and GSO: the host sends nothing by it' : 'no TSO or GSO makes frames larger than the MTU')
+  const remedies = [...(arriving.length > 0 && peer !== undefined ? [uncut(peer, arriving)] : []), ...(leaving.length > 0 ? [uncut(nic, leaving)] : [])]
+  return wrong(
+    'note',
+    shown.join('; '),
+    'frames of up to 64 KiB, larger than the MTU: they were never on a wire so, a snap length cuts them, and AF_XDP has no room for them',
+    remedies.join(' && '),
+  )
+}
+
+function segmenting(features: InterfaceFacts['features']): string[] {
+  return SEGMENTATION.filter((name) => features[name]?.on === true)
+}
+
+/** ethtool's `tso` is all of TCP, `gso` is what software does, and neither is UDP of a NIC. */
+function uncut({ name, netns }: LowerFacts, features: readonly string[]): string {
+  const udp = features.includes('tx-udp-segmentation') ? ' tx-udp-segmentation off' : ''
+  return `sudo ${inNamespace({ netns }, `ethtool -K ${quoted(name)} tso off gso off${udp}`)}`
 }
 
 function isVirtual(nic: InterfaceFacts): boolean {
@@ -84,7 +143,7 @@ function queuesFinding(nic: InterfaceFacts, host: HostFacts): Verdict {
   if (nic.receiveQueues.some((it) => it.rpsCpus.length > 1)) {
     return wrong('note', `${what}, spread by RPS`, 'one core still takes every packet from the driver before another works on it')
   }
-  return wrong('limits', most, cost, applyCommand(nic, 'RPS: with one capture it gains little; see docs/host.md'))
+  return wrong('limits', most, cost, ...applyCommand(nic, 'RPS: with one capture it gains little; see docs/host.md'))
 }
 
 /** Those that tuning gives queues to, or fewer where this process may not use them. */
@@ -156,8 +215,25 @@ function sharedCpu(nic: InterfaceFacts, host: HostFacts, serving: readonly Servi
     'limits',
     what,
     'cores that serve two queues are full first: 4 Mpps of 12 with all on one (the article, ixgbe)',
-    `${applyCommand(nic)}, or echo CPU | sudo tee /proc/irq/${second?.irq}/smp_affinity_list`,
+    ...applyCommand(nic, `or by hand: echo CPU | sudo tee /proc/irq/${second?.irq}/smp_affinity_list`),
   )
+}
+
+function threadedFinding(nic: InterfaceFacts): Verdict {
+  if (nic.threaded === undefined) return undefined
+  if (nic.threaded === 0) return fine('packets are worked on where their queue interrupts')
+  return wrong(
+    'note',
+    'NAPI is threaded: kernel threads take the packets off the queues',
+    'the scheduler says on which CPU, not the interrupt: what was pinned to cores is not, and --fanout cpu follows the threads',
+    threadsOff(nic),
+  )
+}
+
+/** As with RPS below. */
+function threadsOff(nic: InterfaceFacts): string {
+  const file = `/sys/class/net/${quoted(nic.name)}/threaded`
+  return nic.netns === undefined && nic.foreignSysfs !== true ? `echo 0 | sudo tee ${file}` : `sudo ${inOwnSysfs(nic, `echo 0 > ${file}`)}`
 }
 
 function interruptCount({ counts }: InterruptFacts): number {
@@ -175,7 +251,7 @@ function numaFinding(nic: InterfaceFacts, host: HostFacts): Verdict {
     isNone ? 'limits' : 'note',
     `the NIC is on NUMA node ${numaNode}; ${isNone ? 'no CPU that may be used is' : `CPUs ${cpuListText(away)} are not`}`,
     'packets, rings and descriptors cross the link between the processors',
-    `taskset -c ${cpuListText(near)} ${ringtapCommand('capture', nic)} …`,
+    `taskset -c ${cpuListText(near)} ${ringtapCommand('capture', nic)}`,
   )
 }
 
@@ -241,12 +317,13 @@ function rssFinding(nic: InterfaceFacts): Verdict {
   const { rss, rxQueues } = nic
   if (rss === undefined || rxQueues < 2) return undefined
   const used = new Set(rss.indirection)
-  if (used.size < rxQueues && rss.indirection.length >= rxQueues) {
+  const reached = Math.min(rxQueues, rssReach(nic))
+  if (rss.indirection.length > 0 && used.size < reached) {
     return wrong(
       'limits',
       `RSS spreads packets over ${used.size} of ${rxQueues} queues`,
       'cores of the others are idle',
-      ethtool(nic, '-X', `equal ${rxQueues}`),
+      ethtool(nic, '-X', `equal ${reached}`),
     )
   }
   if (rss.symmetric) return fine('RSS spreads packets over all queues, both directions of a flow to one')
@@ -254,7 +331,8 @@ function rssFinding(nic: InterfaceFacts): Verdict {
     'note',
     'RSS puts the two directions of a flow into different queues',
     'with --fanout cpu or AF_XDP a worker sees one side of a flow; --fanout hash sees both',
-    `${planCommand(nic)} (a symmetric key)`,
+    planCommand(nic),
+    'it plans a symmetric key',
   )
 }
 

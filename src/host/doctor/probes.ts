@@ -31,11 +31,19 @@ import { XdpQueue } from '../../source/xdp-queue.js'
 export const PROBES = ['packet-socket', 'packet-ring', 'packet-fanout', 'bpf-program', 'xdp-link', 'af-xdp', 'busy-poll'] as const
 export type ProbeName = (typeof PROBES)[number]
 
+export interface Refusal {
+  call: string
+  errno: number
+  reason: string
+}
+
 export interface ProbeResult {
   probe: ProbeName
   works: boolean
   /** The call that was refused, and the errno; undefined where it works. */
-  refused: { call: string; errno: number; reason: string } | undefined
+  refused: Refusal | undefined
+  /** What kept it from being tried at all: nothing is known then. */
+  untried?: Refusal
 }
 
 const SUBJECT = 'probe'
@@ -70,8 +78,7 @@ const ATTEMPTS: Readonly<Record<ProbeName, (kernel: Kernel) => void>> = {
   },
   'xdp-link'(kernel) {
     using program = passingProgram(kernel)
-    using namespace = createNamespace(kernel)
-    withNamespace(kernel, namespace, () => attachXdp(kernel, { ...LOOPBACK, program, mode: 'generic' }).detach())
+    inNamespaceOfItsOwn(kernel, () => attachXdp(kernel, { ...LOOPBACK, program, mode: 'generic' }).detach())
   },
   'af-xdp'(kernel) {
     const opened = new Opened()
@@ -98,11 +105,33 @@ function attempt(kernel: Kernel, probe: ProbeName): ProbeResult {
     ATTEMPTS[probe](kernel)
     return { probe, works: true, refused: undefined }
   } catch (error) {
+    if (error instanceof Untried) return { probe, works: false, refused: undefined, untried: refusalOf(error.cause) }
     return { probe, works: false, refused: refusalOf(error) }
   }
 }
 
-function refusalOf(error: unknown): NonNullable<ProbeResult['refused']> {
+/** What a probe stands on gave way, not what it is about. */
+class Untried extends Error {}
+
+/** Without /proc, say, no thread finds back to its namespace. */
+function inNamespaceOfItsOwn(kernel: Kernel, act: () => void): void {
+  let refused: { error: unknown } | undefined
+  try {
+    using namespace = createNamespace(kernel)
+    withNamespace(kernel, namespace, () => {
+      try {
+        act()
+      } catch (error) {
+        refused = { error }
+      }
+    })
+  } catch (cause) {
+    throw new Untried('no network namespace to try it in', { cause })
+  }
+  if (refused !== undefined) throw refused.error
+}
+
+function refusalOf(error: unknown): Refusal {
   // What is no refusal of the kernel is one of Node.js: memory of the kernel that it does not take as a buffer.
   if (!(error instanceof CaptureError)) return { call: 'external buffer', errno: 0, reason: (error as Error).message }
   const { errno, syscall } = error

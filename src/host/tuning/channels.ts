@@ -18,14 +18,19 @@ export function planChannels({ host, facts, cpus, cpusWhy }: TuningContext): Tun
     if (to[kind] !== cpus.length && isHeldByPeer(facts, to[kind])) return part(remark('left', facts.name, 'queues', `${to[kind]}: ${otherEndText(facts)}`))
     return part(remark('in-place', facts.name, 'queues', inPlaceText(to[kind], cpus.length)))
   }
-  const limit = to[kind] === facts.peerTxQueues ? otherEndText(facts) : `the driver has ${to[kind]} at most for ${cpus.length} CPUs`
+  const limit =
+    to[kind] === facts.peerTxQueues
+      ? otherEndText(facts)
+      : to[kind] === rssReach(facts)
+        ? `RSS fills ${to[kind]} at most`
+        : `the driver has ${to[kind]} at most for ${cpus.length} CPUs`
   const most = to[kind] < cpus.length ? `; ${limit}` : ''
   const why = `one receive queue for each CPU that takes packets (${cpusWhy})${most}`
   return part(...resetBefore(host, facts, to), step({ kind: 'channels', value: to }, 'queues', why, host, facts))
 }
 
 function inPlaceText(queues: number, cpus: number): string {
-  return queues === cpus ? `${queues}, one for each CPU that takes packets` : `${queues}, as many as the driver has`
+  return queues === cpus ? `${queues}, one for each CPU that takes packets` : `${queues}, as many as the driver can fill`
 }
 
 /**
@@ -44,8 +49,9 @@ export function mustResetTable(rss: RssFacts | undefined, { combined, rx }: Chan
 }
 
 /** Receive queues that get frames at all. */
-export function filledQueues({ rxQueues, peerTxQueues = rxQueues }: InterfaceFacts): number {
-  return Math.min(rxQueues, peerTxQueues)
+export function filledQueues(facts: InterfaceFacts): number {
+  const { rxQueues, peerTxQueues = rxQueues } = facts
+  return Math.min(rxQueues, peerTxQueues, rssReach(facts))
 }
 
 /** Why a veth has no more receive queues, or none that get frames. */
@@ -59,16 +65,27 @@ export function otherEndText({ peerTxQueues: queues }: InterfaceFacts): string {
   return `a veth gets frames on as many as its other end has transmit queues, and those are ${queues}`
 }
 
+/**
+ * So many queues RSS can fill: no more than the table has slots. NB: before X550, which has a table of 512, ixgbe gives each slot four bits
+ * (ixgbe_rss_indir_tbl_max), and has queues for more nevertheless: for its filters.
+ */
+export function rssReach({ driver, rss }: InterfaceFacts): number {
+  const slots = rss?.indirection.length ?? 0
+  if (slots === 0) return Number.POSITIVE_INFINITY
+  return driver === 'ixgbe' && slots <= 128 ? 16 : slots
+}
+
 /** A queue for each of so many CPUs, as far as the driver has them; undefined where nothing can be set. */
 export function wantedChannels(facts: InterfaceFacts, cpus: number): ChannelCounts | undefined {
   const { channels } = facts
-  if (channels === undefined) return undefined
+  // tun tells how many there are, and has no way to set them.
+  if (channels === undefined || facts.kind === 'tun') return undefined
   const kind = usesCombined(channels) ? 'combined' : 'rx'
   const maximum = channels[kind].maximum ?? 0
   // A maximum of one leaves no choice: as good as fixed.
   if (maximum === 0 || (maximum === 1 && channels[kind].current === 1)) return undefined
   const counts = { combined: channels.combined.current, rx: channels.rx.current, tx: channels.tx.current }
-  return { ...counts, [kind]: Math.min(maximum, isVeth(facts) ? wantedOfVeth(facts, counts[kind], cpus) : cpus) }
+  return { ...counts, [kind]: Math.min(maximum, rssReach(facts), isVeth(facts) ? wantedOfVeth(facts, counts[kind], cpus) : cpus) }
 }
 
 /**

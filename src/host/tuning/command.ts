@@ -37,6 +37,8 @@ export function commandFor(setting: Setting, facts: InterfaceFacts): string {
       return coalescingCalls(facts.coalescing ?? {}, setting.value)
         .map((call) => ethtool('-C', Object.entries(call).map(coalescingWords).join(' ')))
         .join(' && ')
+    case 'threaded':
+      return inOwnSysfs(facts, `echo ${setting.value} > /sys/class/net/${name}/threaded`)
     case 'interrupt':
       return `echo ${cpuListText(setting.value)} > /proc/irq/${irqOf(setting.name, facts.interrupts) ?? '?'}/smp_affinity_list`
     case 'receive-queue-cpus':

@@ -16,9 +16,25 @@ export interface ChosenCpus {
 export function chooseCpus(host: HostFacts, { name, numaNode }: InterfaceFacts, { cpus, noSmt }: TuningOptions): ChosenCpus {
   if (cpus !== undefined) return givenCpus(host, cpus, noSmt === true)
   const near = host.cpus.filter((it) => it.numaNode === numaNode)
-  const chosen = onePerCore(near.length > 0 ? near : host.cpus).map(({ cpu }) => cpu)
-  if (near.length === 0 || near.length === host.cpus.length) return { cpus: chosen, why: 'one a physical core' }
-  return { cpus: chosen, why: `one a physical core of NUMA node ${numaNode}, where ${name} is: packets do not cross to another node's memory` }
+  const all = near.length > 0 ? near : host.cpus
+  const busy = withoutIsolated(all, host)
+  const chosen = onePerCore(busy.length > 0 ? busy : all).map(({ cpu }) => cpu)
+  const without = isolatedText(all, busy)
+  if (near.length === 0 || near.length === host.cpus.length) return { cpus: chosen, why: `one a physical core${without}` }
+  return { cpus: chosen, why: `one a physical core of NUMA node ${numaNode}, where ${name} is: packets do not cross to another node's memory${without}` }
+}
+
+/** Nor those that share a core with one: what that was isolated for would feel it. */
+function withoutIsolated(all: readonly CpuFacts[], { isolatedCpus = [] }: HostFacts): CpuFacts[] {
+  const cores = new Set(all.filter(({ cpu }) => isolatedCpus.includes(cpu)).map(({ core }) => core))
+  return all.filter(({ core }) => !cores.has(core))
+}
+
+/** Whoever isolated them for a capture names them (--cpus). */
+function isolatedText(all: readonly CpuFacts[], busy: readonly CpuFacts[]): string {
+  if (busy.length === all.length) return ''
+  if (busy.length === 0) return '; all cores are isolated (isolcpus, nohz_full)'
+  return `; without the isolated ${cpuListText(all.filter((it) => !busy.includes(it)).map(({ cpu }) => cpu))} (isolcpus, nohz_full)`
 }
 
 function givenCpus(host: HostFacts, cpus: readonly number[], noSmt: boolean): ChosenCpus {

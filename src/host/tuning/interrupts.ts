@@ -9,9 +9,18 @@ export function planInterrupts(context: TuningContext): TuningPart {
   const { facts } = context
   // NB: mlx5 has vectors for all CPUs, those of queues that are not in use among them.
   const ofQueues = facts.interrupts.filter((it): it is InterruptFacts & { queue: number } => it.queue !== undefined && it.queue < facts.rxQueues)
-  if (ofQueues.length === 0) return part(remark('unsupported', facts.name, 'interrupts', whyNone(context)))
+  if (ofQueues.length === 0) return part(...planThreads(context), remark('unsupported', facts.name, 'interrupts', whyNone(context)))
+  const threads = planThreads(context)
   const pinned = ofQueues.toSorted((a, b) => a.queue - b.queue).map((interrupt) => planInterrupt(context, interrupt))
-  return part(...pinned, ...irqbalance(context))
+  return part(...threads, ...pinned, ...irqbalance(context))
+}
+
+/** Off, as drivers have it but for a few. */
+function planThreads({ host, facts }: TuningContext): (TuningStep | TuningRemark)[] {
+  if (facts.threaded === undefined) return []
+  if (facts.threaded === 0) return [remark('in-place', facts.name, 'threaded NAPI', 'off')]
+  const why = 'kernel threads take the packets off the queues, on whatever CPU the scheduler has for them: where interrupts are pinned decides nothing then'
+  return [step({ kind: 'threaded', value: 0 }, 'threaded NAPI', why, host, facts)]
 }
 
 function whyNone({ facts }: TuningContext): string {

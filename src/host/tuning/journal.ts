@@ -51,6 +51,11 @@ export function heirOf(store: JournalStore, { interface: of }: TuningJournal, wh
   return readable(store.others()).find(({ journal }) => isSameNamespace(journal.interface, of) && isThere(journal.interface, whereabouts.interfaces))
 }
 
+/** Another one that counts on what is no namespace's own, whichever namespace it is in. */
+export function heirElsewhere(store: JournalStore, { interface: of }: TuningJournal, whereabouts: Whereabouts): KeptJournal | undefined {
+  return readable(store.others()).find(({ journal }) => isSameBoot(journal.interface, of) && isThere(journal.interface, whereabouts.interfaces))
+}
+
 /** Those that are none, and of an earlier version, are in nobody's way. */
 export function readable<S extends Pick<JournalStore, 'path' | 'read'>>(stores: readonly S[]): { store: S; journal: TuningJournal }[] {
   return stores.flatMap((store) => {
@@ -72,6 +77,10 @@ function journalOrNone(store: Pick<JournalStore, 'path' | 'read'>): TuningJourna
 /** What either does not know does not part them. */
 export function isSameNamespace(then: NetworkNamespace, now: NetworkNamespace): boolean {
   return then.netnsInode === now.netnsInode && isSameWhereKnown(then.netnsCookie, now.netnsCookie) && isSameWhereKnown(then.bootId, now.bootId)
+}
+
+export function isSameBoot(then: NetworkNamespace, now: NetworkNamespace): boolean {
+  return isSameWhereKnown(then.bootId, now.bootId)
 }
 
 function isSameWhereKnown(a: string | undefined, b: string | undefined): boolean {
@@ -202,6 +211,8 @@ function isSetting(value: unknown): value is Setting {
     case 'transmit-queue-cpus':
     case 'transmit-queue-receivers':
       return isCount(setting.queue) && isCounts(setting.value)
+    case 'threaded':
+      return isCount(setting.value)
     case 'receive-queue-flows':
       return isCount(setting.queue) && isCount(setting.value)
   }

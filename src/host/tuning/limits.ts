@@ -1,4 +1,5 @@
 /** Limits of net.core that a capture meets, and how the CPUs are clocked. They are the machine's, not the interface's. */
+import { inNamespace } from './command.js'
 import { part, remark, type TuningContext, type TuningPart, type TuningRemark, type TuningStep } from './plan.js'
 import { wantsRps } from './steering.js'
 import { step } from './step.js'
@@ -56,7 +57,14 @@ function planLimit(context: TuningContext, { name, least, why, when }: Limit): T
   // Not to be read: the namespace has none of its own, or facts name it as unread.
   if (current === undefined || when?.(context) === false) return undefined
   if (Number(current) >= least) return remark('in-place', name, 'limit', current)
-  return step({ kind: 'sysctl', name, value: String(least) }, 'limit', why, host, facts, name)
+  const raise = step({ kind: 'sysctl', name, value: String(least) }, 'limit', why, host, facts, name)
+  return host.readOnlySysctls?.includes(name) === true ? inHostNamespace(raise) : raise
+}
+
+/** NB: of a container /proc/1 is its own: there the command is for its host. */
+function inHostNamespace({ subject, what, from, to, why, command }: TuningStep): TuningRemark {
+  const where = 'of the whole machine, and only to be read in this network namespace'
+  return { status: 'by-hand', subject, what, why: `${from} -> ${to}, ${where}: ${why}`, command: inNamespace({ netns: '1' }, command) }
 }
 
 /** Of the CPUs that take packets alone: the others may save energy. */

@@ -12,6 +12,7 @@ import { setRss } from '../../kernel/ethtool-rss.js'
 import { carriedDefaultRoute } from '../../kernel/interface-use.js'
 import { openNamespace, withNamespace } from '../../kernel/namespace.js'
 import type { Kernel } from '../../kernel/system.js'
+import { sysctlPath } from '../host-facts.js'
 import type { WritableHostFiles } from '../host-files.js'
 import type { InterfaceScope } from '../interfaces.js'
 import { readInterrupts } from '../interrupts.js'
@@ -119,12 +120,13 @@ const WRITERS: { readonly [K in SettingKind]: (door: Door, setting: Extract<Sett
   'flow-hash': ({ kernel, ethtool, name }, { flow, value }) => setFlowHash(kernel, ethtool, name, flow, value),
   feature: ({ kernel, ethtool, name }, { name: feature, value }) => setFeatures(kernel, ethtool, name, { [feature]: value }),
   coalescing: ({ kernel, ethtool, name }, { value }) => setCoalescing(kernel, ethtool, name, value),
+  threaded: ({ files, name }, { value }) => files.write(`/sys/class/net/${name}/threaded`, `${value}`),
   interrupt: (door, { name, value }) => door.files.write(`/proc/irq/${requireIrq(door, name)}/smp_affinity_list`, cpuListText(value)),
   'receive-queue-cpus': ({ files, name }, { queue, value }) => files.write(`/sys/class/net/${name}/queues/rx-${queue}/rps_cpus`, cpuMaskText(value)),
   'receive-queue-flows': ({ files, name }, { queue, value }) => files.write(`/sys/class/net/${name}/queues/rx-${queue}/rps_flow_cnt`, `${value}`),
   'transmit-queue-cpus': ({ files, name }, { queue, value }) => files.write(`/sys/class/net/${name}/queues/tx-${queue}/xps_cpus`, cpuMaskText(value)),
   'transmit-queue-receivers': ({ files, name }, { queue, value }) => files.write(`/sys/class/net/${name}/queues/tx-${queue}/xps_rxqs`, cpuMaskText(value)),
-  sysctl: ({ files }, { name, value }) => files.write(`/proc/sys/${name.replaceAll('.', '/')}`, value),
+  sysctl: ({ files }, { name, value }) => files.write(sysctlPath(name), value),
   governor: ({ files }, { cpu, value }) => files.write(`/sys/devices/system/cpu/cpu${cpu}/cpufreq/scaling_governor`, value),
 }
 

@@ -26,6 +26,8 @@ export type Setting =
   | { kind: 'feature'; name: string; value: boolean }
   /** Of struct ethtool_coalesce, those that are to be so. */
   | { kind: 'coalescing'; value: Record<string, number> }
+  /** /sys/class/net/X/threaded: 0 is off. */
+  | { kind: 'threaded'; value: number }
   /** By `interruptRole`: a driver numbers its interrupts anew when the channels change, and names them after the interface. */
   | { kind: 'interrupt'; name: string; value: number[] }
   | { kind: 'receive-queue-cpus'; queue: number; value: number[] }
@@ -53,6 +55,7 @@ export const SETTING_ORDER: readonly SettingKind[] = [
   'rss-key',
   'flow-hash',
   'coalescing',
+  'threaded',
   'interrupt',
   'receive-queue-cpus',
   'receive-queue-flows',
@@ -65,6 +68,11 @@ export const SETTING_ORDER: readonly SettingKind[] = [
 /** Of the whole machine, which has only one of them. */
 export function isHostWide({ kind }: Setting): boolean {
   return kind === 'sysctl' || kind === 'governor'
+}
+
+/** Of the whole machine whichever network namespace it is set from; of what is below /proc/sys/net some is each namespace's own. */
+export function isOfEveryNamespace({ kind }: Setting): boolean {
+  return kind === 'governor'
 }
 
 /** Names a setting: two of one key are the same thing with other values. */
@@ -124,6 +132,8 @@ export function valueText(setting: Setting): string {
       return Object.entries(setting.value)
         .map(([name, value]) => `${name} ${value}`)
         .join(' ')
+    case 'threaded':
+      return setting.value === 0 ? 'off' : setting.value === 1 ? 'on' : `${setting.value}`
     case 'interrupt':
     case 'receive-queue-cpus':
     case 'transmit-queue-cpus':
@@ -222,6 +232,7 @@ const READERS: Readonly<Record<SettingKind, (host: HostFacts, facts: InterfaceFa
       .filter(([, { fixed }]) => !fixed)
       .map(([name, { requested }]) => ({ kind: 'feature', name, value: requested })),
   coalescing: (_, { coalescing }) => (coalescing === undefined ? [] : [{ kind: 'coalescing', value: { ...coalescing } }]),
+  threaded: (_, { threaded }) => (threaded === undefined ? [] : [{ kind: 'threaded', value: threaded }]),
   interrupt: (_, { interrupts }) =>
     interrupts.flatMap((it) => {
       const name = interruptRole(it, interrupts)

@@ -1,5 +1,6 @@
 /** RPS and XPS: what the kernel steers by itself, where the NIC does not or after it has. */
 import type { QueueFacts, TransmitQueueFacts } from '../facts.js'
+import { isStacked } from '../stacked.js'
 import { otherEndText } from './channels.js'
 import { part, remark, type TuningContext, type TuningPart, type TuningRemark, type TuningStep } from './plan.js'
 import { step } from './step.js'
@@ -8,8 +9,8 @@ import { step } from './step.js'
 const ENOUGH_WITHOUT_FIRST = 3
 
 /** Whether packets of one queue are to be spread in software. */
-export function wantsRps({ queues, cpus }: TuningContext): boolean {
-  return queues === 1 && cpus.length > 1
+export function wantsRps({ queues, cpus, facts }: TuningContext): boolean {
+  return queues === 1 && cpus.length > 1 && !isStacked(facts)
 }
 
 export function planReceiveSteering(context: TuningContext): TuningPart {
@@ -34,6 +35,12 @@ function planRps(context: TuningContext, { queue, rpsCpus }: QueueFacts): Tuning
   if (isEmpty || !wantsRps(context)) {
     if (rpsCpus.length === 0) return remark('in-place', subject, 'RPS', 'off')
     if (facts.rss === undefined && context.queues > 1) return remark('left', subject, 'RPS', 'without RSS nothing else spreads what comes to one queue')
+    if (context.queues === 1 && facts.rss === undefined)
+      return remark('left', subject, 'RPS', 'on, beside one CPU that is to take packets: nothing else spreads them')
+    if (context.queues === 1) {
+      const alone = 'one CPU is to take the packets, and RPS would hand them on to others'
+      return step({ kind: 'receive-queue-cpus', queue, value: [] }, 'RPS', alone, host, facts, subject)
+    }
     const why = 'the NIC spreads already: RPS would send each packet on to another core, an interrupt between processors and cold caches'
     return step({ kind: 'receive-queue-cpus', queue, value: [] }, 'RPS', why, host, facts, subject)
   }
@@ -59,6 +66,7 @@ function rpsTargets({ host, facts, cpus }: TuningContext): number[] {
 export function planTransmitSteering(context: TuningContext): TuningPart {
   const { facts } = context
   const queues = facts.transmitQueues.filter((it): it is TransmitQueueFacts & { xpsCpus: number[] } => it.xpsCpus !== undefined)
+  if (facts.kind === 'tun') return part(remark('unsupported', facts.name, 'XPS', 'the driver chooses the queue itself (tun_select_queue)'))
   if (queues.length < 2) return part(remark('unsupported', facts.name, 'XPS', 'one transmit queue, or a driver without'))
   return part(...queues.map((queue) => planXps(context, queue)))
 }
@@ -69,7 +77,8 @@ function planXps({ host, facts, cpus }: TuningContext, { queue, xpsCpus }: Trans
   // More queues than CPUs: the rest stay for CPUs that take no packets.
   if (cpu === undefined) return remark('left', subject, 'XPS', 'more transmit queues than CPUs that take packets')
   if (sameCpus(xpsCpus, [cpu])) return remark('in-place', subject, 'XPS', `CPU ${cpu}`)
-  const why = `what CPU ${cpu} sends leaves by its own queue, whose completions its own interrupt brings: no lock is shared`
+  const completions = facts.interrupts.length > 0 ? ', whose completions its own interrupt brings' : ''
+  const why = `what CPU ${cpu} sends leaves by its own queue${completions}: no lock is shared`
   return step({ kind: 'transmit-queue-cpus', queue, value: [cpu] }, 'XPS', why, host, facts, subject)
 }
 

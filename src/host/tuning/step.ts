@@ -15,7 +15,7 @@ export function step(change: Setting, what: string, why: string, host: HostFacts
     id: settingKey(change),
     subject,
     what,
-    from: current === undefined ? 'unknown' : valueText(current),
+    from: fromText(current, facts),
     to: valueText(change),
     why,
     command: commandFor(change, facts),
@@ -23,6 +23,13 @@ export function step(change: Setting, what: string, why: string, host: HostFacts
     hostWide: isHostWide(change),
     mayFlap: mayFlap(change, facts),
   }
+}
+
+/** A feature that was asked for may not be in force. */
+function fromText(current: Setting | undefined, { features }: InterfaceFacts): string {
+  if (current === undefined) return 'unknown'
+  const isWaiting = current.kind === 'feature' && current.value && features[current.name]?.on === false
+  return isWaiting ? 'off (wanted on)' : valueText(current)
 }
 
 /** The driver may take the link down for it. */

@@ -1,7 +1,7 @@
 /** Which of the journals is of an interface, wherever that was tuned, and which are of interfaces that have gone. Pure. */
 import type { JournalStore, NetworkNamespace, PresentInterface, TunedInterface, Whereabouts } from './access.js'
-import { isSameDevice, isSameNamespace, isSamePlace, isThere, type KeptJournal, readable, type TuningJournal } from './journal.js'
-import { isHostWide } from './setting.js'
+import { isSameBoot, isSameDevice, isSameNamespace, isSamePlace, isThere, type KeptJournal, readable, type TuningJournal } from './journal.js'
+import { isHostWide, isOfEveryNamespace } from './setting.js'
 
 export function ofPlace(kept: readonly KeptJournal[], of: TunedInterface): KeptJournal | undefined {
   return kept.find(({ journal }) => isSamePlace(journal.interface, of) && isSameDevice(journal.interface, of))
@@ -37,9 +37,12 @@ export function orphansOf(kept: readonly KeptJournal[], name: string, namespace:
   })
 }
 
-/** Journals of this namespace whose interface is no more, and which alone know how something of the machine was. */
+/** Journals whose interface is no more, and which alone know how something of the machine was: of this namespace, and of others for what is no namespace's own. */
 export function orphansBeside(store: JournalStore, { interface: of }: TuningJournal, { interfaces }: Whereabouts): KeptJournal[] {
-  const beside = readable(store.others()).filter(({ journal }) => isSameNamespace(journal.interface, of) && journal.before.some(isHostWide))
+  const beside = readable(store.others()).filter(({ journal: { interface: then, before } }) => {
+    if (isSameNamespace(then, of)) return before.some(isHostWide)
+    return isSameBoot(then, of) && before.some(isOfEveryNamespace)
+  })
   return beside.filter(({ journal }) => !interfaces.some((it) => isStill(journal.interface, it)))
 }
 

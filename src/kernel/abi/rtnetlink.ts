@@ -48,6 +48,8 @@ export const RTEXT_FILTER_SKIP_STATS = 1 << 3
 /** Within IFLA_LINKINFO. */
 export const IFLA_INFO_KIND = 1
 export const IFLA_INFO_DATA = 2
+/** Within IFLA_INFO_DATA of kind `vlan`. */
+export const IFLA_VLAN_ID = 1
 /** Within IFLA_INFO_DATA of kind `veth`: struct ifinfomsg and the attributes of the other end. */
 export const VETH_INFO_PEER = 1
 

@@ -39,7 +39,7 @@ test('the document has everything, null for what there is not', () => {
   const diagnosis = diagnose(examinedHost('veth'))
   const document = JSON.parse(doctorDocument(diagnosis)) as { type: string; verdict: string; findings: Record<string, unknown>[] }
   assert.deepEqual([document.type, document.verdict, document.findings.length], ['doctor', diagnosis.verdict, diagnosis.findings.length])
-  for (const finding of document.findings) assert.deepEqual(Object.keys(finding), ['id', 'severity', 'interface', 'what', 'cost', 'remedy'])
+  for (const finding of document.findings) assert.deepEqual(Object.keys(finding), ['id', 'severity', 'interface', 'what', 'cost', 'remedy', 'note'])
 })
 
 test('without koffi nothing of the library loads: doctor says so, and how to mend it', () => {

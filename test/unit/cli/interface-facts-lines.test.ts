@@ -79,6 +79,28 @@ test('XPS by CPUs and by receive queues', () => {
   assert.equal(xps({ queue: 0, xpsCpus: [2, 3] }, { queue: 1, xpsCpus: [4], xpsReceivers: [0, 1, 5] }), '  xps           tx-0=2-3, tx-1=4, tx-1=rx:0-1,5')
 })
 
+test('of what has to do with other interfaces its kind and theirs', () => {
+  const here = (name: string) => ({ name, netns: undefined })
+  const kind = (facts: Partial<InterfaceFacts>) => lineOf(facts, 'kind')
+  assert.equal(kind({}), undefined)
+  assert.equal(kind({ kind: 'macvlan', lowers: [here('va6')] }), '  kind          macvlan on va6')
+  assert.equal(kind({ kind: 'vlan', vlanId: 5, lowers: [here('eth0')] }), '  kind          vlan 5 on eth0')
+  assert.equal(kind({ kind: 'bond', lowers: [here('eth0'), here('eth1')] }), '  kind          bond of eth0, eth1')
+  assert.equal(kind({ kind: 'ipvlan', lowers: [{ name: 'eth0', netns: '/proc/1/ns/net' }] }), '  kind          ipvlan on eth0 (namespace /proc/1/ns/net)')
+  assert.equal(kind({ kind: 'bridge', lowers: [] }), '  kind          bridge')
+  assert.equal(kind({ kind: 'veth', peer: { ...here('vb'), features: {} } }), '  kind          veth, its other end is vb')
+})
+
+test('what of hardware can be stamped as it arrives', () => {
+  const text = (...receiveFilters: string[]) =>
+    lineOf({ timestamping: { hardwareReceive: true, hardwareTransmit: true, softwareReceive: false, receiveFilters, ptpClock: undefined } }, 'timestamps')
+  assert.equal(text('none', 'all'), '  timestamps    hardware receive (all) and transmit')
+  assert.equal(text('none', 'ptpv1-l4-sync', 'ptpv2-event'), '  timestamps    hardware receive (PTP only) and transmit')
+  assert.equal(text('none', 'ptpv2-event', 'ntp-all'), '  timestamps    hardware receive (ptpv2-event, ntp-all) and transmit')
+  assert.equal(text('none'), '  timestamps    hardware receive (none) and transmit')
+  assert.equal(text(), '  timestamps    hardware receive and transmit')
+})
+
 test('a queue with two interrupts, and one that the names tell nothing of', () => {
   const [first, second] = IXGBE.interrupts
   assert.ok(first !== undefined && second !== undefined)

@@ -96,6 +96,21 @@ test('the state: each setting that tuning may make, its limit, and the journal',
   assert.equal(show({ path, since: undefined, problem: 'damaged' }).at(-1), 'tuned: damaged')
 })
 
+test('remarks that say the same are one, with the command of each', () => {
+  const lines = planLines(
+    planTuning(hostFacts({ cpus: cpuFacts(2, { threads: 1, governor: 'powersave' }) }), { ...NIC, netns: 'blue', flowHash: { udp4: 'r', udp6: 'r' } }),
+  )
+  const behind = (subject: string) => lines.slice(lines.findIndex((line) => line.startsWith(`  ${subject} and 1 more: `)) + 1).slice(0, 2)
+  assert.deepEqual(
+    behind('eth0 udp4'),
+    ['udp4', 'udp6'].map((flow) => `     ip netns exec blue ethtool -N eth0 rx-flow-hash ${flow} sdfn`),
+  )
+  assert.deepEqual(
+    behind('CPU 0'),
+    [0, 1].map((cpu) => `     echo performance > /sys/devices/system/cpu/cpu${cpu}/cpufreq/scaling_governor`),
+  )
+})
+
 test('a plan is JSON without loss', () => {
   const plan = JSON.parse(JSON.stringify(toJson(planTuning(HOST, NIC)))) as { netns: unknown; steps: { id: string; change: unknown }[] }
   assert.equal(plan.netns, null)

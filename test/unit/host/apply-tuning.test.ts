@@ -6,7 +6,7 @@ import { planTuning } from '#src/host/plan-tuning.js'
 import { revertTuning } from '#src/host/revert-tuning.js'
 import { settingKey, settingsOf } from '#src/host/tuning/setting.js'
 import { CaptureError } from '#src/index.js'
-import { EBUSY, EINVAL, EIO, ENOSPC, EOPNOTSUPP, EPERM, EROFS } from '#src/kernel/errno.js'
+import { EACCES, EBUSY, EINVAL, EIO, ENOSPC, EOPNOTSUPP, EPERM, EROFS } from '#src/kernel/errno.js'
 import { adjustable, cpuFacts, feature, hostFacts, nicFacts, queueInterrupts, SOME_FEATURES, vethFacts } from '../../support/host-facts.js'
 import { range } from '../../support/live.js'
 import { type Random, seededRandom } from '../../support/random.js'
@@ -94,6 +94,7 @@ const ADAPTIVE = { use_adaptive_rx_coalesce: 1, rx_coalesce_usecs: 8 }
 const MACHINES: readonly (readonly [name: string, host: HostFacts, facts: InterfaceFacts, ways?: DriverWays])[] = [
   ['a NIC', HOST, CROWDED],
   ['a veth', HOST, vethFacts()],
+  ['a NIC whose NAPI is threaded', HOST, nicFacts({ rxQueues: 8, threaded: 1 })],
   ['a NIC of two queues', HOST, nicFacts({ rxQueues: 2 })],
   ['a NIC that resets the wait with the moderation', HOST, nicFacts({ coalescing: ADAPTIVE }), { adaptiveResetsWait: true }],
   ['a NIC that refuses a wait beside adaptive moderation', HOST, nicFacts({ coalescing: ADAPTIVE }), { adaptiveForbidsWait: true }],
@@ -343,6 +344,29 @@ test('what the driver does not support is told and left out; all else is done', 
   assert.ok(applied.some(({ id }) => id === 'rings') && applied.some(({ id }) => id === 'sysctl net.core.netdev_budget'))
   assert.deepEqual(plan.steps, [])
   assert.ok(plan.remarks.some(({ status, what, why }) => status === 'unsupported' && what === 'RSS key' && why.includes('EOPNOTSUPP')))
+})
+
+test('what is the machine’s and may not be written from here is told, left out, and not in the journal', () => {
+  for (const errno of [EACCES, EPERM, EROFS]) {
+    const machine = new TunableMachine(HOST, CROWDED)
+    machine.before = (setting) => {
+      if (setting.kind === 'sysctl' && setting.name === 'net.core.rmem_max') throw kernelError(errno, setting)
+    }
+    const journal = memoryJournal()
+    const { refused, applied, plan } = applyTuning(machine, journal)
+    assert.deepEqual(
+      refused.map(({ step }) => step.id),
+      ['sysctl net.core.rmem_max'],
+    )
+    assert.ok(applied.some(({ id }) => id === 'feature rx-gro') && applied.some(({ id }) => id === 'sysctl net.core.optmem_max'))
+    assert.deepEqual(plan.steps, [])
+    assert.ok(journal.text?.includes('net.core.optmem_max') && !journal.text.includes('net.core.rmem_max'))
+  }
+  const machine = new TunableMachine(HOST, CROWDED)
+  machine.before = (setting) => {
+    if (setting.kind === 'feature') throw kernelError(EACCES, setting)
+  }
+  assert.throws(() => applyTuning(machine, memoryJournal()), captureError('TUNING_FAILED', /EACCES/))
 })
 
 test('a feature that was only noted is as it was asked for before', () => {

@@ -69,6 +69,14 @@ test('limits that may not be read, or are not there, are undefined and named', (
   ])
 })
 
+test('limits of the machine that a network namespace shows and does not let be written', () => {
+  const host = recordedHost('ixgbe')
+  assert.equal(host.hostFacts().readOnlySysctls, undefined)
+  host.tree.set('/proc/sys/net/core/rmem_max', { text: '212992\n', mode: 0o444 })
+  const { sysctls, readOnlySysctls } = host.hostFacts()
+  assert.deepEqual([sysctls['net.core.rmem_max'], readOnlySysctls], ['212992', ['net.core.rmem_max']])
+})
+
 test('a machine that tells nothing has the CPUs that the process may use', () => {
   const facts = hostFacts(recordedFiles(new Map()), { architecture: 'x64', pageSizeBytes: 4096, allowedCpus: [2, 3] })
   assert.deepEqual(

@@ -26,6 +26,7 @@ function plan(host: Partial<HostFacts>, facts: Partial<InterfaceFacts>, options?
   return {
     ...rest,
     steps,
+    remarks,
     step: (id: string): TuningStep | undefined => steps.find((it) => it.id === id),
     remark: (what: string): TuningRemark | undefined => remarks.find((it) => it.what === what),
   }
@@ -269,6 +270,117 @@ test('what is the whole machine’s is not done for an interface of a namespace,
   assert.ok(!steps.some(({ hostWide }) => hostWide))
   assert.match(remark('frequency governor')?.command ?? '', /^echo performance > /)
   assert.equal(steps.find(({ id }) => id === 'rings')?.command, 'ip netns exec blue ethtool -G eth0 rx 4096')
+})
+
+test('a limit that is only to be read in this namespace is for a person in that of the host', () => {
+  const { steps, remarks } = planTuning(hostFacts({ readOnlySysctls: ['net.core.rmem_max'] }), nicFacts())
+  assert.ok(steps.some(({ id }) => id === 'sysctl net.core.netdev_budget') && !steps.some(({ id }) => id === 'sysctl net.core.rmem_max'))
+  const told = remarks.find(({ subject }) => subject === 'net.core.rmem_max')
+  assert.deepEqual([told?.status, told?.command], ['by-hand', 'nsenter --net=/proc/1/ns/net sysctl -w net.core.rmem_max=4194304'])
+  assert.match(told?.why ?? '', /^212992 -> 4194304, of the whole machine, and only to be read in this network namespace: /)
+})
+
+test('what has its packets from others is tuned there, and nothing that is without effect is planned', () => {
+  const stacked = (facts: Partial<InterfaceFacts>) => plan({}, { kind: 'macvlan', rxQueues: 1, channels: undefined, ...facts })
+  const here = stacked({ lowers: [{ name: 'eth1', netns: undefined }] })
+  assert.deepEqual(
+    here.steps.filter(({ hostWide }) => !hostWide),
+    [],
+  )
+  assert.equal(here.step('sysctl net.core.netdev_max_backlog'), undefined)
+  assert.deepEqual(
+    ['GRO', 'RPS', 'XPS'].map((what) => here.remark(what)?.status),
+    ['left', 'left', 'left'],
+  )
+  const below = (facts: Partial<InterfaceFacts>) =>
+    stacked(facts).remarks.flatMap(({ what, status, why, command }) => (what === 'what comes before it' ? [[status, why.replace(/:.*/, ''), command]] : []))
+  assert.deepEqual(below({ lowers: [{ name: 'eth1', netns: undefined }] }), [['by-hand', 'its packets come by eth1', 'ringtap tune apply -i eth1']])
+  assert.deepEqual(below({ kind: 'vlan', netns: 'blue', lowers: [{ name: 'eth1', netns: 'blue' }] }), [
+    ['by-hand', 'its packets come by eth1', 'ringtap tune apply -i eth1 --netns blue'],
+  ])
+  const members = ['eth1', 'eth2'].map((name) => ({ name, netns: undefined }))
+  assert.deepEqual(
+    below({ kind: 'bond', lowers: members }).map(([, , command]) => command),
+    members.map(({ name }) => `ringtap tune apply -i ${name}`),
+  )
+  assert.deepEqual(below({ lowers: [] }), [['left', 'its packets come by another interface, which is not to be seen from here', undefined]])
+  const unread = [{ what: 'interfaces below', source: 'setns', reason: 'EPERM' }]
+  assert.deepEqual(below({ lowers: [], unread }), [['left', 'its packets come by another interface, and which is not to be read', undefined]])
+})
+
+test('queues that RSS does not fill are not made', () => {
+  const cpus = cpuFacts(32)
+  const table = (slots: number, queues: number) => {
+    const { rss } = nicFacts()
+    return rss && { ...rss, indirection: range(slots).map((slot) => slot % queues) }
+  }
+  const step = plan({ cpus }, { rxQueues: 8, rss: table(128, 8) }).step('channels')
+  assert.equal(step?.to, 'combined 16')
+  assert.match(step?.why ?? '', /; RSS fills 16 at most$/)
+  // X550.
+  assert.equal(plan({ cpus }, { rxQueues: 8, rss: table(512, 8) }).step('channels')?.to, 'combined 32')
+  const many = { combined: adjustable(8, 128), rx: adjustable(0, 0), tx: adjustable(0, 0), other: adjustable(1, 1) }
+  assert.equal(plan({ cpus: cpuFacts(80) }, { driver: 'x', rxQueues: 8, channels: many, rss: table(64, 8) }).step('channels')?.to, 'combined 64')
+  assert.equal(plan({ cpus }, { rxQueues: 16, rss: table(128, 16) }).remark('queues')?.why, '16, as many as the driver can fill')
+})
+
+test('isolated CPUs are left out while there are others on the node, and the plan says so', () => {
+  const cpus = cpuFacts(4, { nodes: 2, threads: 1 })
+  const chosen = (isolatedCpus: number[], facts: Partial<InterfaceFacts> = {}) => {
+    const { cpus: list, cpusWhy } = plan({ cpus, isolatedCpus }, facts)
+    return [list, cpusWhy]
+  }
+  assert.deepEqual(chosen([1, 3], { numaNode: undefined }), [[0, 2], 'one a physical core; without the isolated 1,3 (isolcpus, nohz_full)'])
+  const node = "one a physical core of NUMA node 1, where eth0 is: packets do not cross to another node's memory"
+  assert.deepEqual(chosen([1, 3], { numaNode: 1 }), [[2], `${node}; without the isolated 3 (isolcpus, nohz_full)`])
+  assert.deepEqual(chosen([2, 3], { numaNode: 1 }), [[2, 3], `${node}; all cores are isolated (isolcpus, nohz_full)`])
+  assert.deepEqual(chosen([0, 1], { numaNode: 1 }), [[2, 3], node])
+  assert.deepEqual(plan({ cpus: cpuFacts(4), isolatedCpus: [2, 7] }, { numaNode: undefined }).cpus, [0, 1])
+  assert.deepEqual(plan({ cpus, isolatedCpus: [3] }, {}, { cpus: [3] }).cpus, [3])
+})
+
+test('for one CPU RPS is not called the matter of RSS where there is none', () => {
+  const receiveQueues = [{ queue: 0, rpsCpus: [1], rpsFlowCount: 0 }]
+  const veth = planTuning(hostFacts({ cpus: cpuFacts(2) }), vethFacts({ receiveQueues, peerTxQueues: 1 }), { cpus: [0] })
+  assert.ok(!veth.steps.some(({ what }) => what === 'RPS'))
+  const told = veth.remarks.find(({ what }) => what === 'RPS')
+  assert.deepEqual([told?.status, told?.why], ['left', 'on, beside one CPU that is to take packets: nothing else spreads them'])
+  const nic = plan({}, { rxQueues: 1, channels: undefined, receiveQueues }, { cpus: [0] }).step('receive-queue-cpus 0')
+  assert.deepEqual([nic?.to, nic?.why], ['none', 'one CPU is to take the packets, and RPS would hand them on to others'])
+})
+
+test('a tun chooses its queue itself, and has as many as programs have opened', () => {
+  const channels = { combined: adjustable(2, 256), rx: adjustable(0, 0), tx: adjustable(0, 0), other: adjustable(0, 0) }
+  const { step, remark, steps } = plan({}, { kind: 'tun', driver: 'tun', rxQueues: 2, channels, rss: undefined, interrupts: [] })
+  assert.equal(step('channels'), undefined)
+  assert.deepEqual([remark('queues')?.status, remark('XPS')?.status], ['unsupported', 'unsupported'])
+  assert.ok(!steps.some(({ what }) => what === 'XPS'))
+})
+
+test('virtio_net without the coalescing of its host is not asked for it', () => {
+  const told = (virtioFeatures: number[]) => plan({}, { driver: 'virtio_net', virtioFeatures })
+  assert.equal(told([52, 53]).step('coalescing')?.to, 'use_adaptive_rx_coalesce 0 rx_coalesce_usecs 50')
+  assert.equal(told([0, 52]).remark('interrupt coalescing')?.status, 'unsupported')
+  assert.equal(told([]).step('coalescing'), undefined)
+})
+
+test('the wait of an interrupt is told with the number of packets that end it', () => {
+  const why = (frames: number) => plan({}, { coalescing: { rx_coalesce_usecs: 3, rx_max_coalesced_frames: frames } }).step('coalescing')?.why ?? ''
+  assert.match(why(128), /^one interrupt for all that arrives in 50 µs, or sooner for 128 packets \(rx_max_coalesced_frames\), and never/)
+  for (const frames of [0, 1]) assert.match(why(frames), /^one interrupt for all that arrives in 50 µs, and never/)
+})
+
+test('threads of the kernel give the packets back to the interrupts', () => {
+  const step = plan({}, { threaded: 1 }).step('threaded')
+  assert.deepEqual([step?.from, step?.to, step?.command], ['on', 'off', 'echo 0 > /sys/class/net/eth0/threaded'])
+  assert.equal(plan({}, { threaded: 2, netns: 'blue' }).step('threaded')?.command, "ip netns exec blue sh -c 'echo 0 > /sys/class/net/eth0/threaded'")
+  assert.equal(plan({}, { threaded: 0 }).remark('threaded NAPI')?.status, 'in-place')
+  assert.equal(plan({}, {}).remark('threaded NAPI'), undefined)
+})
+
+test('a feature that waits is not said to be on', () => {
+  const { step } = plan({}, { features: { 'rx-gro': feature(false, false, true), 'rx-lro': feature(true) } })
+  assert.deepEqual([step('feature rx-gro')?.from, step('feature rx-lro')?.from], ['off (wanted on)', 'on'])
 })
 
 test('irqbalance is told, with what to type', () => {

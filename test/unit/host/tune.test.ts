@@ -102,6 +102,31 @@ test('so it is where it came back under another name, and where another one has 
   }
 })
 
+test('governors are left to an interface that is tuned in another namespace, limits of this one are not', (t) => {
+  const { machine, directory, before } = tuned(t)
+  const [here] = readdirSync(directory)
+  const journal = JSON.parse(readFileSync(join(directory, here ?? ''), 'utf8'))
+  const blue = { ...journal.interface, netnsInode: BLUE, index: 7, name: 'va', mac: '02:00:00:00:00:07', permanentMac: undefined }
+  const path = join(directory, `tune-${BLUE}-7.json`)
+  writeFileSync(path, JSON.stringify({ ...journal, interface: blue, since: '2030-01-01T00:00:00.000Z', before: [] }))
+  machine.present.set(7, { ...blue, netns: '/proc/7/ns/net' })
+  const { left, restored } = revertThrough(machine, 'eth0', {}, directory)
+  assert.deepEqual([left?.journal, left?.settings], [path, before.filter((it) => it.kind === 'governor' && it.cpu < 2)])
+  assert.ok(restored.some(({ kind }) => kind === 'sysctl') && !restored.some(({ kind }) => kind === 'governor'))
+  assert.deepEqual(
+    limits(machine).filter(({ kind }) => kind === 'sysctl'),
+    before.filter(({ kind }) => kind === 'sysctl'),
+  )
+  assert.equal(JSON.parse(readFileSync(path, 'utf8')).before.length, left?.settings.length)
+
+  // Gone as well: nobody counts on them any more, and they are put back.
+  applyThrough(machine, {}, directory)
+  machine.present.delete(7)
+  const second = revertThrough(machine, 'eth0', {}, directory)
+  assert.equal(second.left, undefined)
+  assert.deepEqual(second.orphans, [{ name: 'va', journal: path }])
+})
+
 test('of one that is in another namespace the whole command is told', (t) => {
   const { machine, directory } = tuned(t)
   const [there] = machine.present.values()

@@ -23,19 +23,31 @@ function on(state: FakeDriverState) {
 
 test('driver, link and clock', () => {
   const info = { driver: 'ixgbe', version: '6.6.52', firmware: '0x61bd0001, 1.1197.0', bus: '0000:3b:00.0' }
-  const { ask, kernel } = on({ info, link: { maskWords: 4, speed: 10_000, duplex: 1 }, stamps: { bits: 0b1101, clock: 0 } })
+  const { ask, kernel } = on({ info, link: { maskWords: 4, speed: 10_000, duplex: 1 }, stamps: { bits: 0b1101, clock: 0, filters: 0b1001_0000_0000_0011 } })
   assert.deepEqual(ask(readDriver), info)
   assert.equal(ask(driverOf), 'ixgbe')
   assert.deepEqual(ask(readLinkSettings), { speedMbps: 10_000, duplex: 'full' })
   assert.equal(ask(speedOf), 10_000)
-  assert.deepEqual(ask(readTimestamping), { hardwareReceive: true, hardwareTransmit: true, softwareReceive: true, ptpClock: 0 })
+  assert.deepEqual(ask(readTimestamping), {
+    hardwareReceive: true,
+    hardwareTransmit: true,
+    softwareReceive: true,
+    receiveFilters: ['none', 'all', 'ptpv2-event', 'ntp-all'],
+    ptpClock: 0,
+  })
   assert.ok(kernel.calls.every((call) => call.name !== 'ioctl' || call.arguments[0] === CONTROL))
 })
 
 test('a link that is down, one of half duplex, a NIC without a clock', () => {
   const down = on({ link: { maskWords: 3, speed: 0xffff_ffff, duplex: 0xff }, stamps: { bits: 0b1000, clock: -1 } })
   assert.deepEqual(down.ask(readLinkSettings), { speedMbps: undefined, duplex: undefined })
-  assert.deepEqual(down.ask(readTimestamping), { hardwareReceive: false, hardwareTransmit: false, softwareReceive: true, ptpClock: undefined })
+  assert.deepEqual(down.ask(readTimestamping), {
+    hardwareReceive: false,
+    hardwareTransmit: false,
+    softwareReceive: true,
+    receiveFilters: [],
+    ptpClock: undefined,
+  })
   assert.deepEqual(on({ link: { maskWords: 1, speed: 10, duplex: 0 } }).ask(readLinkSettings), { speedMbps: 10, duplex: 'half' })
 })
 

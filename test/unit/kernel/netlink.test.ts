@@ -67,6 +67,16 @@ describe('requests', () => {
     assert.equal(Buffer.from(requests[0]).toString('hex'), `28000000120005030100000000000000${'00'.repeat(16)}08001d0008000000`)
   })
 
+  test('a VLAN tells its number, and nothing else does', () => {
+    const data = [[1, Uint8Array.of(5, 1)]] as const
+    const { kernel } = answering([[link(2, 'eth0.261', { kind: 'vlan', data }), link(3, 'mv0', { kind: 'macvlan', data }), done]])
+    using socket = RouteSocket.open(kernel)
+    assert.deepEqual(
+      listLinks(socket).map(({ vlanId }) => vlanId),
+      [261, undefined],
+    )
+  })
+
   test('a dump that was interrupted is asked for again', () => {
     const torn: Answer = { ...done, flags: NLM_F_DUMP_INTR }
     const { kernel, requests } = answering([[link(1, 'lo'), torn]], [[link(1, 'lo'), link(2, 'eth1'), done]])

@@ -1,8 +1,9 @@
 /** Each finding, there and not there, on a recorded machine (an ixgbe of 8 queues on two NUMA nodes) of which one thing is changed. */
 import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
 import { test } from 'node:test'
 import { diagnose } from '#src/host/doctor/diagnose.js'
-import type { Severity } from '#src/host/doctor/finding.js'
+import type { Finding, Severity } from '#src/host/doctor/finding.js'
 import { HOST_FINDINGS } from '#src/host/doctor/host-findings.js'
 import { INTERFACE_FINDINGS } from '#src/host/doctor/interface-findings.js'
 import type { ProbeName } from '#src/host/doctor/probes.js'
@@ -61,6 +62,12 @@ const feature = (name: string, on: boolean, fixed = false): Change =>
     it.features = { ...it.features, [name]: { on, fixed, requested: on } }
   })
 const nothing: Change = () => {}
+const used = nic((it) => {
+  it.use = ['address 192.0.2.1/24']
+})
+const ON = { on: true, fixed: false, requested: true }
+/** On others, as far as they are known. */
+const stacked = (...lowers: NonNullable<InterfaceFacts['lowers']>): Change => nic((it) => Object.assign(it, { kind: 'macvlan', lowers }))
 
 interface Case {
   /** Nothing wrong with it. */
@@ -317,7 +324,7 @@ const INTERFACE_CASES: Record<string, Case> = {
       [all(queues(1), allowed(8, 9)), 'limits', /^1 receive queue for 2 cores of NUMA node 0$/, /combined 2$/],
       [all(queues(1), allowed(4, 5, 6, 7, 12)), 'limits', /^1 receive queue for 4 cores$/, /combined 4$/],
       [all(queues(2), noChannels), 'note', /^2 receive queues for 4 cores of NUMA node 0; the driver has no more$/, /tune plan/],
-      [all(queues(1), noChannels), 'limits', /the driver has no more/, /ringtap tune apply -i eth0 \(RPS/],
+      [all(queues(1), noChannels), 'limits', /the driver has no more/, /ringtap tune apply -i eth0; RPS/],
       [
         all(
           queues(1),
@@ -371,7 +378,7 @@ const INTERFACE_CASES: Record<string, Case> = {
     right: feature('rx-gro', false),
     wrong: [
       [nothing, 'limits', /^GRO is on/, /ethtool -K eth0 gro off/],
-      [nic((it) => Object.assign(it, { kind: 'bridge' })), 'note', /^GRO is on/, /gro off/],
+      [nic((it) => Object.assign(it, { kind: 'tun' })), 'note', /^GRO is on/, /gro off/],
       [nic((it) => Object.assign(it, { kind: 'veth' })), 'note', /^GRO is on, and a veth needs it/, undefined],
     ],
     unknown: nic((it) => Object.assign(it, { features: {} })),
@@ -391,6 +398,37 @@ const INTERFACE_CASES: Record<string, Case> = {
       [feature('rx-lro', true, true), 'limits', /LRO is on.*does not let it be switched off$/, undefined],
     ],
     unknown: nic((it) => Object.assign(it, { features: {} })),
+  },
+  threaded: {
+    right: nic((it) => Object.assign(it, { threaded: 0 })),
+    wrong: [
+      [nic((it) => Object.assign(it, { threaded: 1 })), 'note', /^NAPI is threaded/, /^echo 0 \| sudo tee \/sys\/class\/net\/eth0\/threaded$/],
+      [nic((it) => Object.assign(it, { threaded: 1, netns: 'blue' })), 'note', /^NAPI is threaded/, /^sudo ip netns exec blue sh -c 'echo 0 > .*threaded'$/],
+    ],
+    unknown: nothing,
+  },
+  lower: {
+    right: stacked({ name: 'eth1', netns: undefined }),
+    wrong: [
+      [stacked({ name: 'eth1', netns: 'blue' }), 'note', /^its packets come by eth1 in network namespace blue$/, /^sudo ringtap doctor -i eth1 --netns blue$/],
+      [stacked(), 'note', /^its packets come by another interface, which is not to be seen from here$/, undefined],
+      [nic((it) => Object.assign(it, { kind: 'bond', lowers: [] })), 'note', /^it has no members/, undefined],
+    ],
+    unknown: nothing,
+  },
+  segmentation: {
+    right: nothing,
+    wrong: [
+      [used, 'note', /^what this host sends is captured before TSO and GSO cut it$/, /^sudo ethtool -K eth0 tso off gso off tx-udp-segmentation off$/],
+      [all(used, feature('tx-udp-segmentation', false)), 'note', /^what this host sends/, /gso off$/],
+      [
+        nic((it) => Object.assign(it, { kind: 'veth', use: [], peer: { name: 'vb', netns: 'blue', features: { 'tx-tcp-segmentation': ON } } })),
+        'note',
+        /^vb in network namespace blue, its other end, sends into it what TSO and GSO have not cut$/,
+        /^sudo ip netns exec blue ethtool -K vb tso off gso off$/,
+      ],
+    ],
+    unknown: nic((it) => Object.assign(it, { kind: 'veth', use: [] })),
   },
   rxvlan: {
     right: feature('rx-vlan-hw-parse', false),
@@ -469,6 +507,21 @@ const INTERFACE_CASES: Record<string, Case> = {
   },
 }
 
+/** The command, and what is to be known besides. */
+function mend(finding: Finding | undefined): string {
+  return [finding?.remedy, finding?.note].filter((text) => text !== undefined).join('; ')
+}
+
+const PROGRAMS = ['bpftool', 'echo', 'ethtool', 'nvm', 'ringtap', 'sudo', 'taskset']
+
+/** It is pasted, or run by a program that reads --json. */
+function assertCommand(remedy: string | undefined): void {
+  if (remedy === undefined) return
+  const { status, stderr } = spawnSync('sh', ['-n', '-c', remedy], { encoding: 'utf8' })
+  assert.deepEqual([status, stderr], [0, ''], remedy)
+  for (const command of remedy.split(/; | && /)) assert.ok(PROGRAMS.includes(command.split(' ')[0] as string) && !command.includes('…'), remedy)
+}
+
 for (const [id, { right, wrong, unknown }] of Object.entries({ ...HOST_CASES, ...INTERFACE_CASES })) {
   test(`${id}: right, wrong, unknown`, () => {
     const of = (change: Change) => {
@@ -477,13 +530,14 @@ for (const [id, { right, wrong, unknown }] of Object.entries({ ...HOST_CASES, ..
       return findingOf(examined, id)
     }
     assert.equal(of(right)?.severity, 'ok')
-    assert.equal(of(right)?.remedy, undefined)
+    assert.equal(mend(of(right)), '')
     for (const [change, severity, what, remedy] of wrong) {
       const finding = of(change)
       assert.equal(finding?.severity, severity, finding?.what)
       assert.match(finding?.what ?? '', what)
-      if (remedy === undefined) assert.equal(finding?.remedy, undefined)
-      else assert.match(finding?.remedy ?? '', remedy)
+      if (remedy === undefined) assert.equal(mend(finding), '')
+      else assert.match(mend(finding), remedy)
+      assertCommand(finding?.remedy)
       assert.ok(finding?.cost !== undefined && finding.cost.length > 10)
       assert.equal(finding?.interface, id in INTERFACE_CASES ? 'eth0' : undefined)
     }
@@ -499,6 +553,39 @@ test('what is read-only says what cannot be tuned by that, and no more', () => {
   }
   assert.equal(costOf('/proc/irq'), 'tune cannot set from here: which CPUs interrupts go to')
   assert.equal(costOf('/proc/sys', '/sys'), 'tune cannot set from here: limits of the kernel (net.core.*), RPS and XPS of queues')
+})
+
+test('of an interface that stands on another only that is told which is its own', () => {
+  const examined = examinedHost('ixgbe')
+  stacked({ name: 'eth1', netns: undefined })(examined)
+  const ids = diagnose(examined).findings.filter((it) => it.interface === 'eth0')
+  assert.deepEqual(ids.map(({ id }) => id).sort(), ['link', 'lower', 'segmentation', 'use', 'xdp'])
+})
+
+test('a probe that could not be tried is no finding: it stands with what could not be read, unless a capability that is missing says so', () => {
+  const examined = examinedHost('ixgbe')
+  const untried = (errno: number) => {
+    examined.probes = examined.probes.map((it) =>
+      it.probe === 'xdp-link' ? { probe: it.probe, works: false, refused: undefined, untried: { call: 'open', errno, reason: 'why' } } : it,
+    )
+    assert.equal(findingOf(examined, 'xdp-link'), undefined)
+    return diagnose(examined).unread.filter(({ what }) => what.includes('XDP program'))
+  }
+  const told = [{ what: 'an XDP program on an interface (bpf_link)', source: 'open', reason: 'could not be tried: why' }]
+  assert.deepEqual([untried(2), untried(1)], [told, told])
+  without('CAP_SYS_ADMIN')(examined)
+  assert.deepEqual([untried(2), untried(1)], [told, []])
+})
+
+test('of more queues than RSS fills the command is for those that it fills', () => {
+  const examined = examinedHost('ixgbe')
+  const spread = (queues: number, used: number) => {
+    nic((it) => Object.assign(it, { rxQueues: queues, rss: it.rss && { ...it.rss, indirection: it.rss.indirection.map((_, slot) => slot % used) } }))(examined)
+    const found = findingOf(examined, 'rss')
+    return [found?.severity, found?.remedy]
+  }
+  assert.deepEqual(spread(32, 8), ['limits', 'sudo ethtool -X eth0 equal 16'])
+  assert.equal(spread(32, 16)[0], 'note')
 })
 
 test('there is a case for each finding', () => {
@@ -586,12 +673,12 @@ test('hash fields: ports alone are let be, and neither a driver that does not te
 })
 
 /** Every remedy that names the interface, by finding. */
-function remedies(change: Change): string[] {
+function remedies(change: Change, of = (finding: Finding | undefined) => finding?.remedy): string[] {
   return Object.entries(INTERFACE_CASES).flatMap(([id, { wrong }]) =>
-    wrong.flatMap(([of]) => {
+    wrong.flatMap(([first]) => {
       const examined = examinedHost('ixgbe')
-      all(of, change)(examined)
-      const remedy = findingOf(examined, id)?.remedy
+      all(first, change)(examined)
+      const remedy = of(findingOf(examined, id))
       return remedy === undefined ? [] : [remedy]
     }),
   )
@@ -618,11 +705,14 @@ test('sh takes the name of the interface as it is', () => {
 
 test('tuning the interface of the default route takes a word more, and the remedy says it', () => {
   const plain = remedies(nothing).filter((it) => it.includes('tune apply'))
-  const warned = remedies(nic((it) => Object.assign(it, { defaultRoute: 'route default via 192.0.2.254' }))).filter((it) => it.includes('tune apply'))
+  const warned = remedies(
+    nic((it) => Object.assign(it, { defaultRoute: 'route default via 192.0.2.254' })),
+    mend,
+  ).filter((it) => it.includes('tune apply'))
   assert.ok(plain.length > 1 && plain.length === warned.length)
   for (const remedy of plain) assert.doesNotMatch(remedy, /may-lose/)
   for (const remedy of warned) {
-    assert.match(remedy, /^sudo ringtap tune apply -i eth0 --yes-i-may-lose-this-link \(.*it carries this host's default via 192\.0\.2\.254: /)
+    assert.match(remedy, /^sudo ringtap tune apply -i eth0 --yes-i-may-lose-this-link; it carries this host's default via 192\.0\.2\.254: /)
   }
 })
 
@@ -637,7 +727,7 @@ test('queues of a veth that its other end cannot fill do not count', () => {
     return [found?.severity, found?.what, found?.remedy]
   }
   const others = 'a veth gets frames on as many as its other end has transmit queues'
-  const rps = 'sudo ringtap tune apply -i veth0 (RPS: with one capture it gains little; see docs/host.md)'
+  const rps = 'sudo ringtap tune apply -i veth0'
   assert.deepEqual(veth(2, 2), ['ok', '2 receive queues for 2 cores', undefined])
   assert.deepEqual(veth(1, 2), ['limits', '1 receive queue for 2 cores', 'sudo ethtool -L veth0 rx 2'])
   assert.deepEqual(veth(2, 1), ['limits', `2 receive queues for 2 cores, and 1 of them filled; ${others}, and those are 1`, rps])

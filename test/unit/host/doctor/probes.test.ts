@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { PROBES, probeKernel } from '#src/host/doctor/probes.js'
-import { RLIMIT_MEMLOCK } from '#src/kernel/abi/process.js'
+import { BPF_LINK_CREATE } from '#src/kernel/abi/bpf.js'
+import { CLONE_NEWNET, RLIMIT_MEMLOCK } from '#src/kernel/abi/process.js'
 import { fakeKernel } from '../../../support/fake-kernel.js'
 
 test('on a kernel that grants everything, each works but those that read what it answers', () => {
@@ -27,7 +28,7 @@ test('nothing is left open and nothing thrown, whichever call is refused', () =>
     kernel.failNth(n, 1)
     const results = probeKernel(kernel)
     if (!kernel.failed) break
-    refused += results.filter((it) => it.refused?.errno === 1).length
+    refused += results.filter((it) => (it.refused ?? it.untried)?.errno === 1).length
     assert.deepEqual(kernel.openDescriptors, [], `call ${n}: ${kernel.calls.at(-1)?.name}`)
   }
   assert.ok(refused >= 12, `${refused} refusals were told`)
@@ -42,6 +43,24 @@ test('a refusal names its call and its errno', () => {
     works: false,
     refused: { call: 'socket(AF_PACKET, SOCK_RAW)', errno: 1, reason: 'EPERM: operation not permitted' },
   })
+})
+
+test('without the means to try it a probe says so, and not that the thing is refused', () => {
+  const withoutProc = fakeKernel()
+  withoutProc.answer('open', () => -2)
+  const closed = fakeKernel()
+  closed.answer('unshare', (flags: number) => (flags === CLONE_NEWNET ? -1 : 0))
+  for (const [kernel, call, errno] of [
+    [withoutProc, 'open(/proc/thread-self/ns/net)', 2],
+    [closed, 'unshare(CLONE_NEWNET)', 1],
+  ] as const) {
+    const link = probeKernel(kernel).find((it) => it.probe === 'xdp-link')
+    assert.deepEqual([link?.works, link?.refused, link?.untried?.call, link?.untried?.errno], [false, undefined, call, errno])
+  }
+  const refusing = fakeKernel()
+  refusing.answer('bpf', (command: number) => (command === BPF_LINK_CREATE ? -95 : 3))
+  const link = probeKernel(refusing).find((it) => it.probe === 'xdp-link')
+  assert.deepEqual([link?.refused?.errno, link?.untried], [95, undefined])
 })
 
 test('memory that Node.js does not take as a buffer is a refusal as well', () => {

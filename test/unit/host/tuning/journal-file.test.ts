@@ -16,7 +16,7 @@ const MAC = '02:00:00:00:00:02'
 const ETH0: TunedInterface = { netnsInode: 4026531840, index: 2, name: 'eth0', mac: MAC, permanentMac: MAC, bus: '0000:3b:00.0', driver: 'ixgbe' }
 const BEFORE = settingsOf(
   hostFacts({ cpus: cpuFacts(2, { governor: 'powersave' }) }),
-  nicFacts({ transmitQueues: [{ queue: 0, xpsCpus: [0], xpsReceivers: [1] }] }),
+  nicFacts({ threaded: 1, transmitQueues: [{ queue: 0, xpsCpus: [0], xpsReceivers: [1] }] }),
 )
 const JOURNAL: TuningJournal = { interface: ETH0, since: '2026-11-20T18:00:00.000Z', before: BEFORE }
 
