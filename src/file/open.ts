@@ -3,7 +3,7 @@
  * bounded whatever the file says and however long it is. What few files need (filters, decompression, pipes) is loaded when it is: it would double
  * the time that a program needs to start.
  */
-import { close, fstat, open } from 'node:fs'
+import { close, constants, fstat, open, stat } from 'node:fs'
 import { endianness } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
@@ -212,13 +212,14 @@ function destroy(input: AsyncIterable<Uint8Array> & { destroy?: () => void }): v
 }
 
 const openDescriptor = promisify(open)
+const statPath = promisify(stat)
 const statDescriptor = promisify(fstat)
 const closeDescriptor = promisify(close)
 
 async function openPath(name: string, path: string, blocking: boolean, signal: AbortSignal | undefined): Promise<OpenInput> {
   let fd: number
   try {
-    fd = await openDescriptor(path, 'r')
+    fd = await openDescriptor(path, await flagsFor(path))
   } catch (error) {
     throw fileFailed(name, 'open', error)
   }
@@ -233,6 +234,15 @@ async function openPath(name: string, path: string, blocking: boolean, signal: A
   const { Socket } = await import('node:net')
   const stream = new Socket({ fd, readable: true, writable: false })
   return { name, path: undefined, sizeBytes: undefined, input: new StreamInput(name, stream, signal, () => stream.destroy()) }
+}
+
+/**
+ * To open a FIFO waits for somebody who writes to it, and nothing could call that off. On Linux one can be opened at once, and says that it is
+ * over no sooner than somebody has written and gone (pipe_poll() of fs/pipe.c). A terminal must wait in read(2): only FIFOs are opened so.
+ */
+async function flagsFor(path: string): Promise<number> {
+  const isFifo = process.platform === 'linux' && (await statPath(path)).isFIFO()
+  return isFifo ? constants.O_RDONLY | constants.O_NONBLOCK : constants.O_RDONLY
 }
 
 const STDIN = 0

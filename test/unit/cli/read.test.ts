@@ -2,10 +2,11 @@
 import assert from 'node:assert/strict'
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { gzipSync } from 'node:zlib'
 import { openCaptureFile } from '#src/index.js'
@@ -72,6 +73,14 @@ function packetsOf(random: Random, count: number, start = START): WrittenPacket[
     const bytes = everydayFrame(random)
     return { bytes, wireLength: bytes.length, seconds, nanoseconds, interfaceId: 0 }
   })
+}
+
+function targetOf(link: string): string {
+  try {
+    return readlinkSync(link)
+  } catch {
+    return ''
+  }
 }
 
 function lines(text: string): string[] {
@@ -538,6 +547,21 @@ describe('ringtap read', () => {
         .map((line) => `${line}\n`)
         .join(''),
     )
+  })
+
+  test('a named pipe that nobody writes to: one signal ends the waiting', async () => {
+    spawnSync('mkfifo', [at('silent')])
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+      const child = spawn(process.execPath, [MAIN, 'read', 'silent'], { cwd: folder, stdio: ['ignore', 'ignore', 'pipe'] })
+      // It has the pipe open by then, or is about to.
+      const deadline = performance.now() + 10_000
+      const isOpen = () => readdirSync(`/proc/${child.pid}/fd`).some((fd) => targetOf(`/proc/${child.pid}/fd/${fd}`) === at('silent'))
+      while (!isOpen() && performance.now() < deadline) await sleep(10)
+      child.kill(signal)
+      const timer = setTimeout(() => child.kill('SIGKILL'), 10_000)
+      assert.deepEqual(await once(child, 'close'), [0, null], signal)
+      clearTimeout(timer)
+    }
   })
 
   test('memory stays within bounds: a file of 200 MB printed to a slow reader', () => {

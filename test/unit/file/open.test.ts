@@ -106,6 +106,35 @@ describe('where a file comes from', () => {
     assert.deepEqual(openDescriptors(), [])
   })
 
+  test('a named pipe that nobody writes to is waited for until an abort; one that somebody opens later is read, also when nothing comes', async () => {
+    const pipe = join(folder, 'silent')
+    execFileSync('mkfifo', [pipe])
+    await assert.rejects(openCaptureFile(pipe, { signal: AbortSignal.timeout(50) }), { name: 'TimeoutError' })
+    assert.deepEqual(openDescriptors(), [])
+    for (const [written, packetsOrCode] of [
+      [path, packets.length],
+      ['/dev/null', 'INVALID_FILE'],
+    ] as const) {
+      // More than there are threads to wait in.
+      const others = Array.from({ length: 6 }, async (_, index) => {
+        const other = join(folder, `other${index}`)
+        execFileSync('mkfifo', [other])
+        const end = AbortSignal.timeout(300)
+        await assert.rejects(openCaptureFile(other, { signal: end }), { name: 'TimeoutError' })
+        rmSync(other)
+      })
+      const found = lengths(pipe).then(
+        ({ length }) => length,
+        (error: CaptureError) => error.code,
+      )
+      const writer = spawn('sh', ['-c', `sleep 0.1; cat ${written} > ${pipe}`], { stdio: 'ignore' })
+      assert.equal(await found, packetsOrCode)
+      if (writer.exitCode === null) await once(writer, 'exit')
+      await Promise.all(others)
+    }
+    assert.deepEqual(openDescriptors(), [])
+  })
+
   const ways: [string, CaptureFileOptions, slowly: boolean][] = [
     ['read ahead', {}, false],
     ['read in this thread', { blocking: true }, false],
