@@ -260,6 +260,8 @@ async function openStandardInput(blocking: boolean, signal: AbortSignal | undefi
   return { name, path: undefined, sizeBytes: undefined, input: new StreamInput(name, stdin, signal, () => stdin.destroy()) }
 }
 
+const CLOSED: ByteInput = { fill: async () => false, close: async () => {} }
+
 class OpenFile implements CaptureFile {
   readonly name: string
   readonly path: string | undefined
@@ -269,7 +271,7 @@ class OpenFile implements CaptureFile {
   readonly #options: CaptureFileOptions
   readonly #matcherFor: MatcherFor | undefined
   #input: ByteInput
-  #decompressed: Decompressed | undefined
+  #decompressed: Pick<Decompressed, 'trailingBytes'> | undefined
   #decoder!: Decoder
   #isReading = false
   #isClosed = false
@@ -339,8 +341,9 @@ class OpenFile implements CaptureFile {
     const window = this.#window
     const compressed = this.#input
     const pieces = piecesOf(compressed, window.bytes.slice(window.start, window.end), window.ended)
-    this.#decompressed = decompress(this.name, compression, pieces)
-    this.#input = new StreamInput(this.name, this.#decompressed, this.#options.signal, () => void compressed.close())
+    const decompressed = decompress(this.name, compression, pieces)
+    this.#decompressed = decompressed
+    this.#input = new StreamInput(this.name, decompressed, this.#options.signal, () => void compressed.close())
     window.start = 0
     window.end = 0
     window.base = 0
@@ -394,6 +397,10 @@ class OpenFile implements CaptureFile {
     if (this.#isClosed) return
     this.#isClosed = true
     await this.#input.close()
+    // Many files may be open, one read after the other: what has been read keeps no memory. A packet that somebody stands on stays.
+    this.#input = CLOSED
+    this.#decompressed = { trailingBytes: this.#decompressed?.trailingBytes ?? 0 }
+    if (this.#decoder?.isDrained === true) this.#window.release()
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

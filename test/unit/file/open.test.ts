@@ -7,8 +7,10 @@ import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { after, beforeEach, describe, test } from 'node:test'
 import { pathToFileURL } from 'node:url'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import * as zlib from 'node:zlib'
-import { CaptureError, type CaptureFile, type CaptureFileOptions, type FilePacket, openCaptureFile, type PacketCursor } from '#src/index.js'
+import { CaptureError, type CaptureFile, type CaptureFileOptions, type FilePacket, mergeCaptureFiles, openCaptureFile, type PacketCursor } from '#src/index.js'
 import { enhancedPacket, interfaceBlock, NANOSECONDS, pcapHeader, pcapOf, pcapRecord, randomPackets, sectionHeader } from '../../support/capture-writer.js'
 import { inPieces } from '../../support/decode-file.js'
 import { randomOf, seededRandom } from '../../support/random.js'
@@ -33,6 +35,15 @@ function openDescriptors(): string[] {
       }
     })
     .filter((target) => target.startsWith(folder))
+}
+
+setFlagsFromString('--expose-gc')
+const collect = runInNewContext('gc') as () => void
+
+/** Of buffers that are in use. */
+function heldBytes(): number {
+  collect()
+  return process.memoryUsage().arrayBuffers
 }
 
 async function all(file: CaptureFile): Promise<FilePacket[]> {
@@ -134,6 +145,26 @@ describe('where a file comes from', () => {
     }
     assert.deepEqual(openDescriptors(), [])
   })
+
+  for (const blocking of [false, true]) {
+    test(`100 files, read one after another or side by side${blocking ? ', in this thread' : ''}: memory is bounded in sum`, async () => {
+      const long = join(folder, 'long.pcap')
+      writeFileSync(long, pcapOf(SHAPE, randomPackets(randomOf(5), 3000, 2000)))
+      const openAll = () => Promise.all(Array.from({ length: 100 }, () => openCaptureFile(long, { blocking })))
+      const before = heldBytes()
+      const files = await openAll()
+      assert.ok(heldBytes() - before < 16 * 2 ** 20, 'open')
+      for (const file of files) for await (const batch of file.batches()) while (batch.next());
+      assert.ok(heldBytes() - before < 2 ** 20, 'read')
+      let most = 0
+      let batches = 0
+      for await (const batch of mergeCaptureFiles(await openAll())) {
+        while (batch.next());
+        if (++batches % 50 === 0) most = Math.max(most, heldBytes() - before)
+      }
+      assert.ok(batches > 500 && most > 0 && most < 80 * 2 ** 20, `side by side: ${most} bytes in ${batches} batches`)
+    })
+  }
 
   const ways: [string, CaptureFileOptions, slowly: boolean][] = [
     ['read ahead', {}, false],
