@@ -189,6 +189,8 @@ interface OpenInput {
   name: string
   path: string | undefined
   sizeBytes: number | undefined
+  /** Whether it never has to be waited for. */
+  isFile: boolean
   input: ByteInput
 }
 
@@ -203,7 +205,7 @@ async function openInput(input: CaptureFileInput, blocking: boolean, signal: Abo
   if (typeof input?.[Symbol.asyncIterator] !== 'function') {
     throw new CaptureError('INVALID_OPTION', `Expected a path, '-', a file: URL or a stream of bytes, got ${input === null ? 'null' : typeof input}`)
   }
-  return { name: 'stream', path: undefined, sizeBytes: undefined, input: new StreamInput('stream', input, signal, () => destroy(input)) }
+  return { name: 'stream', path: undefined, sizeBytes: undefined, isFile: false, input: new StreamInput('stream', input, signal, () => destroy(input)) }
 }
 
 /** A Readable that waits for its next piece would not hear its iterator's return(). */
@@ -224,16 +226,17 @@ async function openPath(name: string, path: string, blocking: boolean, signal: A
     throw fileFailed(name, 'open', error)
   }
   const stat = await statDescriptor(fd)
-  if (stat.isFile()) return { name, path, sizeBytes: stat.size, input: new FileInput(name, fd, { position: 0, isOwn: true, blocking }) }
+  if (stat.isFile()) return { name, path, sizeBytes: stat.size, isFile: true, input: new FileInput(name, fd, { position: 0, isOwn: true, blocking }) }
   if (stat.isDirectory()) {
     await closeDescriptor(fd)
     throw new CaptureError('FILE_FAILED', `${name}: it is a directory`)
   }
-  if (!stat.isFIFO()) return { name, path: undefined, sizeBytes: undefined, input: new FileInput(name, fd, { position: null, isOwn: true, blocking: false }) }
+  if (!stat.isFIFO())
+    return { name, path: undefined, sizeBytes: undefined, isFile: false, input: new FileInput(name, fd, { position: null, isOwn: true, blocking: false }) }
   // A read of the thread pool could not be called off while the pipe is silent; a socket can be destroyed, and takes the descriptor with it.
   const { Socket } = await import('node:net')
   const stream = new Socket({ fd, readable: true, writable: false })
-  return { name, path: undefined, sizeBytes: undefined, input: new StreamInput(name, stream, signal, () => stream.destroy()) }
+  return { name, path: undefined, sizeBytes: undefined, isFile: false, input: new StreamInput(name, stream, signal, () => stream.destroy()) }
 }
 
 /**
@@ -255,10 +258,13 @@ async function openStandardInput(blocking: boolean, signal: AbortSignal | undefi
   } catch (error) {
     throw fileFailed(name, 'fstat', error)
   }
-  if (isFile) return { name, path: undefined, sizeBytes: undefined, input: new FileInput(name, STDIN, { position: null, isOwn: false, blocking }) }
+  if (isFile) return { name, path: undefined, sizeBytes: undefined, isFile, input: new FileInput(name, STDIN, { position: null, isOwn: false, blocking }) }
   const { stdin } = process
-  return { name, path: undefined, sizeBytes: undefined, input: new StreamInput(name, stdin, signal, () => stdin.destroy()) }
+  return { name, path: undefined, sizeBytes: undefined, isFile: false, input: new StreamInput(name, stdin, signal, () => stdin.destroy()) }
 }
+
+/** Of what stands before the first packet. */
+const READ_AHEAD_BYTES = 2 ** 20
 
 const CLOSED: ByteInput = { fill: async () => false, close: async () => {} }
 
@@ -268,18 +274,22 @@ class OpenFile implements CaptureFile {
   readonly sizeBytes: number | undefined
   compression: Compression = 'none'
   readonly #window = new ByteWindow()
+  readonly #isFile: boolean
   readonly #options: CaptureFileOptions
   readonly #matcherFor: MatcherFor | undefined
   #input: ByteInput
   #decompressed: Pick<Decompressed, 'trailingBytes'> | undefined
   #decoder!: Decoder
+  /** What reading has come upon before anybody asked for packets. */
+  #failed: { thrown: unknown } | undefined
   #isReading = false
   #isClosed = false
 
-  constructor({ name, path, sizeBytes, input }: OpenInput, options: CaptureFileOptions, matcherFor: MatcherFor | undefined) {
+  constructor({ name, path, sizeBytes, isFile, input }: OpenInput, options: CaptureFileOptions, matcherFor: MatcherFor | undefined) {
     this.name = name
     this.path = path
     this.sizeBytes = sizeBytes
+    this.#isFile = isFile
     this.#input = input
     this.#options = options
     this.#matcherFor = matcherFor
@@ -325,8 +335,21 @@ class OpenFile implements CaptureFile {
       })
     }
     this.#decoder = made
-    made.readAhead()
+    const isComplete = made.readAhead()
     this.#throwFailure()
+    if (!isComplete && this.#isFile) await this.#readAhead(made)
+  }
+
+  /** Interfaces may stand behind the first piece: that of a compressed file may be the section header alone. */
+  async #readAhead(decoder: Decoder): Promise<void> {
+    const window = this.#window
+    try {
+      while (window.base + window.end < READ_AHEAD_BYTES && (await this.#input.fill(window)) && !decoder.readAhead());
+    } catch (thrown) {
+      // Damage is told behind what stands before it.
+      this.#failed = { thrown }
+    }
+    if (decoder.failure !== undefined) throw decoder.failure.thrown
   }
 
   /** Until it is, or nothing more comes. */
@@ -364,6 +387,7 @@ class OpenFile implements CaptureFile {
         // Whoever leaves a batch early finds the rest of it in the next one.
         if (!decoder.isDrained) continue
         this.#throwFailure()
+        if (this.#failed !== undefined) throw this.#failed.thrown
         if (window.ended || signal?.aborted === true) break
         // What stands before an error that comes while the next piece is read has been delivered.
         await this.#input.fill(window)

@@ -226,6 +226,33 @@ describe('what is told', () => {
     assert.deepEqual([plain.name, plain.path, plain.sizeBytes, plain.format, plain.compression], [path, path, bytes.length, 'pcap', 'none'])
   })
 
+  test('interfaces that stand behind the first member, or piece, of a file: a pipe is not waited for', async () => {
+    const interfaces = Array.from({ length: 5000 }, () => interfaceBlock(true))
+    const blocks = Buffer.concat([...interfaces, enhancedPacket(true, 4999, 0n, new Uint8Array(60))])
+    const late = join(folder, 'late.pcapng')
+    for (const [name, source] of [
+      ['plain', Buffer.concat([sectionHeader(true), blocks])],
+      ['members', Buffer.concat([gzipSync(sectionHeader(true)), gzipSync(blocks)])],
+      ['damaged behind them', Buffer.concat([gzipSync(sectionHeader(true)), gzipSync(Buffer.concat(interfaces)), gzipSync(blocks).subarray(0, 20)])],
+    ] as const) {
+      writeFileSync(late, source)
+      await using file = await openCaptureFile(late)
+      assert.equal(file.interfaces.length, 5000, name)
+      if (name === 'damaged behind them') assert.equal((await failure(file))[1].code, 'INVALID_FILE')
+      else
+        assert.deepEqual(
+          (await all(file)).map(({ interfaceId }) => interfaceId),
+          [4999],
+        )
+    }
+    const silent = async function* () {
+      yield gzipSync(sectionHeader(true))
+      await new Promise(() => {})
+    }
+    await using file = await openCaptureFile(silent())
+    assert.equal(file.interfaces.length, 0)
+  })
+
   test('a live capture in a pipe opens with its headers alone', async () => {
     const stream = new Readable({ read() {} })
     stream.push(Buffer.concat([sectionHeader(true), interfaceBlock(true)]))
