@@ -72,6 +72,7 @@ export {
   type PacketToWrite,
   type WritableTarget,
 } from './file/capture-file.js'
+export { interfaceForWriting } from './file/carry.js'
 export { COMPRESSIONS, type Compression } from './file/compression.js'
 export { createCaptureFile } from './file/create.js'
 export type {

@@ -256,6 +256,11 @@ function viewOf({ bytes }: FileBlock): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 }
 
+/** What a file says of an interface, as `addInterface()` and the `interfaces` of a file to write take it. */
+export function interfaceForWriting(described: CaptureFileInterface): FileInterface {
+  return descriptionOf(described, undefined)
+}
+
 function descriptionOf(described: CaptureFileInterface, cutTo: number | undefined): FileInterface {
   const { linkType, name, description, filter, os, hardware, speedBitsPerSecond, macAddress, addresses, fcsLengthBytes, comments } = described
   return {

@@ -75,6 +75,11 @@ same<whole.Handler<Date, Date>, Handler<Date, Date>>()
 
 const handlers: Handler[] = [stateless]
 
+async function again(file: whole.CaptureFile): Promise<void> {
+  await using written = await whole.createCaptureFile('w.pcapng', { interfaces: file.interfaces.map(whole.interfaceForWriting) })
+  for await (const packet of file) written.write(packet)
+}
+
 async function main(options: CaptureOptions): Promise<CaptureSummary> {
   await using capture: Capture = await openCapture({
     ...options,
