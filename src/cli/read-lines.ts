@@ -113,7 +113,7 @@ export function infoLines(info: CaptureFileInfo): string[] {
 
 /** Texts of a file do not reach a terminal as they are. */
 function printable(text: string): string {
-  return text.replaceAll(/\p{Cc}/gu, (character) => (character === '\n' || character === '\r' || character === '\t' ? ' ' : '?'))
+  return text.replaceAll(/[\p{Cc}\p{Cf}]/gu, (character) => (character === '\n' || character === '\r' || character === '\t' ? ' ' : '?'))
 }
 
 function interfaceLines(each: CaptureFileInfo['interfaces'][number]): string[] {

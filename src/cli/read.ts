@@ -10,7 +10,7 @@ import { describeFailure, EXIT, failureDocument, failureLines } from './exit-sta
 import { plural } from './human.js'
 import type { Io } from './io.js'
 import { infoDocument, infoLines, openingLine, skippedLine, writtenLine } from './read-lines.js'
-import { precisionOf, type ReadPlan, readPlan, textOptions } from './read-plan.js'
+import { missingFile, precisionOf, type ReadPlan, readPlan, textOptions } from './read-plan.js'
 import { findCommand, type ValuesOf } from './table.js'
 
 type Values = ValuesOf<'read'>
@@ -20,6 +20,23 @@ const WRITE_BYTES = 128 * 1024
 
 export async function runRead(values: Values, words: readonly string[], beforeDashes: number, io: Io): Promise<number> {
   const plan = readPlan(values, words, beforeDashes, isFile)
+  try {
+    return await perform(values, plan, io)
+  } catch (error) {
+    const missing = missingFile(words, isFile)
+    throw missing === undefined ? error : await withMissing(error, missing)
+  }
+}
+
+/** What was taken for a filter is a file that is not there. */
+async function withMissing(error: unknown, word: string): Promise<unknown> {
+  const { FilterError } = await import('../index.js')
+  if (!(error instanceof FilterError)) return error
+  const hint = `there is no file ${word}${error.hint === undefined ? '' : `; in a filter: ${error.hint}`}`
+  return new FilterError(error.message, error.text, error, hint)
+}
+
+async function perform(values: Values, plan: ReadPlan, io: Io): Promise<number> {
   const reading = new Reading(values, plan, io)
   switch (plan.what) {
     case 'print':

@@ -11,6 +11,7 @@ import type { Matcher } from '../bpf/matcher.js'
 import { CaptureError } from '../errors.js'
 import { LINK_TYPES, linkTypeNumbered } from '../filter/link-type.js'
 import type { NameTables } from '../filter/names.js'
+import { LINKTYPE, packetLinkType } from '../packet/link-type.js'
 import type { CaptureFileInterface, CaptureFileSection, Decoder, FileBlock, FileTime, Format, MatcherFor, NameRecord, PacketCursor } from './decode/cursor.js'
 import { type Compression, createDecoder, detectCompression, MAGIC_BYTES } from './decode/detect.js'
 import { ByteWindow } from './decode/window.js'
@@ -144,17 +145,14 @@ function checkOptions(options: CaptureFileOptions): void {
   expect('onBlock', 'a function', typeof options.onBlock === 'function')
 }
 
-/** Raw IP, as files have it now, and as some had it: by the number that the kernel has for it. */
-const RAW = 101
-const OLD_RAW = 12
-
 /** One program for each link type and byte order that the file has. */
 async function matchers(filter: string, netmask: number | undefined, names: NameTables): Promise<MatcherFor> {
   const [{ compileFilter }, { compileMatcher }] = await Promise.all([import('../filter/compile.js'), import('../bpf/matcher.js')])
   const made = new Map<string, Matcher>()
   const isLittleEndian = endianness() === 'LE'
   return ({ id, linkType: number, linkTypeName }, littleEndian) => {
-    const linkType = number === OLD_RAW ? RAW : number
+    const name = packetLinkType(number)
+    const linkType = name === undefined ? number : LINKTYPE[name]
     const key = `${linkType} ${littleEndian}`
     const known = made.get(key)
     if (known !== undefined) return known

@@ -14,7 +14,13 @@ export const LINKTYPE = {
 
 export type PacketLinkType = keyof typeof LINKTYPE
 
-const NAMES: ReadonlyMap<number, PacketLinkType> = new Map((Object.keys(LINKTYPE) as PacketLinkType[]).map((name) => [LINKTYPE[name], name]))
+/** Raw IP as some files had it: by the numbers that DLT_RAW has on Linux and on OpenBSD. */
+const OLD_RAW = [12, 14] as const
+
+const NAMES: ReadonlyMap<number, PacketLinkType> = new Map([
+  ...(Object.keys(LINKTYPE) as PacketLinkType[]).map((name) => [LINKTYPE[name], name] as const),
+  ...OLD_RAW.map((number) => [number, 'RAW'] as const),
+])
 
 /** Undefined for a link type that is not decoded. */
 export function packetLinkType(linktype: number): PacketLinkType | undefined {

@@ -465,6 +465,27 @@ describe('ringtap read', () => {
     assert.match(tolerant.stderr, /bent\.pcap: \d+ bytes passed over: damaged/)
   })
 
+  test('a second file that is not there is not only a filter that is none', () => {
+    const { status, stderr } = ringtap(['micro.pcap', 'nofile.pcap'])
+    assert.equal(status, 2)
+    assert.match(stderr, /^ringtap: syntax error: .*\n {2}there is no file nofile\.pcap; in a filter: host nofile\.pcap/m)
+  })
+
+  test('texts of a file do not turn round what a terminal shows', () => {
+    const described = interfaceBlock(true, 1, 0, new Writer(true).option(2, 'e\u202eth\u200f0').u16(0, 0).end())
+    writeFileSync(at('bidi.pcapng'), Buffer.concat([sectionHeader(true), described]))
+    assert.match(read('bidi.pcapng', '--info'), /^interface 0 e\?th\?0$/m)
+  })
+
+  test('raw IP by the number that it once had, with a filter and without', () => {
+    const bytes = Uint8Array.of(0x45, 0, 0, 20, 0, 0, 0, 0, 64, 200, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2)
+    const packet = { bytes, wireLength: 20, seconds: START, nanoseconds: 0, interfaceId: 0 }
+    for (const linktype of [12, 14, 101]) {
+      writeFileSync(at('raw.pcap'), pcapOf({ littleEndian: true, magic: MICROSECONDS, linktype }, [packet]))
+      assert.equal(read('raw.pcap', '-t', 'src 10.0.0.1'), 'IP 10.0.0.1 > 10.0.0.2:  ip-proto-200 0\n')
+    }
+  })
+
   test('what is no file, or nothing, is told in one line', () => {
     const cases: [argv: string[], status: number, stderr: RegExp][] = [
       [[], 2, /^ringtap: which file\? FILE is missing\n/],

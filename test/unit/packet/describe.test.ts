@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { type DumpFormat, PacketText, type PacketTextOptions } from '#src/packet/describe.js'
+import { packetDocument } from '#src/packet/document.js'
 import { LINKTYPE, type PacketLinkType } from '#src/packet/link-type.js'
 import { randomFrame } from '../../support/filter-packets.js'
 import { packetsOf, withCuts } from '../../support/link-packets.js'
@@ -170,6 +171,31 @@ test('packets are appended to one text, and lines leave it as it was', () => {
   assert.equal(text.toString(), '5.000000006 IP 10.0.0.1 > 10.0.0.2:  ip-proto-200 0\n9.000000000 IP  [|ip]\n')
   text.clear()
   assert.equal(text.toString(), '')
+})
+
+test('options that cannot be are refused', () => {
+  for (const [wrong, message] of [
+    [{ linkType: 'FOO' }, /linkType to be a LINKTYPE_ number or one of NULL, EN10MB/],
+    [{ linkType: -1 }, /linkType/],
+    [{ dump: 'foo' }, /dump to be one of none, hex, .*, got foo \(string\)/],
+    [{ time: 'utc' }, /time to be one of local/],
+    [{ verbosity: 3 }, /verbosity to be 0, 1 or 2/],
+    [{ link: 1 }, /link to be a boolean/],
+    [{ snapLengthBytes: 0 }, /snapLengthBytes/],
+    [{ nano: true }, /Unknown option nano/],
+  ] as [PacketTextOptions, RegExp][])
+    assert.throws(() => new PacketText(wrong), { code: 'INVALID_OPTION', message })
+  assert.equal(new PacketText({ linkType: 65_535, time: undefined }).toString(), '')
+})
+
+test('raw IP by the numbers that it once had', () => {
+  const text = new PacketText({ time: 'none' })
+  const bytes = Uint8Array.of(0x45, 0, 0, 20, 0, 0, 0, 0, 64, 200, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2)
+  for (const linkType of [101, 12, 14]) {
+    const packet = { bytes, seconds: 0, nanoseconds: 0, linkType }
+    assert.equal(text.line(packet), 'IP 10.0.0.1 > 10.0.0.2:  ip-proto-200 0')
+    assert.equal(packetDocument(packet).source, '10.0.0.1')
+  }
 })
 
 test('the text outgrows its memory', () => {
