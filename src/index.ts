@@ -101,7 +101,7 @@ export { resolveFilterNames } from './host/name-tables.js'
 export { listInterfaces, openInterfaceCounters } from './host/this-host.js'
 export { type DumpFormat, PacketText, type PacketTextOptions, type PacketToDescribe } from './packet/describe.js'
 export { type PacketDocument, packetDocument } from './packet/document.js'
-export type { PacketLinkType } from './packet/link-type.js'
+export { type PacketLinkType, packetLinkType } from './packet/link-type.js'
 export type { TimeFormat } from './packet/time-text.js'
 export { openTransmitter } from './transmit/open.js'
 export {

@@ -54,6 +54,11 @@ const DESCRIPTIONS: Readonly<Record<string, string>> = {
   IEEE802_11_RADIO: '802.11 plus radiotap header',
 }
 
+/** Of packets of which nothing but time and length is printed. */
+export function undecodedLine({ linkType, linkTypeName }: CaptureFileInterface, name: string): string {
+  return `packets of link type ${linkTypeName} (${linkType}) are told by time and length alone; tshark -r ${name === 'stdin' ? '-' : name} decodes more`
+}
+
 function linkTypeText({ linkType, linkTypeName }: CaptureFileInterface): string {
   if (linkTypeName.startsWith('LINKTYPE_')) return String(linkType)
   const description = DESCRIPTIONS[linkTypeName]

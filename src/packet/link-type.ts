@@ -22,7 +22,7 @@ const NAMES: ReadonlyMap<number, PacketLinkType> = new Map([
   ...OLD_RAW.map((number) => [number, 'RAW'] as const),
 ])
 
-/** Undefined for a link type that is not decoded. */
+/** The name of a LINKTYPE_ number; undefined for a link type that is not decoded. */
 export function packetLinkType(linktype: number): PacketLinkType | undefined {
   return NAMES.get(linktype)
 }

@@ -257,7 +257,7 @@ describe('the packed package', () => {
     for (const name of ['applyTuning', 'cpuListText', 'planTuning', 'readHostFacts', 'readInterfaceFacts', 'readTuning', 'revertTuning'])
       assert.ok(names('ringtap/host').includes(name), name)
     assert.deepEqual(names('ringtap/testbed'), ['createTestbed', 'startFlood'])
-    assert.deepEqual(names('ringtap/text'), ['PacketText', 'packetDocument'])
+    assert.deepEqual(names('ringtap/text'), ['PacketText', 'packetDocument', 'packetLinkType'])
     assert.equal(run(process.execPath, '--no-warnings', '-p', "typeof require('ringtap').openCapture"), 'function\n')
     const inner = "import('ringtap/dist/capture/open.js').catch((error) => console.log(error.code))"
     assert.equal(run(process.execPath, '-e', inner), 'ERR_PACKAGE_PATH_NOT_EXPORTED\n')

@@ -477,6 +477,22 @@ describe('ringtap read', () => {
     assert.match(read('bidi.pcapng', '--info'), /^interface 0 e\?th\?0$/m)
   })
 
+  test('of a link type that is not decoded it is said once, and what decodes it', () => {
+    const packet = { bytes: new Uint8Array(40), wireLength: 40, seconds: START, nanoseconds: 0, interfaceId: 0 }
+    writeFileSync(at('radio.pcap'), pcapOf({ littleEndian: true, magic: MICROSECONDS, linktype: 127 }, [packet, packet]))
+    const line = 'packets of link type IEEE802_11_RADIO (127) are told by time and length alone; tshark -r radio.pcap decodes more\n'
+    for (const [argv, told] of [
+      [[], true],
+      [['--json'], true],
+      [['--count'], false],
+    ] as const) {
+      const { status, stderr } = ringtap(['radio.pcap', 'radio.pcap', ...argv])
+      assert.deepEqual([status, stderr.split(line).length], [0, told ? 2 : 1], stderr)
+    }
+    const { stderr } = ringtap(['radio.pcap', 'ip'])
+    assert.match(stderr, /no filter is made for that/)
+  })
+
   test('raw IP by the number that it once had, with a filter and without', () => {
     const bytes = Uint8Array.of(0x45, 0, 0, 20, 0, 0, 0, 0, 64, 200, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2)
     const packet = { bytes, wireLength: 20, seconds: START, nanoseconds: 0, interfaceId: 0 }
