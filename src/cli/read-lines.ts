@@ -50,6 +50,7 @@ const DESCRIPTIONS: Readonly<Record<string, string>> = {
   IPV6: 'Raw IPv6',
   LINUX_SLL2: 'Linux cooked v2',
   PPP: 'PPP',
+  PPP_ETHER: 'PPPoE',
   IEEE802_11: '802.11',
   IEEE802_11_RADIO: '802.11 plus radiotap header',
 }

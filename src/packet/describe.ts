@@ -26,6 +26,7 @@ import { printRawIp } from './ip.js'
 import { LINKTYPE, type PacketLinkType, packetLinkType } from './link-type.js'
 import { printLoopback } from './loopback.js'
 import { PacketPrinter } from './packet-printer.js'
+import { printPppLink, printPppoe } from './pppoe.js'
 import { TIME_FORMATS, type TimeFormat, TimeText } from './time-text.js'
 
 /** tcpdump's -x, -X and -A; with `Link` those given twice, which print the link-layer header as well. */
@@ -84,6 +85,8 @@ const LINK_PRINTERS: Readonly<Record<PacketLinkType, PrintLink>> = {
   RAW: printRawIp,
   IPV4: printRawIp,
   IPV6: printRawIp,
+  PPP: printPppLink,
+  PPP_ETHER: printPppoe,
   NULL: printLoopback,
   LOOP: printLoopback,
   LINUX_SLL: printCooked1,

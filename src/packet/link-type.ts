@@ -4,6 +4,8 @@
 export const LINKTYPE = {
   NULL: 0,
   EN10MB: 1,
+  PPP: 9,
+  PPP_ETHER: 51,
   RAW: 101,
   LOOP: 108,
   LINUX_SLL: 113,

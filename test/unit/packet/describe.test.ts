@@ -4,7 +4,7 @@ import { type DumpFormat, PacketText, type PacketTextOptions } from '#src/packet
 import { packetDocument } from '#src/packet/document.js'
 import { LINKTYPE, type PacketLinkType } from '#src/packet/link-type.js'
 import { randomFrame } from '../../support/filter-packets.js'
-import { packetsOf, withCuts } from '../../support/link-packets.js'
+import { framesOf, withCuts } from '../../support/link-packets.js'
 import { type Random, seededRandom } from '../../support/random.js'
 import { difference, type TimedPacket, tcpdumpTexts } from '../../support/tcpdump-text.js'
 import { randomIpText, randomTextFrame } from '../../support/text-packets.js'
@@ -65,7 +65,7 @@ function timed(random: Random, packets: readonly Uint8Array[]): TimedPacket[] {
 for (const linkType of LINK_TYPES) {
   test(`${linkType}: packets of every kind, whole and cut, as tcpdump prints them`, (t) => {
     const random = seededRandom(t)
-    const named = withCuts(packetsOf(linkType), 3, (length) => random.between(1, Math.max(1, length))).map(({ bytes }) => bytes)
+    const named = withCuts(framesOf(linkType), 3, (length) => random.between(1, Math.max(1, length))).map(({ bytes }) => bytes)
     const changed = named.map((bytes) => {
       const copy = Uint8Array.from(bytes)
       if (copy.length > 0) copy[random.between(0, copy.length - 1)] = random.between(0, 255)
@@ -216,7 +216,7 @@ function surrounded(random: Random, frame: Uint8Array, before: number): Uint8Arr
 
 test('any bytes give printable lines, and nothing around the packet is read', (t) => {
   const random = seededRandom(t)
-  const makers = LINK_TYPES.map((linkType) => [linkType, packetsOf(linkType).map(({ bytes }) => bytes)] as const)
+  const makers = LINK_TYPES.map((linkType) => [linkType, framesOf(linkType).map(({ bytes }) => bytes)] as const)
   const options: Partial<PacketTextOptions>[] = [{}, { link: true, verbosity: 2 }, { quiet: true }, { verbosity: 1, dump: 'hexAscii' }, { dump: 'ascii' }]
   const printers = makers.map(([linkType]) => options.map((some) => new PacketText({ linkType, time: 'none', ...some })))
   for (let i = 0; i < 30_000; i++) {
