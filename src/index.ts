@@ -72,6 +72,7 @@ export {
   type PacketToWrite,
   type WritableTarget,
 } from './file/capture-file.js'
+export { interfaceForWriting } from './file/carry.js'
 export { COMPRESSIONS, type Compression } from './file/compression.js'
 export { createCaptureFile } from './file/create.js'
 export type {
@@ -100,7 +101,7 @@ export { resolveFilterNames } from './host/name-tables.js'
 export { listInterfaces, openInterfaceCounters } from './host/this-host.js'
 export { type DumpFormat, PacketText, type PacketTextOptions, type PacketToDescribe } from './packet/describe.js'
 export { type PacketDocument, packetDocument } from './packet/document.js'
-export type { PacketLinkType } from './packet/link-type.js'
+export { type PacketLinkType, packetLinkType } from './packet/link-type.js'
 export type { TimeFormat } from './packet/time-text.js'
 export { openTransmitter } from './transmit/open.js'
 export {

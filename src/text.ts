@@ -5,5 +5,5 @@
  */
 export { type DumpFormat, PacketText, type PacketTextOptions, type PacketToDescribe } from './packet/describe.js'
 export { type PacketDocument, packetDocument } from './packet/document.js'
-export type { PacketLinkType } from './packet/link-type.js'
+export { type PacketLinkType, packetLinkType } from './packet/link-type.js'
 export type { TimeFormat } from './packet/time-text.js'

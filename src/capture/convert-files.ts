@@ -22,7 +22,7 @@ type Writing = Pick<
 
 /**
  * Options of reading, of writing and of merging. `precision` is by default that of the files where all are pcap with microseconds, else
- * nanoseconds: no time is made less exact.
+ * nanoseconds: no time is made less exact than that.
  */
 export interface ConvertOptions extends Reading, Writing, MergeOptions {
   /** Packets are cut to so many bytes. Default: as they are. */
@@ -197,7 +197,7 @@ class Copy {
   #maxSeconds = 0
   #maxBytes = Number.POSITIVE_INFINITY
   /** The first that was left out. */
-  #firstLeftOut: { file: CaptureFile; what: string } | undefined
+  #firstLeftOut: { file: CaptureFile; what: string; hint: string | undefined } | undefined
   readonly #record: Required<PacketToWrite> = {
     bytes: new Uint8Array(0),
     offset: 0,
@@ -266,11 +266,9 @@ class Copy {
   /** What is to be told of packets that were left out. */
   get leftOut(): [CaptureError, CaptureFile] | undefined {
     if (this.#firstLeftOut === undefined) return undefined
-    const { file, what } = this.#firstLeftOut
+    const { file, what, hint } = this.#firstLeftOut
     const more = this.packetsLeftOut > 1 ? `, and ${this.packetsLeftOut - 1} more` : ''
-    const error = new CaptureError('INVALID_FILE', `${file.name}: ${what}: left out${more}`, {
-      hint: this.#format === 'pcap' ? 'pcapng has times beyond 2106, and longer packets' : undefined,
-    })
+    const error = new CaptureError('INVALID_FILE', `${file.name}: ${what}: left out${more}`, { hint })
     return [error, file]
   }
 
@@ -280,11 +278,13 @@ class Copy {
     const { seconds, nanoseconds, fileOffset } = packet
     const which = this.#isNumbered ? `packet ${this.#seen[fileIndex]} at byte ${fileOffset}` : `the packet at byte ${fileOffset}`
     const capturedLength = Number(this.#record.capturedLength)
-    const why =
-      capturedLength > this.#maxBytes
-        ? `it has ${capturedLength} bytes, and the file that is written says that none has more than ${this.#maxBytes}`
-        : `${this.#format} has no place for its time, ${seconds} s and ${nanoseconds} ns since 1970`
-    this.#firstLeftOut = { file: this.#files[fileIndex] as CaptureFile, what: `${which}: ${why}` }
+    const isTooLong = capturedLength > this.#maxBytes
+    const isFit = isTooLong || (seconds >= 0 && seconds <= MAX_SECONDS.pcapng)
+    const hint = this.#format === 'pcap' && isFit ? 'pcapng has times beyond 2106, and longer packets' : undefined
+    const why = isTooLong
+      ? `it has ${capturedLength} bytes, and the file that is written says that none has more than ${this.#maxBytes}`
+      : `the ${this.#format} file that is written has no place for its time, ${seconds} s and ${nanoseconds} ns since 1970`
+    this.#firstLeftOut = { file: this.#files[fileIndex] as CaptureFile, what: `${which}: ${why}`, hint }
   }
 
   #end(reason: 'count' | 'full'): 'done' {

@@ -50,8 +50,14 @@ const DESCRIPTIONS: Readonly<Record<string, string>> = {
   IPV6: 'Raw IPv6',
   LINUX_SLL2: 'Linux cooked v2',
   PPP: 'PPP',
+  PPP_ETHER: 'PPPoE',
   IEEE802_11: '802.11',
   IEEE802_11_RADIO: '802.11 plus radiotap header',
+}
+
+/** Of packets of which nothing but time and length is printed. */
+export function undecodedLine({ linkType, linkTypeName }: CaptureFileInterface, name: string): string {
+  return `packets of link type ${linkTypeName} (${linkType}) are told by time and length alone; tshark -r ${name === 'stdin' ? '-' : name} decodes more`
 }
 
 function linkTypeText({ linkType, linkTypeName }: CaptureFileInterface): string {
@@ -113,7 +119,7 @@ export function infoLines(info: CaptureFileInfo): string[] {
 
 /** Texts of a file do not reach a terminal as they are. */
 function printable(text: string): string {
-  return text.replaceAll(/\p{Cc}/gu, (character) => (character === '\n' || character === '\r' || character === '\t' ? ' ' : '?'))
+  return text.replaceAll(/[\p{Cc}\p{Cf}]/gu, (character) => (character === '\n' || character === '\r' || character === '\t' ? ' ' : '?'))
 }
 
 function interfaceLines(each: CaptureFileInfo['interfaces'][number]): string[] {

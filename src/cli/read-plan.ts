@@ -38,6 +38,17 @@ function filesOf(
   return { files: words.slice(0, count), rest: words.slice(count) }
 }
 
+/** The word that a filter is no filter for, as it was meant to be a file. */
+export function missingFile(words: readonly string[], isFile: (path: string) => boolean): string | undefined {
+  return words.find((word) => looksLikeFile(word) && !isFile(word))
+}
+
+/** Ends as capture files do, or is a path; networks have a slash, too. */
+function looksLikeFile(word: string): boolean {
+  if (/\.(?:pcap|pcapng|cap|dmp|ntar)\d*(?:\.(?:gz|zst))?$/i.test(word)) return true
+  return /[^\s/]\/|\/[^\s/]/.test(word) && !/[\s()]|\/\d+$/.test(word)
+}
+
 function checkOptions(values: Values, what: ReadPlan['what']): void {
   const ofWriting = {
     '--format': values.format,

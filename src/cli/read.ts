@@ -9,8 +9,8 @@ import type { PacketText } from '../text.js'
 import { describeFailure, EXIT, failureDocument, failureLines } from './exit-status.js'
 import { plural } from './human.js'
 import type { Io } from './io.js'
-import { infoDocument, infoLines, openingLine, skippedLine, writtenLine } from './read-lines.js'
-import { precisionOf, type ReadPlan, readPlan, textOptions } from './read-plan.js'
+import { infoDocument, infoLines, openingLine, skippedLine, undecodedLine, writtenLine } from './read-lines.js'
+import { missingFile, precisionOf, type ReadPlan, readPlan, textOptions } from './read-plan.js'
 import { findCommand, type ValuesOf } from './table.js'
 
 type Values = ValuesOf<'read'>
@@ -20,6 +20,23 @@ const WRITE_BYTES = 128 * 1024
 
 export async function runRead(values: Values, words: readonly string[], beforeDashes: number, io: Io): Promise<number> {
   const plan = readPlan(values, words, beforeDashes, isFile)
+  try {
+    return await perform(values, plan, io)
+  } catch (error) {
+    const missing = missingFile(words, isFile)
+    throw missing === undefined ? error : await withMissing(error, missing)
+  }
+}
+
+/** What was taken for a filter is a file that is not there. */
+async function withMissing(error: unknown, word: string): Promise<unknown> {
+  const { FilterError } = await import('../index.js')
+  if (!(error instanceof FilterError)) return error
+  const hint = `there is no file ${word}${error.hint === undefined ? '' : `; in a filter: ${error.hint}`}`
+  return new FilterError(error.message, error.text, error, hint)
+}
+
+async function perform(values: Values, plan: ReadPlan, io: Io): Promise<number> {
   const reading = new Reading(values, plan, io)
   switch (plan.what) {
     case 'print':
@@ -51,6 +68,9 @@ class Reading {
   readonly #plan: ReadPlan
   readonly #io: Io
   readonly #limit: number
+  /** Of a link type; all are as good where no packets are printed. */
+  #isDecoded: (linkType: number) => boolean = () => true
+  readonly #undecoded = new Set<number>()
 
   constructor(values: Values, plan: ReadPlan, io: Io) {
     this.#values = values
@@ -62,7 +82,8 @@ class Reading {
   async print(): Promise<void> {
     const io = this.#io
     // NB: loaded by those who need it, here and below: it takes as long as reading a quarter of a gigabyte.
-    const { PacketText } = await import('../text.js')
+    const { PacketText, packetLinkType } = await import('../text.js')
+    this.#isDecoded = (linkType) => packetLinkType(linkType) !== undefined
     const text = new PacketText(textOptions(this.#values))
     const enough = this.#values.lineBuffered ? 1 : WRITE_BYTES
     let left = this.#limit
@@ -81,7 +102,8 @@ class Reading {
 
   async printJson(): Promise<void> {
     const io = this.#io
-    const { packetLine } = await import('./read-json.js')
+    const [{ packetLine }, { packetLinkType }] = await Promise.all([import('./read-json.js'), import('../text.js')])
+    this.#isDecoded = (linkType) => packetLinkType(linkType) !== undefined
     const cutTo = this.#values.snapLength || undefined
     let packets = 0
     let lines: string[] = []
@@ -189,7 +211,10 @@ class Reading {
         files.push(file)
         this.#opened(file)
       }
+      this.#tellUndecoded(files)
       yield* mergeCaptureFiles(files, { order, onDamage: (error) => this.#tell(error) })
+      // Those of which a pipe had not told yet.
+      this.#tellUndecoded(files)
       this.#tellSkipped(files)
     } finally {
       await Promise.all(files.map((file) => file.close()))
@@ -212,6 +237,16 @@ class Reading {
     for (const line of failureLines(failure)) this.#io.err(line)
     if (this.#values.json) this.#io.out(JSON.stringify(failureDocument(failure)))
     this.status = failure.status
+  }
+
+  #tellUndecoded(files: readonly CaptureFile[]): void {
+    for (const { name, interfaces } of files) {
+      for (const described of interfaces) {
+        if (this.#undecoded.has(described.linkType) || this.#isDecoded(described.linkType)) continue
+        this.#undecoded.add(described.linkType)
+        this.#io.err(undecodedLine(described, name))
+      }
+    }
   }
 
   #tellSkipped(files: readonly CaptureFile[]): void {

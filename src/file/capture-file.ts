@@ -59,7 +59,7 @@ export interface PacketToWrite {
   offset?: number | undefined
   /** Default: to the end of `bytes`. */
   capturedLength?: number | undefined
-  /** Its length on the wire. Default: capturedLength. */
+  /** Its length on the wire, capturedLength or more. Default: capturedLength. */
   wireLength?: number | undefined
   /** Since 1970. */
   seconds: number
@@ -71,9 +71,9 @@ export interface PacketToWrite {
   hasTimestamp?: boolean | undefined
   /** Place in `interfaces`. Default: 0. */
   interfaceId?: number | undefined
-  /** epb_flags of pcapng, such as `PACKET_FLAGS.inbound`. */
+  /** epb_flags of pcapng, such as `PACKET_FLAGS.inbound`; 0 is as good as none. */
   flags?: number | undefined
-  /** Packets lost before it. */
+  /** Packets lost before it; 0 is as good as none. */
   dropCount?: number | undefined
   /** Receive queue. */
   queue?: number | undefined

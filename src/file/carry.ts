@@ -64,10 +64,12 @@ export class BlockCarrier {
   readonly #files: CaptureFile[] = []
   /** By file and interface: its number in the target. */
   readonly #numbers: number[][] = []
-  /** Interfaces of the target, and the files that have each. */
-  readonly #known = new Map<string, { id: number; files: Set<number> }[]>()
+  /** Interfaces of the target by what is said of them: those that are alike, and how many of them each file has. It has the first so many. */
+  readonly #known = new Map<string, { ids: number[]; taken: Map<number, number> }>()
+  /** By file: interfaces that have come by, and how many of them before its last section. */
+  readonly #counts: { interfaces: number; before: number }[] = []
   readonly #format: CaptureFileFormat
-  #waiting: [file: number, block: FileBlock][] = []
+  #waiting: [file: number, block: FileBlock, interfaceId: number | undefined][] = []
   #waitingBytes = 0
   /** By file: comments of sections that began since, for the next packet of that file. */
   readonly #comments: string[][][] = []
@@ -123,7 +125,7 @@ export class BlockCarrier {
     const waiting = this.#waiting
     this.#waiting = []
     this.#waitingBytes = 0
-    for (const [index, block] of waiting) this.#carry(index, block, true)
+    for (const [index, block, interfaceId] of waiting) this.#carry(index, block, interfaceId, true)
     this.throwFailure()
   }
 
@@ -131,12 +133,26 @@ export class BlockCarrier {
   take(fileIndex: number, block: FileBlock): void {
     const { type, bytes } = block
     const isDescription = type === layout.INTERFACE_DESCRIPTION_BLOCK || type === layout.SECTION_HEADER_BLOCK
-    if (this.#writer !== undefined) this.#carry(fileIndex, block, false)
+    const interfaceId = this.#interfaceOf(fileIndex, block)
+    if (this.#writer !== undefined) this.#carry(fileIndex, block, interfaceId, false)
     else if (this.#format !== 'pcap') {
       // What descriptions say is kept by the file that they are of.
-      this.#waiting.push([fileIndex, isDescription ? { ...block, bytes: bytes.slice(0, 0) } : block])
+      this.#waiting.push([fileIndex, isDescription ? { ...block, bytes: bytes.slice(0, 0) } : block, interfaceId])
       this.#waitingBytes += isDescription ? 0 : bytes.length
     } else if (!isDescription) this.leftOut++
+  }
+
+  /** The interface that a block of statistics is of. NB: counted here, for each of 65,536 sections begins with its own. */
+  #interfaceOf(fileIndex: number, block: FileBlock): number | undefined {
+    this.#counts[fileIndex] ??= { interfaces: 0, before: 0 }
+    const counts = this.#counts[fileIndex]
+    if (block.type === layout.SECTION_HEADER_BLOCK) counts.before = counts.interfaces
+    else if (block.type === layout.INTERFACE_DESCRIPTION_BLOCK) counts.interfaces++
+    else if (block.type === layout.INTERFACE_STATISTICS_BLOCK) {
+      const id = counts.before + viewOf(block).getUint32(layout.ISB.interface, block.byteOrder === 'little-endian')
+      return id < counts.interfaces ? id : undefined
+    }
+    return undefined
   }
 
   throwFailure(): void {
@@ -162,28 +178,27 @@ export class BlockCarrier {
   #add(fileIndex: number, described: CaptureFileInterface): number {
     const description = descriptionOf(described, this.#cutTo)
     const key = JSON.stringify(description, (_, value) => (value instanceof Uint8Array ? [...value] : value))
-    const alike = this.#known.get(key) ?? []
+    const alike = this.#known.get(key) ?? { ids: [], taken: new Map<number, number>() }
     this.#known.set(key, alike)
     // Two of one file are two, however alike.
-    const free = alike.find(({ files }) => !files.has(fileIndex))
-    if (free !== undefined) {
-      free.files.add(fileIndex)
-      return free.id
-    }
+    const taken = alike.taken.get(fileIndex) ?? 0
+    alike.taken.set(fileIndex, taken + 1)
+    const free = alike.ids[taken]
+    if (free !== undefined) return free
     const id = (this.#writer as CaptureFileWriter).addInterface(description)
-    alike.push({ id, files: new Set([fileIndex]) })
+    alike.ids.push(id)
     return id
   }
 
-  #carry(fileIndex: number, block: FileBlock, isAhead: boolean): void {
+  #carry(fileIndex: number, block: FileBlock, interfaceId: number | undefined, isAhead: boolean): void {
     try {
-      this.#write(fileIndex, block, isAhead, this.#writer as CaptureFileWriter)
+      this.#write(fileIndex, block, interfaceId, isAhead, this.#writer as CaptureFileWriter)
     } catch (thrown) {
       this.#failure ??= { thrown }
     }
   }
 
-  #write(fileIndex: number, block: FileBlock, isAhead: boolean, writer: CaptureFileWriter): void {
+  #write(fileIndex: number, block: FileBlock, interfaceId: number | undefined, isAhead: boolean, writer: CaptureFileWriter): void {
     const { type } = block
     if (type === layout.INTERFACE_DESCRIPTION_BLOCK) {
       this.#addInterfaces(fileIndex)
@@ -202,7 +217,7 @@ export class BlockCarrier {
       return
     }
     if (type === layout.INTERFACE_STATISTICS_BLOCK) {
-      this.#writeStatistics(fileIndex, block, writer)
+      this.#writeStatistics(fileIndex, interfaceId, writer)
       return
     }
     const body = type === layout.CUSTOM_BLOCK_NOT_COPIED ? undefined : littleEndianBody(block)
@@ -213,11 +228,8 @@ export class BlockCarrier {
     }
   }
 
-  #writeStatistics(fileIndex: number, block: FileBlock, writer: CaptureFileWriter): void {
-    const { interfaces, sections } = this.#files[fileIndex] as CaptureFile
-    const section = sections.findLastIndex(({ fileOffset }) => fileOffset < block.fileOffset)
-    const place = viewOf(block).getUint32(layout.ISB.interface, block.byteOrder === 'little-endian')
-    const described = interfaces.filter((each) => each.section === section)[place]
+  #writeStatistics(fileIndex: number, interfaceId: number | undefined, writer: CaptureFileWriter): void {
+    const described = interfaceId === undefined ? undefined : this.#files[fileIndex]?.interfaces[interfaceId]
     const statistics = described?.statistics
     const times = [statistics?.time, statistics?.startTime, statistics?.endTime].filter((time) => time !== undefined)
     const isStorable = times.every(({ seconds }) => seconds >= 0 && seconds <= MAX_SECONDS.pcapng)
@@ -242,6 +254,11 @@ export class BlockCarrier {
 
 function viewOf({ bytes }: FileBlock): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+}
+
+/** What a file says of an interface, as `addInterface()` and the `interfaces` of a file to write take it. */
+export function interfaceForWriting(described: CaptureFileInterface): FileInterface {
+  return descriptionOf(described, undefined)
 }
 
 function descriptionOf(described: CaptureFileInterface, cutTo: number | undefined): FileInterface {

@@ -16,9 +16,9 @@ export function createCaptureFile(target: string | WritableTarget, options: Crea
   return createWriter(target, options, undefined)
 }
 
-/** The same for who reads files meanwhile, which `spares` tells. */
+/** The same for who converts files, which `spares` tells. */
 export async function createWriter(target: string | WritableTarget, options: CreateCaptureFileOptions, spares: Spares | undefined): Promise<CaptureFileWriter> {
-  const plan = planFile(typeof target === 'string' ? target : '', options)
+  const plan = { ...planFile(typeof target === 'string' ? target : '', options), isConverted: spares !== undefined }
   if (typeof target !== 'string') {
     if (options.rotation !== undefined) throw new CaptureError('INVALID_OPTION', 'rotation needs a path, and this is a stream')
     return new FileWriter(plan, target)

@@ -17,6 +17,8 @@ export interface FilePlan {
   fcsBytes: number | undefined
   snapLengthBytes: number
   cuts: boolean
+  /** Packets are those of files, as they are: they may have more bytes than the wire had. */
+  isConverted: boolean
   compression: Compression | undefined
   compressionLevel: number | undefined
   unbuffered: boolean
@@ -57,6 +59,7 @@ export function planFile(path: string, options: CreateCaptureFileOptions): FileP
     fcsBytes: options.fcsBytes ?? commonFcs(options.interfaces ?? []),
     snapLengthBytes: snapLengthOf(options.snapLengthBytes ?? DEFAULT_SNAP_LENGTH),
     cuts: options.cuts ?? true,
+    isConverted: false,
     compression,
     compressionLevel: options.compressionLevel,
     unbuffered: options.unbuffered ?? false,
@@ -97,7 +100,9 @@ export function describeInterface(plan: FilePlan, description: FileInterface): I
   }
   const { macAddress } = description
   if (macAddress !== undefined && macAddress.byteLength !== 6) {
-    throw new CaptureError('INVALID_OPTION', `expected macAddress to be 6 bytes, got ${macAddress.byteLength}`)
+    throw new CaptureError('INVALID_OPTION', `expected macAddress to be 6 bytes, got ${macAddress.byteLength ?? `'${String(macAddress)}'`}`, {
+      hint: 'interfaceForWriting() makes of an interface that was read one to be written',
+    })
   }
   for (const address of description.addresses ?? []) {
     if (!isInterfaceAddress(address))

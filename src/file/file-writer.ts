@@ -136,6 +136,7 @@ export class FileWriter implements CaptureFileWriter {
     if (!(offset >>> 0 === offset && length >>> 0 === length && offset + length <= bytes.byteLength))
       throw this.#invalid(`${length} bytes at ${offset} of ${bytes.byteLength}`)
     if (wireLength >>> 0 !== wireLength) throw this.#invalid(`wireLength ${wireLength}`)
+    if (wireLength < length && !this.#plan.isConverted) throw this.#invalid(`wireLength ${wireLength} of ${length} bytes`)
     if (!(seconds >= 0 && seconds <= this.#maxSeconds && Math.floor(seconds) === seconds && nanoseconds >>> 0 === nanoseconds && nanoseconds < 1e9))
       throw this.#invalid(`time ${seconds} s ${nanoseconds} ns`)
     const described = this.#plan.interfaces[interfaceId]
@@ -198,7 +199,10 @@ export class FileWriter implements CaptureFileWriter {
   }
 
   #options(packet: PacketToWrite): Uint8Array | undefined {
-    const { flags, dropCount, queue, comment, packetId, hashes, verdicts } = packet
+    const { queue, comment, packetId, hashes, verdicts } = packet
+    // As a reader has it: 0 is that nothing is said.
+    const flags = packet.flags === 0 ? undefined : packet.flags
+    const dropCount = packet.dropCount === 0 ? undefined : packet.dropCount
     const isPlain = flags === undefined && dropCount === undefined && queue === undefined && comment === undefined && this.#comment.length === 0
     if (isPlain && packetId === undefined && hashes === undefined && verdicts === undefined) return undefined
     for (const [name, value] of [

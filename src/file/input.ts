@@ -12,8 +12,11 @@ import { CaptureError } from '../errors.js'
 import { callFailed } from '../kernel/errno.js'
 import type { ByteWindow } from './decode/window.js'
 
-/** A piece: small ones cost calls, larger ones leave the CPU's cache. */
+/** A piece: small ones cost calls, larger ones leave the CPU's cache. The first one is small: many files may be open, and wait for their turn. */
 const PIECE_BYTES = 2 ** 20
+const LEAST_PIECE_BYTES = 64 * 1024
+/** Pieces of all files that are being read, as far as the smallest ones allow. */
+const ALL_BYTES = 64 * 2 ** 20
 /** Pieces that are being read: two threads copy faster than one. */
 const READS = 2
 /** Of reading in this thread: a piece that takes longer does not come from the page cache, and so many behind it are read ahead again. */
@@ -21,12 +24,18 @@ const CACHED_MS = 1
 const PIECES_AHEAD = 64
 /** Of reading in this thread: how long signals and timers wait at most. */
 const TURN_MS = 10
+/** Of a file: the piece that is decoded, and those that are being read. */
+const BUFFERS = 1 + READS
 /**
- * NB: 16 bytes less than a page's multiple. A buffer of this size is mapped by malloc, which keeps 16 bytes before it; the kernel copies to
- * the beginning of a page a third faster than beside it.
+ * Before a piece. NB: 16 bytes less than a page's multiple. A buffer of this size is mapped by malloc, which keeps 16 bytes before it; the
+ * kernel copies to the beginning of a page a third faster than beside it.
  */
-const HEADROOM_BYTES = 64 * 1024 - 16
-const BUFFER_BYTES = HEADROOM_BYTES + PIECE_BYTES
+const LEAST_HEADROOM_BYTES = 16 * 1024
+const HEADROOM_PARTS = 16
+
+function headroomOf(pieceBytes: number): number {
+  return Math.max(LEAST_HEADROOM_BYTES, pieceBytes / HEADROOM_PARTS) - 16
+}
 
 export interface ByteInput {
   /** Puts what comes next into the window. False: nothing more comes, for it is over, then `ended` is set, or was aborted. */
@@ -44,9 +53,28 @@ export function fileFailed(subject: string, call: string, error: unknown): Captu
 const readInto = promisify(read)
 const closeDescriptor = promisify(close)
 
-interface Reading {
+/** A buffer for a piece. */
+interface Piece {
   buffer: Uint8Array<ArrayBuffer>
+  bytes: number
+}
+
+interface Reading extends Piece {
   count: Promise<number>
+}
+
+/** Files of this thread that are being read beyond their first piece. */
+let filesReading = 0
+
+/** What follows a piece: twice as much, as far as there is room. The more files are read side by side, the less there is. */
+function pieceBytesAfter(before: number): number {
+  let bytes = Math.min(2 * before, PIECE_BYTES)
+  while (bytes > LEAST_PIECE_BYTES && bytes * BUFFERS * filesReading > ALL_BYTES) bytes /= 2
+  return bytes
+}
+
+function newPiece(bytes: number): Piece {
+  return { buffer: new Uint8Array(headroomOf(bytes) + bytes), bytes }
 }
 
 export interface FileInputOptions {
@@ -68,8 +96,11 @@ export class FileInput implements ByteInput {
   #readings: Reading[] = []
   /** Of `blocking`: pieces that are still to be read ahead, the buffer that the next one goes into, and since when nobody else had a turn. */
   #piecesAhead = 0
-  #spare: Uint8Array<ArrayBuffer> | undefined
+  #spare: Piece | undefined
   #turnMs = performance.now()
+  /** Of the last piece that has come. */
+  #pieceBytes = LEAST_PIECE_BYTES
+  #state: 'new' | 'open' | 'reading' | 'over' = 'new'
 
   constructor(name: string, fd: number, { position, isOwn, blocking }: FileInputOptions) {
     this.#name = name
@@ -77,58 +108,61 @@ export class FileInput implements ByteInput {
     this.#isOwn = isOwn
     this.#blocking = blocking
     this.#position = position
-    if (!blocking) this.#read(newBuffer())
+    const first = newPiece(LEAST_PIECE_BYTES)
+    if (blocking) this.#spare = first
+    else this.#read(first)
   }
 
   async fill(window: ByteWindow): Promise<boolean> {
-    if (this.#blocking && this.#readings.length === 0) {
-      if (this.#piecesAhead === 0) return this.#fillNow(window)
-      this.#read(this.#spare ?? newBuffer())
-      this.#spare = undefined
+    if (this.#isOver) {
+      window.ended = true
+      return false
     }
-    const { buffer, count: counting } = this.#readings[0] as Reading
+    const isFirst = this.#goOn()
+    if (this.#readings.length === 0) {
+      if (this.#blocking && this.#piecesAhead === 0) return this.#fillNow(window)
+      this.#read(this.#takeSpare())
+    }
+    const reading = this.#readings[0] as Reading
     let count: number
     try {
-      count = await counting
+      count = await reading.count
     } catch (error) {
       throw fileFailed(this.#name, 'read', error)
     }
     this.#readings.shift()
-    if (count === 0) {
-      window.ended = true
-      this.#readings.unshift({ buffer, count: counting })
-      return false
-    }
-    if (count < PIECE_BYTES) await this.#goBack(PIECE_BYTES - count)
-    const free = adopt(window, buffer, count)
+    if (count === 0) return this.#end(window)
+    if (count < reading.bytes) await this.#goBack(reading.bytes - count)
+    // Closed meanwhile.
+    if (this.#isOver) return false
+    this.#pieceBytes = reading.bytes
+    const free = adopt(window, reading, count)
     if (this.#piecesAhead > 0) this.#piecesAhead--
-    if (this.#blocking && this.#piecesAhead === 0) {
+    // NB: no sooner than the second one: a short file needs one read, many files that are open wait for their turn.
+    if (isFirst || (this.#blocking && this.#piecesAhead === 0)) {
       this.#spare = free
       return true
     }
-    this.#read(free)
-    // NB: no sooner: a short file needs one read, and a descriptor without positions gives one after another.
-    while (this.#position !== null && this.#readings.length < READS) this.#read(newBuffer())
+    this.#read(free ?? this.#newPiece())
+    // A descriptor without positions gives one after another.
+    while (this.#position !== null && this.#readings.length < READS) this.#read(this.#newPiece())
     return true
   }
 
   async #fillNow(window: ByteWindow): Promise<boolean> {
-    const buffer = this.#spare ?? newBuffer()
+    const piece = this.#takeSpare()
     const startedMs = performance.now()
     let count: number
     try {
-      count = readSync(this.#fd, buffer, HEADROOM_BYTES, PIECE_BYTES, this.#position)
+      count = readSync(this.#fd, piece.buffer, headroomOf(piece.bytes), piece.bytes, this.#position)
     } catch (error) {
       throw fileFailed(this.#name, 'read', error)
     }
     const nowMs = performance.now()
-    this.#spare = buffer
-    if (count === 0) {
-      window.ended = true
-      return false
-    }
+    if (count === 0) return this.#end(window)
     if (this.#position !== null) this.#position += count
-    this.#spare = adopt(window, buffer, count)
+    this.#pieceBytes = piece.bytes
+    this.#spare = adopt(window, piece, count)
     if (nowMs - startedMs > CACHED_MS) this.#piecesAhead = PIECES_AHEAD
     if (nowMs - this.#turnMs > TURN_MS) {
       await setImmediate()
@@ -137,38 +171,74 @@ export class FileInput implements ByteInput {
     return true
   }
 
-  #read(buffer: Uint8Array<ArrayBuffer>): void {
-    const count = readInto(this.#fd, buffer, HEADROOM_BYTES, PIECE_BYTES, this.#position).then(({ bytesRead }) => bytesRead)
+  #newPiece(): Piece {
+    return newPiece(pieceBytesAfter(this.#pieceBytes))
+  }
+
+  #takeSpare(): Piece {
+    const spare = this.#spare ?? this.#newPiece()
+    this.#spare = undefined
+    return spare
+  }
+
+  #read(piece: Piece): void {
+    const { buffer, bytes } = piece
+    const count = readInto(this.#fd, buffer, headroomOf(bytes), bytes, this.#position).then(({ bytesRead }) => bytesRead)
     // Whoever fills next is told; nobody may.
     count.catch(() => {})
-    this.#readings.push({ buffer, count })
-    if (this.#position !== null) this.#position += PIECE_BYTES
+    this.#readings.push({ buffer, bytes, count })
+    if (this.#position !== null) this.#position += bytes
   }
 
   /** A read was shorter than asked for, at the end or not: those behind it are not where they should be. */
-  async #goBack(bytes: number): Promise<void> {
+  async #goBack(missing: number): Promise<void> {
     if (this.#position === null) return
     const wrong = this.#readings
     this.#readings = []
     await Promise.allSettled(wrong.map(({ count }) => count))
-    this.#position -= bytes + wrong.length * PIECE_BYTES
+    this.#position -= wrong.reduce((sum, { bytes }) => sum + bytes, missing)
+  }
+
+  get #isOver(): boolean {
+    return this.#state === 'over'
+  }
+
+  /** With its second piece a file is one of those that share the memory. Answers whether it is still at the first. */
+  #goOn(): boolean {
+    const isFirst = this.#state === 'new'
+    if (this.#state === 'open') filesReading++
+    this.#state = isFirst ? 'open' : 'reading'
+    return isFirst
+  }
+
+  #end(window: ByteWindow): false {
+    window.ended = true
+    this.#release()
+    return false
+  }
+
+  #release(): void {
+    if (this.#state === 'reading') filesReading--
+    this.#state = 'over'
+    this.#spare = undefined
+    this.#readings = []
   }
 
   async close(): Promise<void> {
-    await Promise.allSettled(this.#readings.map(({ count }) => count))
+    const readings = this.#readings
+    this.#release()
+    await Promise.allSettled(readings.map(({ count }) => count))
     if (this.#isOwn) await closeDescriptor(this.#fd).catch(() => {})
   }
 }
 
-/** Puts a piece into the window; answers the buffer that is free now. */
-function adopt(window: ByteWindow, buffer: Uint8Array<ArrayBuffer>, count: number): Uint8Array<ArrayBuffer> {
+/** Puts a piece into the window; answers the buffer that is free now, if it is as long as the next one should be. */
+function adopt(window: ByteWindow, { buffer, bytes }: Piece, count: number): Piece | undefined {
   const before = window.bytes
-  const free = window.adopt(buffer, HEADROOM_BYTES, HEADROOM_BYTES + count) ? before : buffer
-  return free.length >= BUFFER_BYTES ? free : newBuffer()
-}
-
-function newBuffer(): Uint8Array<ArrayBuffer> {
-  return new Uint8Array(BUFFER_BYTES)
+  const headroom = headroomOf(bytes)
+  const free = window.adopt(buffer, headroom, headroom + count) ? before : buffer
+  const next = pieceBytesAfter(bytes)
+  return free.length === headroomOf(next) + next ? { buffer: free, bytes: next } : undefined
 }
 
 /** From anything that yields bytes. An abort ends the wait for the next piece, and with it the input. */

@@ -3,7 +3,7 @@
  * bounded whatever the file says and however long it is. What few files need (filters, decompression, pipes) is loaded when it is: it would double
  * the time that a program needs to start.
  */
-import { close, fstat, open } from 'node:fs'
+import { close, constants, fstat, open, stat } from 'node:fs'
 import { endianness } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
@@ -11,6 +11,7 @@ import type { Matcher } from '../bpf/matcher.js'
 import { CaptureError } from '../errors.js'
 import { LINK_TYPES, linkTypeNumbered } from '../filter/link-type.js'
 import type { NameTables } from '../filter/names.js'
+import { LINKTYPE, packetLinkType } from '../packet/link-type.js'
 import type { CaptureFileInterface, CaptureFileSection, Decoder, FileBlock, FileTime, Format, MatcherFor, NameRecord, PacketCursor } from './decode/cursor.js'
 import { type Compression, createDecoder, detectCompression, MAGIC_BYTES } from './decode/detect.js'
 import { ByteWindow } from './decode/window.js'
@@ -144,17 +145,14 @@ function checkOptions(options: CaptureFileOptions): void {
   expect('onBlock', 'a function', typeof options.onBlock === 'function')
 }
 
-/** Raw IP, as files have it now, and as some had it: by the number that the kernel has for it. */
-const RAW = 101
-const OLD_RAW = 12
-
 /** One program for each link type and byte order that the file has. */
 async function matchers(filter: string, netmask: number | undefined, names: NameTables): Promise<MatcherFor> {
   const [{ compileFilter }, { compileMatcher }] = await Promise.all([import('../filter/compile.js'), import('../bpf/matcher.js')])
   const made = new Map<string, Matcher>()
   const isLittleEndian = endianness() === 'LE'
   return ({ id, linkType: number, linkTypeName }, littleEndian) => {
-    const linkType = number === OLD_RAW ? RAW : number
+    const name = packetLinkType(number)
+    const linkType = name === undefined ? number : LINKTYPE[name]
     const key = `${linkType} ${littleEndian}`
     const known = made.get(key)
     if (known !== undefined) return known
@@ -189,6 +187,8 @@ interface OpenInput {
   name: string
   path: string | undefined
   sizeBytes: number | undefined
+  /** Whether it never has to be waited for. */
+  isFile: boolean
   input: ByteInput
 }
 
@@ -203,7 +203,7 @@ async function openInput(input: CaptureFileInput, blocking: boolean, signal: Abo
   if (typeof input?.[Symbol.asyncIterator] !== 'function') {
     throw new CaptureError('INVALID_OPTION', `Expected a path, '-', a file: URL or a stream of bytes, got ${input === null ? 'null' : typeof input}`)
   }
-  return { name: 'stream', path: undefined, sizeBytes: undefined, input: new StreamInput('stream', input, signal, () => destroy(input)) }
+  return { name: 'stream', path: undefined, sizeBytes: undefined, isFile: false, input: new StreamInput('stream', input, signal, () => destroy(input)) }
 }
 
 /** A Readable that waits for its next piece would not hear its iterator's return(). */
@@ -212,27 +212,38 @@ function destroy(input: AsyncIterable<Uint8Array> & { destroy?: () => void }): v
 }
 
 const openDescriptor = promisify(open)
+const statPath = promisify(stat)
 const statDescriptor = promisify(fstat)
 const closeDescriptor = promisify(close)
 
 async function openPath(name: string, path: string, blocking: boolean, signal: AbortSignal | undefined): Promise<OpenInput> {
   let fd: number
   try {
-    fd = await openDescriptor(path, 'r')
+    fd = await openDescriptor(path, await flagsFor(path))
   } catch (error) {
     throw fileFailed(name, 'open', error)
   }
   const stat = await statDescriptor(fd)
-  if (stat.isFile()) return { name, path, sizeBytes: stat.size, input: new FileInput(name, fd, { position: 0, isOwn: true, blocking }) }
+  if (stat.isFile()) return { name, path, sizeBytes: stat.size, isFile: true, input: new FileInput(name, fd, { position: 0, isOwn: true, blocking }) }
   if (stat.isDirectory()) {
     await closeDescriptor(fd)
     throw new CaptureError('FILE_FAILED', `${name}: it is a directory`)
   }
-  if (!stat.isFIFO()) return { name, path: undefined, sizeBytes: undefined, input: new FileInput(name, fd, { position: null, isOwn: true, blocking: false }) }
+  if (!stat.isFIFO())
+    return { name, path: undefined, sizeBytes: undefined, isFile: false, input: new FileInput(name, fd, { position: null, isOwn: true, blocking: false }) }
   // A read of the thread pool could not be called off while the pipe is silent; a socket can be destroyed, and takes the descriptor with it.
   const { Socket } = await import('node:net')
   const stream = new Socket({ fd, readable: true, writable: false })
-  return { name, path: undefined, sizeBytes: undefined, input: new StreamInput(name, stream, signal, () => stream.destroy()) }
+  return { name, path: undefined, sizeBytes: undefined, isFile: false, input: new StreamInput(name, stream, signal, () => stream.destroy()) }
+}
+
+/**
+ * To open a FIFO waits for somebody who writes to it, and nothing could call that off. On Linux one can be opened at once, and says that it is
+ * over no sooner than somebody has written and gone (pipe_poll() of fs/pipe.c). A terminal must wait in read(2): only FIFOs are opened so.
+ */
+async function flagsFor(path: string): Promise<number> {
+  const isFifo = process.platform === 'linux' && (await statPath(path)).isFIFO()
+  return isFifo ? constants.O_RDONLY | constants.O_NONBLOCK : constants.O_RDONLY
 }
 
 const STDIN = 0
@@ -245,10 +256,15 @@ async function openStandardInput(blocking: boolean, signal: AbortSignal | undefi
   } catch (error) {
     throw fileFailed(name, 'fstat', error)
   }
-  if (isFile) return { name, path: undefined, sizeBytes: undefined, input: new FileInput(name, STDIN, { position: null, isOwn: false, blocking }) }
+  if (isFile) return { name, path: undefined, sizeBytes: undefined, isFile, input: new FileInput(name, STDIN, { position: null, isOwn: false, blocking }) }
   const { stdin } = process
-  return { name, path: undefined, sizeBytes: undefined, input: new StreamInput(name, stdin, signal, () => stdin.destroy()) }
+  return { name, path: undefined, sizeBytes: undefined, isFile: false, input: new StreamInput(name, stdin, signal, () => stdin.destroy()) }
 }
+
+/** Of what stands before the first packet. */
+const READ_AHEAD_BYTES = 2 ** 20
+
+const CLOSED: ByteInput = { fill: async () => false, close: async () => {} }
 
 class OpenFile implements CaptureFile {
   readonly name: string
@@ -256,18 +272,22 @@ class OpenFile implements CaptureFile {
   readonly sizeBytes: number | undefined
   compression: Compression = 'none'
   readonly #window = new ByteWindow()
+  readonly #isFile: boolean
   readonly #options: CaptureFileOptions
   readonly #matcherFor: MatcherFor | undefined
   #input: ByteInput
-  #decompressed: Decompressed | undefined
+  #decompressed: Pick<Decompressed, 'trailingBytes'> | undefined
   #decoder!: Decoder
+  /** What reading has come upon before anybody asked for packets. */
+  #failed: { thrown: unknown } | undefined
   #isReading = false
   #isClosed = false
 
-  constructor({ name, path, sizeBytes, input }: OpenInput, options: CaptureFileOptions, matcherFor: MatcherFor | undefined) {
+  constructor({ name, path, sizeBytes, isFile, input }: OpenInput, options: CaptureFileOptions, matcherFor: MatcherFor | undefined) {
     this.name = name
     this.path = path
     this.sizeBytes = sizeBytes
+    this.#isFile = isFile
     this.#input = input
     this.#options = options
     this.#matcherFor = matcherFor
@@ -313,8 +333,21 @@ class OpenFile implements CaptureFile {
       })
     }
     this.#decoder = made
-    made.readAhead()
+    const isComplete = made.readAhead()
     this.#throwFailure()
+    if (!isComplete && this.#isFile) await this.#readAhead(made)
+  }
+
+  /** Interfaces may stand behind the first piece: that of a compressed file may be the section header alone. */
+  async #readAhead(decoder: Decoder): Promise<void> {
+    const window = this.#window
+    try {
+      while (window.base + window.end < READ_AHEAD_BYTES && (await this.#input.fill(window)) && !decoder.readAhead());
+    } catch (thrown) {
+      // Damage is told behind what stands before it.
+      this.#failed = { thrown }
+    }
+    if (decoder.failure !== undefined) throw decoder.failure.thrown
   }
 
   /** Until it is, or nothing more comes. */
@@ -329,8 +362,9 @@ class OpenFile implements CaptureFile {
     const window = this.#window
     const compressed = this.#input
     const pieces = piecesOf(compressed, window.bytes.slice(window.start, window.end), window.ended)
-    this.#decompressed = decompress(this.name, compression, pieces)
-    this.#input = new StreamInput(this.name, this.#decompressed, this.#options.signal, () => void compressed.close())
+    const decompressed = decompress(this.name, compression, pieces)
+    this.#decompressed = decompressed
+    this.#input = new StreamInput(this.name, decompressed, this.#options.signal, () => void compressed.close())
     window.start = 0
     window.end = 0
     window.base = 0
@@ -351,6 +385,7 @@ class OpenFile implements CaptureFile {
         // Whoever leaves a batch early finds the rest of it in the next one.
         if (!decoder.isDrained) continue
         this.#throwFailure()
+        if (this.#failed !== undefined) throw this.#failed.thrown
         if (window.ended || signal?.aborted === true) break
         // What stands before an error that comes while the next piece is read has been delivered.
         await this.#input.fill(window)
@@ -384,6 +419,10 @@ class OpenFile implements CaptureFile {
     if (this.#isClosed) return
     this.#isClosed = true
     await this.#input.close()
+    // Many files may be open, one read after the other: what has been read keeps no memory. A packet that somebody stands on stays.
+    this.#input = CLOSED
+    this.#decompressed = { trailingBytes: this.#decompressed?.trailingBytes ?? 0 }
+    if (this.#decoder?.isDrained === true) this.#window.release()
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -117,6 +117,14 @@ export function decodePacket(decoded: DecodedPacket, linkType: PacketLinkType, b
       decodeType(decoded, bytes, type, (offset + LOOPBACK_BYTES) | 0, end)
       return
     }
+    case 'PPP':
+      decodePpp(decoded, bytes, offset, end)
+      return
+    case 'PPP_ETHER':
+      // Not discovery.
+      if (end - offset < PPPOE_BYTES) decoded.problem = PROBLEM.CUT
+      else if (bytes[offset + 1] === 0) decodePppoe(decoded, bytes, offset, end)
+      return
     default:
       if (end === offset) decoded.problem = PROBLEM.CUT
       else decodeVersion(decoded, bytes, offset, end)
@@ -208,6 +216,23 @@ function decodePppoe(decoded: DecodedPacket, bytes: Uint8Array, at: number, end:
   decoded.pppoe = at
   const protocol = ((bytes[at + 6] as number) << 8) | (bytes[at + 7] as number)
   const next = (at + PPPOE_BYTES) | 0
+  if (protocol === 0x0021) decodeIpv4(decoded, bytes, next, end)
+  else if (protocol === 0x0057) decodeIpv6(decoded, bytes, next, end)
+  else if (next < end) decoded.l3 = next
+}
+
+/** Address and control may be left out, and the first byte of the protocol where it is 0. */
+function decodePpp(decoded: DecodedPacket, bytes: Uint8Array, start: number, end: number): void {
+  let at = start
+  if (end - at >= 2 && bytes[at + 1] === 0x03 && (bytes[at] === 0xff || bytes[at] === 0x00 || bytes[at] === 0x01)) at = (at + 2) | 0
+  if (end - at < 2) {
+    decoded.problem = PROBLEM.CUT
+    return
+  }
+  const first = bytes[at] as number
+  const isShort = (first & 1) === 1
+  const protocol = isShort ? first : (first << 8) | (bytes[at + 1] as number)
+  const next = (at + (isShort ? 1 : 2)) | 0
   if (protocol === 0x0021) decodeIpv4(decoded, bytes, next, end)
   else if (protocol === 0x0057) decodeIpv6(decoded, bytes, next, end)
   else if (next < end) decoded.l3 = next

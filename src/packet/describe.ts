@@ -18,6 +18,7 @@
  * tcpdump takes 1470; of all ways to print, 0.4 to 1.0 of tcpdump's time. Text goes byte by byte into one growing array; only `line`
  * makes a string.
  */
+import { CaptureError } from '../errors.js'
 import { printCooked1, printCooked2 } from './cooked.js'
 import { dumpAscii, dumpHex } from './dump.js'
 import { printEthernet } from './ethernet.js'
@@ -25,10 +26,13 @@ import { printRawIp } from './ip.js'
 import { LINKTYPE, type PacketLinkType, packetLinkType } from './link-type.js'
 import { printLoopback } from './loopback.js'
 import { PacketPrinter } from './packet-printer.js'
-import { type TimeFormat, TimeText } from './time-text.js'
+import { printPppLink, printPppoe } from './pppoe.js'
+import { TIME_FORMATS, type TimeFormat, TimeText } from './time-text.js'
 
 /** tcpdump's -x, -X and -A; with `Link` those given twice, which print the link-layer header as well. */
-export type DumpFormat = 'none' | 'hex' | 'hexLink' | 'hexAscii' | 'hexAsciiLink' | 'ascii' | 'asciiLink'
+export type DumpFormat = (typeof DUMP_FORMATS)[number]
+
+const DUMP_FORMATS = ['none', 'hex', 'hexLink', 'hexAscii', 'hexAsciiLink', 'ascii', 'asciiLink'] as const
 
 export interface PacketTextOptions {
   /** Of packets that do not say theirs: a name of `tcpdump -y` or a LINKTYPE_ number. Default `EN10MB`. */
@@ -81,6 +85,8 @@ const LINK_PRINTERS: Readonly<Record<PacketLinkType, PrintLink>> = {
   RAW: printRawIp,
   IPV4: printRawIp,
   IPV6: printRawIp,
+  PPP: printPppLink,
+  PPP_ETHER: printPppoe,
   NULL: printLoopback,
   LOOP: printLoopback,
   LINUX_SLL: printCooked1,
@@ -105,7 +111,9 @@ export class PacketText {
   #print: PrintLink
   #packets = 0
 
+  /** @throws CaptureError INVALID_OPTION */
   constructor(options: PacketTextOptions = {}) {
+    checkOptions(options)
     const { linkType = 'EN10MB' } = options
     this.#printer = new PacketPrinter(options.link ?? false, options.verbosity ?? 0, options.quiet ?? false)
     this.#time = new TimeText(options.time ?? 'local', options.nanoseconds ?? false)
@@ -216,6 +224,37 @@ export class PacketText {
     if (format === 'ascii' || format === 'asciiLink') dumpAscii(printer, printer.packet, start, length)
     else dumpHex(printer, printer.packet, start, length, format === 'hexAscii' || format === 'hexAsciiLink')
   }
+}
+
+const isBoolean = (value: unknown) => typeof value === 'boolean'
+
+const CHECKS: Readonly<Record<keyof PacketTextOptions, readonly [expected: string, isRight: (value: unknown) => boolean]>> = {
+  linkType: [
+    `a LINKTYPE_ number or one of ${Object.keys(LINKTYPE).join(', ')}`,
+    (value) => (typeof value === 'string' ? Object.hasOwn(LINKTYPE, value) : Number.isInteger(value) && Number(value) >= 0 && Number(value) <= 0xffff),
+  ],
+  time: [`one of ${TIME_FORMATS.join(', ')}`, (value) => TIME_FORMATS.some((known) => known === value)],
+  nanoseconds: ['a boolean', isBoolean],
+  number: ['a boolean', isBoolean],
+  link: ['a boolean', isBoolean],
+  verbosity: ['0, 1 or 2', (value) => value === 0 || value === 1 || value === 2],
+  quiet: ['a boolean', isBoolean],
+  dump: [`one of ${DUMP_FORMATS.join(', ')}`, (value) => DUMP_FORMATS.some((known) => known === value)],
+  snapLengthBytes: ['a whole number above 0', (value) => Number.isSafeInteger(value) && Number(value) > 0],
+}
+
+function checkOptions(options: PacketTextOptions): void {
+  const wrong = Object.keys(options).find((name) => !isRightOption(name, options[name as keyof PacketTextOptions]))
+  if (wrong === undefined) return
+  const known = Object.keys(CHECKS)
+  if (!known.includes(wrong)) throw new CaptureError('INVALID_OPTION', `Unknown option ${wrong}`, { hint: `options: ${known.join(', ')}` })
+  const name = wrong as keyof PacketTextOptions
+  const value: unknown = options[name]
+  throw new CaptureError('INVALID_OPTION', `Expected the option ${name} to be ${CHECKS[name][0]}, got ${String(value)} (${typeof value})`)
+}
+
+function isRightOption(name: string, value: unknown): boolean {
+  return Object.hasOwn(CHECKS, name) && (value === undefined || CHECKS[name as keyof PacketTextOptions][1](value))
 }
 
 function linkPrinter(linkType: number): PrintLink {

@@ -4,6 +4,8 @@
 export const LINKTYPE = {
   NULL: 0,
   EN10MB: 1,
+  PPP: 9,
+  PPP_ETHER: 51,
   RAW: 101,
   LOOP: 108,
   LINUX_SLL: 113,
@@ -14,9 +16,15 @@ export const LINKTYPE = {
 
 export type PacketLinkType = keyof typeof LINKTYPE
 
-const NAMES: ReadonlyMap<number, PacketLinkType> = new Map((Object.keys(LINKTYPE) as PacketLinkType[]).map((name) => [LINKTYPE[name], name]))
+/** Raw IP as some files had it: by the numbers that DLT_RAW has on Linux and on OpenBSD. */
+const OLD_RAW = [12, 14] as const
 
-/** Undefined for a link type that is not decoded. */
+const NAMES: ReadonlyMap<number, PacketLinkType> = new Map([
+  ...(Object.keys(LINKTYPE) as PacketLinkType[]).map((name) => [LINKTYPE[name], name] as const),
+  ...OLD_RAW.map((number) => [number, 'RAW'] as const),
+])
+
+/** The name of a LINKTYPE_ number; undefined for a link type that is not decoded. */
 export function packetLinkType(linktype: number): PacketLinkType | undefined {
   return NAMES.get(linktype)
 }

@@ -5,6 +5,7 @@ import { printMpls } from './mpls.js'
 import type { PacketPrinter } from './packet-printer.js'
 
 const HEADER_BYTES = 6
+const PPP_BYTES = 4
 const CODE_NAMES: Readonly<Record<number, string>> = { 0: '', 7: 'PADO', 9: 'PADI', 25: 'PADR', 101: 'PADS', 167: 'PADT' }
 const PADI = 0x09
 const LONGEST_PADI = 1478
@@ -66,17 +67,18 @@ const PPP_NAMES: Readonly<Record<number, string>> = {
   49703: 'EAP',
 }
 
-export function printPppoe(p: PacketPrinter, start: number, wireLength: number): void {
+/** Answers the bytes of its header, and of that of PPP. */
+export function printPppoe(p: PacketPrinter, start: number, wireLength: number): number {
   if (wireLength < HEADER_BYTES) {
     p.text(' (length ')
     p.decimal(wireLength)
     p.text(' < 6)')
     p.invalid()
-    return
+    return 0
   }
   if (!p.has(start, HEADER_BYTES)) {
     p.cut('pppoe')
-    return
+    return 0
   }
   const version = p.u8(start) >>> 4
   const type = p.u8(start) & 15
@@ -116,10 +118,20 @@ export function printPppoe(p: PacketPrinter, start: number, wireLength: number):
   }
   if (code !== 0) {
     printTags(p, start + HEADER_BYTES, length)
-    return
+    return HEADER_BYTES
   }
   p.text(' ')
-  printPpp(p, start + HEADER_BYTES, length)
+  return HEADER_BYTES + printPpp(p, start + HEADER_BYTES, length)
+}
+
+/** A capture of PPP. Answers the bytes of the link-layer header, of which tcpdump has four whatever is compressed. */
+export function printPppLink(p: PacketPrinter, start: number, wireLength: number): number {
+  if (!p.has(start, PPP_BYTES)) {
+    p.ends('ppp')
+    return PPP_BYTES
+  }
+  printPpp(p, start, wireLength)
+  return PPP_BYTES
 }
 
 function printTags(p: PacketPrinter, start: number, length: number): void {
@@ -173,17 +185,17 @@ function upperDigit(digit: number): number {
   return digit < 10 ? 0x30 + digit : 0x37 + digit
 }
 
-/** A PPP frame, its address and control field there or not. */
-export function printPpp(p: PacketPrinter, start: number, wireLength: number): void {
+/** A PPP frame, its address and control field there or not. Answers the bytes of its header. */
+export function printPpp(p: PacketPrinter, start: number, wireLength: number): number {
   let at = start
   let left = wireLength
   if (left < 2) {
     p.ends('ppp')
-    return
+    return 0
   }
   if (!p.has(at, 2)) {
     p.cut('ppp')
-    return
+    return 0
   }
   const control = p.u16(at)
   if (control === 0xff03 || control === 0x0003 || control === 0x0103) {
@@ -193,11 +205,11 @@ export function printPpp(p: PacketPrinter, start: number, wireLength: number): v
   }
   if (left < 2) {
     p.ends('ppp')
-    return
+    return 0
   }
   if (!p.has(at, 2)) {
     p.cut('ppp')
-    return
+    return 0
   }
   const short = p.u8(at) % 2 === 1
   const protocol = short ? p.u8(at) : p.u16(at)
@@ -210,20 +222,20 @@ export function printPpp(p: PacketPrinter, start: number, wireLength: number): v
     p.text('), length ')
     p.decimal(wireLength)
     // Nothing more is known of it.
-    if (PPP_NAMES[protocol] === undefined) return
+    if (PPP_NAMES[protocol] === undefined) return at - start
     p.text(': ')
   }
   switch (protocol) {
     case PPP.IP:
       printIpv4(p, at, left)
-      return
+      return at - start
     case PPP.IPV6:
       printIpv6(p, at, left)
-      return
+      return at - start
     case PPP.MPLS:
     case PPP.MPLS_MULTICAST:
       printMpls(p, at, left)
-      return
+      return at - start
   }
   const name = PPP_NAMES[protocol]
   if (name === undefined) {
@@ -235,4 +247,5 @@ export function printPpp(p: PacketPrinter, start: number, wireLength: number): v
   }
   p.text(', length ')
   p.decimal(left)
+  return at - start
 }

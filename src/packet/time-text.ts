@@ -8,7 +8,9 @@ import type { TextOutput } from './text-output.js'
  * `local` is `12:34:56.789012`, `none` nothing (-t), `epoch` seconds since 1970 (-tt), `previous` since the packet before (-ttt),
  * `date` date and local time (-tttt), `first` since the first packet (-ttttt).
  */
-export type TimeFormat = 'local' | 'none' | 'epoch' | 'previous' | 'date' | 'first'
+export type TimeFormat = (typeof TIME_FORMATS)[number]
+
+export const TIME_FORMATS = ['local', 'none', 'epoch', 'previous', 'date', 'first'] as const
 
 const NANOSECONDS_A_SECOND = 1_000_000_000
 const UNKNOWN = '[Error converting time]'

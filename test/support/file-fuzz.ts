@@ -40,6 +40,7 @@ export function seeds(random: Random): Seed[] {
     found.push({ bytes: Buffer.concat([...head, ...records, ...tail]), ends })
   }
   for (const littleEndian of [true, false]) {
+    const write = () => new Writer(littleEndian)
     for (const magic of [MICROSECONDS, NANOSECONDS, MODIFIED]) {
       for (const minor of [2, 3, 4]) {
         const shape: PcapShape = { littleEndian, magic, minor, snaplen: random.pick([0, 96, 65535, 262144]) }
@@ -51,7 +52,6 @@ export function seeds(random: Random): Seed[] {
       }
     }
     for (let i = 0; i < 6; i++) {
-      const write = () => new Writer(littleEndian)
       const options = write()
         .option(2, 'eth0')
         .option(9, Uint8Array.of(random.pick([6, 9, 12, 0x94])))
@@ -76,6 +76,15 @@ export function seeds(random: Random): Seed[] {
       const statistics = block(littleEndian, 5, write().u32(0, 1, 2).option(4, write().u64(6n).end()).end())
       add(head, packets, [names, block(littleEndian, 0xbad, write().u32(1, 2).end()), statistics])
     }
+    // Sections of little, and a section of many interfaces, alike and not.
+    const described = (name: string) => interfaceBlock(littleEndian, 1, 0, write().option(2, name).option(0, '').end())
+    const statistics = (id: number) => block(littleEndian, 5, write().u32(id, 1, 2).option(4, write().u64(6n).end()).end())
+    const small = (name: string) => [sectionHeader(littleEndian, write().option(1, name).end()), described(name), statistics(0)]
+    const [packet] = randomPackets(random, 1, 60)
+    const record = enhancedPacket(littleEndian, 0, 1n << 50n, packet?.bytes ?? new Uint8Array(4))
+    add([...small('a'), ...small('b'), ...small('b')], [record], [...small('c'), statistics(1), sectionHeader(littleEndian), statistics(0)])
+    const many = Array.from({ length: random.between(2, 40) }, (_, id) => described(`eth${id % 30}`))
+    add([sectionHeader(littleEndian), ...many], [record], [...many.map((_, id) => statistics(id)), statistics(many.length)])
   }
   return found
 }

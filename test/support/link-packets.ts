@@ -1,5 +1,6 @@
 /** Packets made by hand, one of each kind that a filter primitive can tell from others, for every link type that filters are made for. */
 import type { LinkType } from '#src/filter/link-type.js'
+import type { PacketLinkType } from '#src/packet/link-type.js'
 
 type Bytes = readonly number[]
 
@@ -269,4 +270,16 @@ export function withCuts(packets: readonly NamedPacket[], cuts: number, choose: 
       return { name: `${name}, ${length} bytes of it`, bytes: bytes.subarray(0, length) }
     }),
   ])
+}
+
+/** PPP is of no filter: raw IP behind its header. */
+export function framesOf(linkType: PacketLinkType): NamedPacket[] {
+  if (linkType !== 'PPP' && linkType !== 'PPP_ETHER') return packetsOf(linkType)
+  return packetsOf('RAW').map(({ name, bytes }, index) => {
+    const protocol = (bytes[0] ?? 0) >>> 4 === 6 ? 0x57 : 0x21
+    const ppp = linkType === 'PPP_ETHER' ? [0, protocol] : ([[0xff, 3, 0, protocol], [0, protocol], [protocol], [1, 3, 0, protocol]][index % 4] as number[])
+    const length = ppp.length + bytes.length
+    const pppoe = linkType === 'PPP_ETHER' ? [0x11, 0, 0, 7, length >>> 8, length & 0xff] : []
+    return { name, bytes: Uint8Array.from([...pppoe, ...ppp, ...bytes]) }
+  })
 }

@@ -75,6 +75,11 @@ same<whole.Handler<Date, Date>, Handler<Date, Date>>()
 
 const handlers: Handler[] = [stateless]
 
+async function again(file: whole.CaptureFile): Promise<void> {
+  await using written = await whole.createCaptureFile('w.pcapng', { interfaces: file.interfaces.map(whole.interfaceForWriting) })
+  for await (const packet of file) written.write(packet)
+}
+
 async function main(options: CaptureOptions): Promise<CaptureSummary> {
   await using capture: Capture = await openCapture({
     ...options,
@@ -252,7 +257,7 @@ describe('the packed package', () => {
     for (const name of ['applyTuning', 'cpuListText', 'planTuning', 'readHostFacts', 'readInterfaceFacts', 'readTuning', 'revertTuning'])
       assert.ok(names('ringtap/host').includes(name), name)
     assert.deepEqual(names('ringtap/testbed'), ['createTestbed', 'startFlood'])
-    assert.deepEqual(names('ringtap/text'), ['PacketText', 'packetDocument'])
+    assert.deepEqual(names('ringtap/text'), ['PacketText', 'packetDocument', 'packetLinkType'])
     assert.equal(run(process.execPath, '--no-warnings', '-p', "typeof require('ringtap').openCapture"), 'function\n')
     const inner = "import('ringtap/dist/capture/open.js').catch((error) => console.log(error.code))"
     assert.equal(run(process.execPath, '-e', inner), 'ERR_PACKAGE_PATH_NOT_EXPORTED\n')

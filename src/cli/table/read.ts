@@ -8,7 +8,7 @@ export const READ = {
   doc: [
     'Reads capture files, pcap and pcapng, plain or compressed by gzip or zstd, and prints a line a packet, as tcpdump -n -r does. - is standard input. Several files are merged in order of time while they are read; each must be in order itself. What a packet carries above TCP and UDP is not taken apart: tshark does that.',
     'The first word is a file, and so is each one after it that there is a file of that name for; the rest is a filter in the language of pcap-filter(7). With -r FILE all words are the filter, and so are those behind --. docs/filter.md has the language.',
-    'With -w the packets go to another file, or a series of files, in the format that its name says: interfaces, comments, names, statistics and other blocks of pcapng are taken along where the target has a place for them, and no time is made less exact.',
+    'With -w the packets go to another file, or a series of files, in the format that its name says: interfaces, comments, names, statistics and other blocks of pcapng are taken along where the target has a place for them, and times are exact to the nanosecond.',
     'Of a damaged file everything before the damage is printed or written; then an error says at which byte it is and why, and the status is 1. So it is with packets of a time that the format of the target cannot store: they are left out, and the first of them is told.',
   ],
   takesFilter: true,

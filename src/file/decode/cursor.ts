@@ -174,8 +174,8 @@ export interface Decoder extends PacketCursor {
   readonly skippedBytes: number
   /** Set when `next()` answers false; whoever hands the cursor out clears it. */
   isDrained: boolean
-  /** Decodes what stands before the first packet, as far as it is there. */
-  readAhead(): void
+  /** Decodes what stands before the first packet, as far as it is there. Answers whether all of it was: nothing more has to be read for it. */
+  readAhead(): boolean
 }
 
 export const NO_DETAILS: PacketDetails = { comments: [], packetId: undefined, queue: undefined, hashes: [], verdicts: [] }

@@ -166,7 +166,9 @@ export class PcapDecoder implements Decoder {
     return this.window.bytes
   }
 
-  readAhead(): void {}
+  readAhead(): boolean {
+    return true
+  }
 
   next(): boolean {
     if (this.#advance()) return true

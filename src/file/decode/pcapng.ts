@@ -121,12 +121,14 @@ export class PcapngDecoder implements Decoder {
     return this.window.bytes
   }
 
-  readAhead(): void {
+  readAhead(): boolean {
     const window = this.window
     while (!this.#isLost && window.end - window.start >= BLOCK.sizeof) {
       const type = window.view.getUint32(window.start, this.#littleEndian)
-      if (isPacket(type) || !this.#passBlock(type)) return
+      if (isPacket(type)) return true
+      if (!this.#passBlock(type)) break
     }
+    return this.#isLost || this.damage !== undefined || this.failure !== undefined
   }
 
   next(): boolean {

@@ -50,6 +50,14 @@ export class ByteWindow {
     return true
   }
 
+  /** Nothing more is decoded. */
+  release(): void {
+    this.base += this.start
+    this.start = 0
+    this.end = 0
+    this.#use(new Uint8Array(0))
+  }
+
   #use(buffer: Uint8Array<ArrayBuffer>): void {
     this.bytes = buffer
     this.view = new DataView(buffer.buffer, buffer.byteOffset, buffer.byteLength)

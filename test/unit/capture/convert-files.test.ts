@@ -295,14 +295,18 @@ describe('packets that the target cannot hold', () => {
     const early = await convert(['in.pcapng'], 'out.pcapng', { order: 'files' })
     assert.deepEqual([early.packets, early.packetsLeftOut], [2, 2])
     assert.deepEqual(early.damages, [
-      `${at('in.pcapng')}: packet 1 at byte 84: pcapng has no place for its time, -499 s and 0 ns since 1970: left out, and 1 more`,
+      `${at('in.pcapng')}: packet 1 at byte 84: the pcapng file that is written has no place for its time, -499 s and 0 ns since 1970: left out, and 1 more`,
     ])
     assert.deepEqual(
       strictly('out.pcapng').packets.map(({ time }) => time / 1_000_000_000n),
       [BigInt(START), 100n],
     )
     assert.deepEqual([(await convert(['late.pcapng'], 'a.pcapng')).packetsLeftOut, (await convert(['late.pcapng'], 'a.pcap')).packetsLeftOut], [1, 2])
-    await assert.rejects(convertCaptureFiles([at('late.pcapng')], at('b.pcap')), /packet 1 at byte \d+: pcap has no place for its time, 4294967297 s/)
+    await assert.rejects(convertCaptureFiles([at('late.pcapng')], at('b.pcap')), {
+      message: /packet 1 at byte \d+: the pcap file that is written has no place for its time, 4294967297 s/,
+      hint: /pcapng has times beyond 2106/,
+    })
+    await assert.rejects(convertCaptureFiles([at('in.pcapng')], at('c.pcap')), { message: /, -499 s/, hint: undefined })
     const bytes = readFileSync(at('in.pcapng'))
     const { status, stderr } = read('in.pcapng', '-w', 'in.pcapng')
     assert.equal(status, 1)

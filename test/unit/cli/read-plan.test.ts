@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { parseArguments } from '#src/cli/parse.js'
-import { precisionOf, readPlan, textOptions } from '#src/cli/read-plan.js'
+import { missingFile, precisionOf, readPlan, textOptions } from '#src/cli/read-plan.js'
 import { UsageError } from '#src/cli/usage-error.js'
 
 const THERE = new Set(['a.pcap', 'b.pcap', 'tcp'])
@@ -30,6 +30,12 @@ test('the first word is a file, those behind it that are files as well, the rest
   assert.deepEqual(plan('a.pcap', 'b.pcap', 'udp', 'port', '53'), { files: ['a.pcap', 'b.pcap'], filter: 'udp port 53', what: 'print' })
   assert.deepEqual(plan('-', 'a.pcap', '-c', '5', 'udp'), { files: ['-', 'a.pcap'], filter: 'udp', what: 'print' })
   assert.deepEqual(plan('a.pcap', 'udp', 'b.pcap').filter, 'udp b.pcap')
+})
+
+test('a word of the filter that looks like a file and is none', () => {
+  const missing = (...words: string[]) => missingFile(words, (path) => THERE.has(path))
+  for (const word of ['nofile.pcap', 'old.PCAPNG.gz', 'out.pcap3', 'folder/trace', './x', '/tmp/x']) assert.equal(missing('a.pcap', word), word)
+  for (const word of ['tcp', '10.0.0.0/8', '2001:db8::/32', '/', 'len / 2', 'ip[8]/2', 'tcp.port']) assert.equal(missing('a.pcap', word), undefined, word)
 })
 
 test('a file whose name is a word of filters, and how to say what is meant', () => {

@@ -2,10 +2,11 @@
 import assert from 'node:assert/strict'
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { gzipSync } from 'node:zlib'
 import { openCaptureFile } from '#src/index.js'
@@ -72,6 +73,14 @@ function packetsOf(random: Random, count: number, start = START): WrittenPacket[
     const bytes = everydayFrame(random)
     return { bytes, wireLength: bytes.length, seconds, nanoseconds, interfaceId: 0 }
   })
+}
+
+function targetOf(link: string): string {
+  try {
+    return readlinkSync(link)
+  } catch {
+    return ''
+  }
 }
 
 function lines(text: string): string[] {
@@ -456,6 +465,43 @@ describe('ringtap read', () => {
     assert.match(tolerant.stderr, /bent\.pcap: \d+ bytes passed over: damaged/)
   })
 
+  test('a second file that is not there is not only a filter that is none', () => {
+    const { status, stderr } = ringtap(['micro.pcap', 'nofile.pcap'])
+    assert.equal(status, 2)
+    assert.match(stderr, /^ringtap: syntax error: .*\n {2}there is no file nofile\.pcap; in a filter: host nofile\.pcap/m)
+  })
+
+  test('texts of a file do not turn round what a terminal shows', () => {
+    const described = interfaceBlock(true, 1, 0, new Writer(true).option(2, 'e\u202eth\u200f0').u16(0, 0).end())
+    writeFileSync(at('bidi.pcapng'), Buffer.concat([sectionHeader(true), described]))
+    assert.match(read('bidi.pcapng', '--info'), /^interface 0 e\?th\?0$/m)
+  })
+
+  test('of a link type that is not decoded it is said once, and what decodes it', () => {
+    const packet = { bytes: new Uint8Array(40), wireLength: 40, seconds: START, nanoseconds: 0, interfaceId: 0 }
+    writeFileSync(at('radio.pcap'), pcapOf({ littleEndian: true, magic: MICROSECONDS, linktype: 127 }, [packet, packet]))
+    const line = 'packets of link type IEEE802_11_RADIO (127) are told by time and length alone; tshark -r radio.pcap decodes more\n'
+    for (const [argv, told] of [
+      [[], true],
+      [['--json'], true],
+      [['--count'], false],
+    ] as const) {
+      const { status, stderr } = ringtap(['radio.pcap', 'radio.pcap', ...argv])
+      assert.deepEqual([status, stderr.split(line).length], [0, told ? 2 : 1], stderr)
+    }
+    const { stderr } = ringtap(['radio.pcap', 'ip'])
+    assert.match(stderr, /no filter is made for that/)
+  })
+
+  test('raw IP by the number that it once had, with a filter and without', () => {
+    const bytes = Uint8Array.of(0x45, 0, 0, 20, 0, 0, 0, 0, 64, 200, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2)
+    const packet = { bytes, wireLength: 20, seconds: START, nanoseconds: 0, interfaceId: 0 }
+    for (const linktype of [12, 14, 101]) {
+      writeFileSync(at('raw.pcap'), pcapOf({ littleEndian: true, magic: MICROSECONDS, linktype }, [packet]))
+      assert.equal(read('raw.pcap', '-t', 'src 10.0.0.1'), 'IP 10.0.0.1 > 10.0.0.2:  ip-proto-200 0\n')
+    }
+  })
+
   test('what is no file, or nothing, is told in one line', () => {
     const cases: [argv: string[], status: number, stderr: RegExp][] = [
       [[], 2, /^ringtap: which file\? FILE is missing\n/],
@@ -538,6 +584,21 @@ describe('ringtap read', () => {
         .map((line) => `${line}\n`)
         .join(''),
     )
+  })
+
+  test('a named pipe that nobody writes to: one signal ends the waiting', async () => {
+    spawnSync('mkfifo', [at('silent')])
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+      const child = spawn(process.execPath, [MAIN, 'read', 'silent'], { cwd: folder, stdio: ['ignore', 'ignore', 'pipe'] })
+      // It has the pipe open by then, or is about to.
+      const deadline = performance.now() + 10_000
+      const isOpen = () => readdirSync(`/proc/${child.pid}/fd`).some((fd) => targetOf(`/proc/${child.pid}/fd/${fd}`) === at('silent'))
+      while (!isOpen() && performance.now() < deadline) await sleep(10)
+      child.kill(signal)
+      const timer = setTimeout(() => child.kill('SIGKILL'), 10_000)
+      assert.deepEqual(await once(child, 'close'), [0, null], signal)
+      clearTimeout(timer)
+    }
   })
 
   test('memory stays within bounds: a file of 200 MB printed to a slow reader', () => {

@@ -11,11 +11,12 @@ import { after, type TestContext, test } from 'node:test'
 import { inspect, promisify } from 'node:util'
 import zlib from 'node:zlib'
 import { CaptureError } from '#src/errors.js'
-import type { CaptureFileWriter, CreateCaptureFileOptions, FileEvent, PacketToWrite } from '#src/file/capture-file.js'
+import type { CaptureFileWriter, CreateCaptureFileOptions, FileEvent, FileInterface, PacketToWrite } from '#src/file/capture-file.js'
+import { interfaceForWriting } from '#src/file/carry.js'
 import { createCaptureFile } from '#src/file/create.js'
 import { encodeCustom, encodeNames, encodeSecrets } from '#src/file/encode-pcapng.js'
 import { strftime } from '#src/file/strftime.js'
-import { openCaptureFile } from '#src/reader.js'
+import { type FilePacket, openCaptureFile } from '#src/reader.js'
 import { capinfos, requireTools, tcpdumpLines, tsharkFields } from '../../support/capture-tools.js'
 import { openDescriptors } from '../../support/live.js'
 import { type Random, seededRandom } from '../../support/random.js'
@@ -451,6 +452,8 @@ test('options and packets that cannot be are refused, and leave nothing behind',
     { capturedLength: -1 },
     { capturedLength: Number.NaN },
     { wireLength: -1 },
+    { wireLength: 59 },
+    { capturedLength: 20, wireLength: 19 },
     { interfaceId: 1 },
     { interfaceId: 0.5 },
     { seconds: 1_700_000_000.75 },
@@ -478,6 +481,61 @@ test('options and packets that cannot be are refused, and leave nothing behind',
     readdirSync(folder).filter((name) => name.includes('refused')),
     [],
   )
+})
+
+test('what is read of interfaces and packets is written again: transformed, all else as it was', async () => {
+  const first = join(folder, 'first.pcapng')
+  const interfaces: FileInterface[] = [
+    {
+      name: 'eth0',
+      description: 'uplink',
+      filter: 'tcp port 80',
+      os: 'Linux',
+      hardware: 'a NIC',
+      macAddress: Uint8Array.of(2, 0, 94, 16, 0, 1),
+      speedBitsPerSecond: 10_000_000_000,
+      addresses: ['192.0.2.1/255.255.255.0', '2001:db8::1/64'],
+      fcsBytes: 4,
+      snapLengthBytes: 9000,
+      comments: ['one', 'two'],
+    },
+    { name: 'tun0', linkType: 'RAW' },
+    {},
+  ]
+  {
+    await using writer = await createCaptureFile(first, { interfaces: interfaces.slice(0, 2) })
+    writer.write({ bytes: new Uint8Array(60), seconds: 1, nanoseconds: 2, interfaceId: 1, comment: 'c', flags: 2, dropCount: 7 })
+    writer.write({ bytes: new Uint8Array(60), seconds: 0, nanoseconds: 0, hasTimestamp: false })
+    writer.addInterface(interfaces[2])
+    writer.write({ bytes: new Uint8Array(60), seconds: 3, nanoseconds: 4, interfaceId: 2, wireLength: 70 })
+  }
+  const again = join(folder, 'again.pcapng')
+  {
+    await using read = await openCaptureFile(first)
+    await using written = await createCaptureFile(again, { interfaces: read.interfaces.map(interfaceForWriting) })
+    let described = read.interfaces.length
+    for await (const packet of read) {
+      for (const added of read.interfaces.slice(described)) written.addInterface(interfaceForWriting(added))
+      described = read.interfaces.length
+      written.write({ ...packet, bytes: packet.bytes.fill(1) })
+    }
+    assert.equal(written.dated, 0)
+  }
+  const all = async (path: string) => {
+    await using file = await openCaptureFile(path)
+    const packets: FilePacket[] = []
+    for await (const packet of file) packets.push(packet)
+    return { interfaces: file.interfaces, packets }
+  }
+  const before = await all(first)
+  const after = await all(again)
+  assert.deepEqual(after.interfaces, before.interfaces)
+  assert.deepEqual(
+    after.packets,
+    before.packets.map((packet) => ({ ...packet, bytes: packet.bytes.fill(1) })),
+  )
+  const given = before.interfaces as unknown as FileInterface[]
+  await assert.rejects(createCaptureFile(again, { interfaces: given }), { code: 'INVALID_OPTION', hint: /interfaceForWriting/ })
 })
 
 test('a file that is not whole has its name where nothing has that', async () => {

@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict'
+import { Writable } from 'node:stream'
 import { test } from 'node:test'
 import { gzipSync } from 'node:zlib'
-import { CaptureError, openCaptureFile, type PacketView, replay } from '#src/index.js'
+import { CaptureError, convertCaptureFiles, openCaptureFile, type PacketView, replay } from '#src/index.js'
 import { fuzzFiles, mutate, seeds } from '../../support/file-fuzz.js'
 import { seededRandom } from '../../support/random.js'
+
+const nowhere = () => new Writable({ write: (_chunk, _encoding, done) => done() })
 
 test('20,000 damaged files: no crash, no hang, no memory by a claim; npm run fuzz:files runs more', (t) => {
   const report = fuzzFiles(seededRandom(t), 20_000)
@@ -12,7 +15,7 @@ test('20,000 damaged files: no crash, no hang, no memory by a claim; npm run fuz
   assert.ok(report.packets > 20_000 && report.damaged > 5000 && report.refused > 100 && report.skippedBytes > 100_000)
 })
 
-test('damaged files, plain and compressed, opened, filtered and replayed: every error is INVALID_FILE', async (t) => {
+test('damaged files, plain and compressed, opened, filtered, replayed and converted: every error is INVALID_FILE', async (t) => {
   const random = seededRandom(t)
   let failed = 0
   let found = 0
@@ -29,7 +32,9 @@ test('damaged files, plain and compressed, opened, filtered and replayed: every 
       for (let at = 0; at < compressed.length; at += length) yield compressed.subarray(at, at + length)
     }
     try {
-      if (random.oneIn(2)) {
+      const way = random.pick(['read', 'replay', 'convert'])
+      if (way === 'convert') found += (await convertCaptureFiles([stream()], nowhere(), options)).packets
+      else if (way === 'read') {
         await using file = await openCaptureFile(stream(), options)
         for await (const packet of file) found += packet.bytes.length > 0 ? 1 : 0
       } else await replay(stream(), { packet: count }, options)

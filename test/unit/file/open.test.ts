@@ -7,8 +7,10 @@ import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { after, beforeEach, describe, test } from 'node:test'
 import { pathToFileURL } from 'node:url'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import * as zlib from 'node:zlib'
-import { CaptureError, type CaptureFile, type CaptureFileOptions, type FilePacket, openCaptureFile, type PacketCursor } from '#src/index.js'
+import { CaptureError, type CaptureFile, type CaptureFileOptions, type FilePacket, mergeCaptureFiles, openCaptureFile, type PacketCursor } from '#src/index.js'
 import { enhancedPacket, interfaceBlock, NANOSECONDS, pcapHeader, pcapOf, pcapRecord, randomPackets, sectionHeader } from '../../support/capture-writer.js'
 import { inPieces } from '../../support/decode-file.js'
 import { randomOf, seededRandom } from '../../support/random.js'
@@ -33,6 +35,15 @@ function openDescriptors(): string[] {
       }
     })
     .filter((target) => target.startsWith(folder))
+}
+
+setFlagsFromString('--expose-gc')
+const collect = runInNewContext('gc') as () => void
+
+/** Of buffers that are in use. */
+function heldBytes(): number {
+  collect()
+  return process.memoryUsage().arrayBuffers
 }
 
 async function all(file: CaptureFile): Promise<FilePacket[]> {
@@ -106,6 +117,55 @@ describe('where a file comes from', () => {
     assert.deepEqual(openDescriptors(), [])
   })
 
+  test('a named pipe that nobody writes to is waited for until an abort; one that somebody opens later is read, also when nothing comes', async () => {
+    const pipe = join(folder, 'silent')
+    execFileSync('mkfifo', [pipe])
+    await assert.rejects(openCaptureFile(pipe, { signal: AbortSignal.timeout(50) }), { name: 'TimeoutError' })
+    assert.deepEqual(openDescriptors(), [])
+    for (const [written, packetsOrCode] of [
+      [path, packets.length],
+      ['/dev/null', 'INVALID_FILE'],
+    ] as const) {
+      // More than there are threads to wait in.
+      const others = Array.from({ length: 6 }, async (_, index) => {
+        const other = join(folder, `other${index}`)
+        execFileSync('mkfifo', [other])
+        const end = AbortSignal.timeout(300)
+        await assert.rejects(openCaptureFile(other, { signal: end }), { name: 'TimeoutError' })
+        rmSync(other)
+      })
+      const found = lengths(pipe).then(
+        ({ length }) => length,
+        (error: CaptureError) => error.code,
+      )
+      const writer = spawn('sh', ['-c', `sleep 0.1; cat ${written} > ${pipe}`], { stdio: 'ignore' })
+      assert.equal(await found, packetsOrCode)
+      if (writer.exitCode === null) await once(writer, 'exit')
+      await Promise.all(others)
+    }
+    assert.deepEqual(openDescriptors(), [])
+  })
+
+  for (const blocking of [false, true]) {
+    test(`100 files, read one after another or side by side${blocking ? ', in this thread' : ''}: memory is bounded in sum`, async () => {
+      const long = join(folder, 'long.pcap')
+      writeFileSync(long, pcapOf(SHAPE, randomPackets(randomOf(5), 3000, 2000)))
+      const openAll = () => Promise.all(Array.from({ length: 100 }, () => openCaptureFile(long, { blocking })))
+      const before = heldBytes()
+      const files = await openAll()
+      assert.ok(heldBytes() - before < 16 * 2 ** 20, 'open')
+      for (const file of files) for await (const batch of file.batches()) while (batch.next());
+      assert.ok(heldBytes() - before < 2 ** 20, 'read')
+      let most = 0
+      let batches = 0
+      for await (const batch of mergeCaptureFiles(await openAll())) {
+        while (batch.next());
+        if (++batches % 50 === 0) most = Math.max(most, heldBytes() - before)
+      }
+      assert.ok(batches > 500 && most > 0 && most < 80 * 2 ** 20, `side by side: ${most} bytes in ${batches} batches`)
+    })
+  }
+
   const ways: [string, CaptureFileOptions, slowly: boolean][] = [
     ['read ahead', {}, false],
     ['read in this thread', { blocking: true }, false],
@@ -164,6 +224,33 @@ describe('what is told', () => {
     )
     await using plain = await openCaptureFile(path)
     assert.deepEqual([plain.name, plain.path, plain.sizeBytes, plain.format, plain.compression], [path, path, bytes.length, 'pcap', 'none'])
+  })
+
+  test('interfaces that stand behind the first member, or piece, of a file: a pipe is not waited for', async () => {
+    const interfaces = Array.from({ length: 5000 }, () => interfaceBlock(true))
+    const blocks = Buffer.concat([...interfaces, enhancedPacket(true, 4999, 0n, new Uint8Array(60))])
+    const late = join(folder, 'late.pcapng')
+    for (const [name, source] of [
+      ['plain', Buffer.concat([sectionHeader(true), blocks])],
+      ['members', Buffer.concat([gzipSync(sectionHeader(true)), gzipSync(blocks)])],
+      ['damaged behind them', Buffer.concat([gzipSync(sectionHeader(true)), gzipSync(Buffer.concat(interfaces)), gzipSync(blocks).subarray(0, 20)])],
+    ] as const) {
+      writeFileSync(late, source)
+      await using file = await openCaptureFile(late)
+      assert.equal(file.interfaces.length, 5000, name)
+      if (name === 'damaged behind them') assert.equal((await failure(file))[1].code, 'INVALID_FILE')
+      else
+        assert.deepEqual(
+          (await all(file)).map(({ interfaceId }) => interfaceId),
+          [4999],
+        )
+    }
+    const silent = async function* () {
+      yield gzipSync(sectionHeader(true))
+      await new Promise(() => {})
+    }
+    await using file = await openCaptureFile(silent())
+    assert.equal(file.interfaces.length, 0)
   })
 
   test('a live capture in a pipe opens with its headers alone', async () => {

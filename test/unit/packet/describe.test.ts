@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { type DumpFormat, PacketText, type PacketTextOptions } from '#src/packet/describe.js'
+import { packetDocument } from '#src/packet/document.js'
 import { LINKTYPE, type PacketLinkType } from '#src/packet/link-type.js'
 import { randomFrame } from '../../support/filter-packets.js'
-import { packetsOf, withCuts } from '../../support/link-packets.js'
+import { framesOf, withCuts } from '../../support/link-packets.js'
 import { type Random, seededRandom } from '../../support/random.js'
 import { difference, type TimedPacket, tcpdumpTexts } from '../../support/tcpdump-text.js'
 import { randomIpText, randomTextFrame } from '../../support/text-packets.js'
@@ -64,7 +65,7 @@ function timed(random: Random, packets: readonly Uint8Array[]): TimedPacket[] {
 for (const linkType of LINK_TYPES) {
   test(`${linkType}: packets of every kind, whole and cut, as tcpdump prints them`, (t) => {
     const random = seededRandom(t)
-    const named = withCuts(packetsOf(linkType), 3, (length) => random.between(1, Math.max(1, length))).map(({ bytes }) => bytes)
+    const named = withCuts(framesOf(linkType), 3, (length) => random.between(1, Math.max(1, length))).map(({ bytes }) => bytes)
     const changed = named.map((bytes) => {
       const copy = Uint8Array.from(bytes)
       if (copy.length > 0) copy[random.between(0, copy.length - 1)] = random.between(0, 255)
@@ -172,6 +173,31 @@ test('packets are appended to one text, and lines leave it as it was', () => {
   assert.equal(text.toString(), '')
 })
 
+test('options that cannot be are refused', () => {
+  for (const [wrong, message] of [
+    [{ linkType: 'FOO' }, /linkType to be a LINKTYPE_ number or one of NULL, EN10MB/],
+    [{ linkType: -1 }, /linkType/],
+    [{ dump: 'foo' }, /dump to be one of none, hex, .*, got foo \(string\)/],
+    [{ time: 'utc' }, /time to be one of local/],
+    [{ verbosity: 3 }, /verbosity to be 0, 1 or 2/],
+    [{ link: 1 }, /link to be a boolean/],
+    [{ snapLengthBytes: 0 }, /snapLengthBytes/],
+    [{ nano: true }, /Unknown option nano/],
+  ] as [PacketTextOptions, RegExp][])
+    assert.throws(() => new PacketText(wrong), { code: 'INVALID_OPTION', message })
+  assert.equal(new PacketText({ linkType: 65_535, time: undefined }).toString(), '')
+})
+
+test('raw IP by the numbers that it once had', () => {
+  const text = new PacketText({ time: 'none' })
+  const bytes = Uint8Array.of(0x45, 0, 0, 20, 0, 0, 0, 0, 64, 200, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2)
+  for (const linkType of [101, 12, 14]) {
+    const packet = { bytes, seconds: 0, nanoseconds: 0, linkType }
+    assert.equal(text.line(packet), 'IP 10.0.0.1 > 10.0.0.2:  ip-proto-200 0')
+    assert.equal(packetDocument(packet).source, '10.0.0.1')
+  }
+})
+
 test('the text outgrows its memory', () => {
   const text = new PacketText({ linkType: 'EN10MB', time: 'none', dump: 'hexAsciiLink' })
   const bytes = Uint8Array.from({ length: 60_000 }, (_, i) => i)
@@ -190,7 +216,7 @@ function surrounded(random: Random, frame: Uint8Array, before: number): Uint8Arr
 
 test('any bytes give printable lines, and nothing around the packet is read', (t) => {
   const random = seededRandom(t)
-  const makers = LINK_TYPES.map((linkType) => [linkType, packetsOf(linkType).map(({ bytes }) => bytes)] as const)
+  const makers = LINK_TYPES.map((linkType) => [linkType, framesOf(linkType).map(({ bytes }) => bytes)] as const)
   const options: Partial<PacketTextOptions>[] = [{}, { link: true, verbosity: 2 }, { quiet: true }, { verbosity: 1, dump: 'hexAscii' }, { dump: 'ascii' }]
   const printers = makers.map(([linkType]) => options.map((some) => new PacketText({ linkType, time: 'none', ...some })))
   for (let i = 0; i < 30_000; i++) {
