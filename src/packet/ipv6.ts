@@ -276,6 +276,12 @@ function printSuboptions(p: PacketPrinter, start: number, bytes: number): boolea
   return true
 }
 
+function suboptionsFit(p: PacketPrinter, start: number, end: number): boolean {
+  let at = start
+  while (at < end) at += p.u8(at) === OPTION.PAD1 ? 1 : at + 1 < end ? p.u8(at + 1) + 2 : 2
+  return at === end
+}
+
 /** The length of a jumbogram that a hop-by-hop header of a packet without a payload length has, 0 without. */
 function jumboLength(p: PacketPrinter, at: number): number {
   if (!p.has(at, 2)) return 0
@@ -287,6 +293,8 @@ function jumboLength(p: PacketPrinter, at: number): number {
     const length = type === OPTION.PAD1 ? 1 : p.u8(option + 1) + 2
     // Nothing behind an option that contradicts itself counts.
     if (option + length > end || (type === OPTION.ROUTER_ALERT && length !== 4) || (type === OPTION.HOME_ADDRESS && length < HOME_ADDRESS_BYTES)) return 0
+    // tcpdump looks into it only to print it.
+    if (type === OPTION.HOME_ADDRESS && p.verbosity > 0 && !suboptionsFit(p, option + HOME_ADDRESS_BYTES, option + length)) return 0
     if (type === OPTION.JUMBO) {
       const jumbo = length === 6 ? p.u32(option + 2) : 0
       return jumbo > LARGEST_NOT_JUMBO ? jumbo : 0
