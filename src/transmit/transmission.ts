@@ -247,7 +247,10 @@ export class Transmission {
         const waitNs = this.#waitNs()
         if (waitNs > 0) return waitNs / 1e6
       }
-      if (sender.send(batch.bytes, batch.offset, batch.capturedLength)) {
+      if (this.#isTooLong(batch) && (!this.#isMtuRaised() || this.#isTooLong(batch))) {
+        this.#isHeld = false
+        this.refusals.tooLong++
+      } else if (sender.send(batch.bytes, batch.offset, batch.capturedLength)) {
         this.#isHeld = false
         if (batch.capturedLength < batch.wireLength) this.#sentTruncated++
         this.#noteDue()
@@ -325,7 +328,8 @@ export class Transmission {
     if (batch.linkType !== LINKTYPE_ETHERNET) refusals.linkType++
     else if (length < batch.wireLength && this.#options.truncated === 'skip') refusals.truncated++
     else if (length < ETHER_HEADER) refusals.tooShort++
-    else if (this.#isTooLong(batch) && !(this.#isMtuRaised() && !this.#isTooLong(batch))) refusals.tooLong++
+    // What the MTU forbids now it may allow when the packet is due.
+    else if (length > this.#sender.room) refusals.tooLong++
     else return false
     return true
   }

@@ -282,6 +282,21 @@ test('a raised MTU is seen, within 50 ms, by the next packet that would be too l
   assert.equal(sender.packets, 3)
 })
 
+test('with a rate a packet is too long by the MTU of the time when it is due', () => {
+  const { state, transmission } = made({ pace: { kind: 'packets', perSecond: 100 } })
+  const packets = new MemoryPackets(frames(100, 1900))
+  packets.nextBatch()
+  const start = state.ms
+  for (let answer = transmission.advance(packets); answer !== NEXT_BATCH; answer = transmission.advance(packets)) {
+    state.ms += answer
+    if (state.ms - start > 500) state.mtu = 9000
+    transmission.turnTaken()
+  }
+  const { sent, refused } = transmission.counters
+  assert.equal(sent + refused, 100)
+  assert.ok(sent >= 40 && refused >= 49, `${sent} sent, ${refused} refused`)
+})
+
 test('an interface that went away is not taken for one with a small MTU', () => {
   const { state, sender, transmission } = made()
   state.mtu = undefined
