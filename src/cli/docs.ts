@@ -129,9 +129,9 @@ times as text, \`damage\` as an \`error\`; \`summary\` (\`file\`, \`packets\`, \
 
 \`start\` (\`file\`, \`interface\`, \`backend\`, \`ringVersion\`: 3 or 2, null without a ring, \`qdiscBypass\`), \`interval\` each second, not with \`-q\` (of this interval
 \`seconds\`, \`sent\`, \`sentBytes\`, \`refused\`, \`packetsPerSecond\`, \`bitsPerSecond\`; \`total\`: \`seconds\` and the counters since the start) and at the end \`summary\`: the
-counters, \`seconds\`, \`packetsPerSecond\`, \`bitsPerSecond\`, \`rounds\`, \`reason\` (\`end\`, \`limit\`, \`aborted\`), \`maxErrorNs\` and \`meanErrorNs\` (how late packets were handed
-over), \`slips\` and \`slippedNs\` (delays that were given up). Counters: \`packets\` taken from the file = \`sent\` + \`refused\`; \`sentBytes\`, \`sentTruncated\`, \`waits\`
-(times that the interface had no room); \`refusals\`: \`tooLong\`, \`tooShort\`, \`truncated\`, \`linkType\`, \`down\`, \`noRoom\`, \`invalid\`. While it runs, what is on
+counters, \`seconds\`, \`packetsPerSecond\`, \`bitsPerSecond\`, \`rounds\`, \`reason\` (\`end\`, \`limit\`, \`aborted\`, \`failed\`: the \`error\` that follows) and, not with
+\`failed\`, \`maxErrorNs\` and \`meanErrorNs\` (how late packets were handed over), \`slips\` and \`slippedNs\` (delays that were given up). Counters: \`packets\` taken
+from the file = \`sent\` + \`refused\`; \`sentBytes\`, \`sentTruncated\`, \`waits\` (times that the interface had no room); \`refusals\`: \`tooLong\`, \`tooShort\`, \`truncated\`, \`linkType\`, \`down\`, \`noRoom\`, \`invalid\`. While it runs, what is on
 its way to the kernel is neither sent nor refused yet.
 
 ### ringtap tune --json

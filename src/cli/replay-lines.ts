@@ -8,6 +8,13 @@ export interface ReplayReading {
   counters: TransmitCounters
 }
 
+/** What is known when an error ended it: all but how well it kept to its schedule. */
+export interface FailedReplay extends TransmitCounters {
+  seconds: number
+  rounds: number
+  reason: 'failed'
+}
+
 const REASONS: Record<keyof Refusals, string> = {
   tooLong: 'longer than the MTU allows',
   tooShort: 'shorter than an Ethernet header',
@@ -60,7 +67,7 @@ export function replayTotals(summary: TransmitSummary, isTimed: boolean): string
   return lines
 }
 
-export function replaySummaryDocument(summary: TransmitSummary): string {
+export function replaySummaryDocument(summary: TransmitSummary | FailedReplay): string {
   const { packets, bits } = averages(summary)
   return JSON.stringify({ type: 'summary', ...summary, seconds: microseconds(summary.seconds), packetsPerSecond: packets, bitsPerSecond: bits })
 }
@@ -73,7 +80,7 @@ function rates(before: ReplayReading, now: ReplayReading): { packets: number; bi
   }
 }
 
-function averages({ sent, sentBytes, seconds }: TransmitSummary): { packets: number; bits: number } {
+function averages({ sent, sentBytes, seconds }: TransmitSummary | FailedReplay): { packets: number; bits: number } {
   return seconds > 0 ? { packets: sent / seconds, bits: (sentBytes * 8) / seconds } : { packets: 0, bits: 0 }
 }
 

@@ -42,12 +42,15 @@ export async function runReplay(values: ValuesOf<'replay'>, words: readonly stri
     })
     const { backend, ringVersion, qdiscBypass } = transmitter
     if (json) io.out(JSON.stringify({ type: 'start', file, interface: name, backend, ringVersion: ringVersion ?? null, qdiscBypass }))
+    let rounds = 0
     const open = () => {
+      rounds++
       const packets = first ?? openReplayFile(file, reading)
       first = undefined
       return packets
     }
     const ended = new AbortController()
+    const startedMs = performance.now()
     const finished = transmitter.transmit(open, { ...options, signal: io.signal }).finally(() => ended.abort())
     // Awaited below; until then a failure is only a reason to end the lines.
     finished.catch(() => {})
@@ -66,7 +69,9 @@ export async function runReplay(values: ValuesOf<'replay'>, words: readonly stri
     } catch (error) {
       // What was sent until then is no less true.
       const counters = transmitter.counters()
-      if (!json && counters.packets > 0) for (const line of replayAccount(counters)) io.err(line)
+      const seconds = (performance.now() - startedMs) / 1000
+      if (json) io.out(replaySummaryDocument({ ...counters, seconds, rounds, reason: 'failed' }))
+      else if (counters.packets > 0) for (const line of replayAccount(counters)) io.err(line)
       throw error
     }
   } finally {

@@ -48,8 +48,10 @@ export class UmemSender {
   #written = 0
   /** Index of the first entry that the kernel has not consumed, as far as we know. */
   #first: number
-  /** Entries from `#first` on whose frames were taken back; the kernel passes by them. */
+  /** Entries from `#first` on whose frames were taken back; the kernel passes by them, one in a call. */
   #void = 0
+  /** Entries at the end of what was shown, taken back as well: the next frames stand in them. Written and blank entries exclude each other. */
+  #blank = 0
   /** The kernel stores the consumer index whenever sendto(2) has sent something: undefined until it has been seen to or not to. */
   #tells: boolean | undefined
   /** A call that failed may have sent some of what was shown and not told. */
@@ -71,7 +73,7 @@ export class UmemSender {
 
   /** Frames that the kernel has not taken. */
   get pending(): number {
-    return this.entries - this.#void
+    return this.entries - this.#void - this.#blank
   }
 
   /** Entries that the kernel is to consume, those of no frame as well. */
@@ -93,17 +95,18 @@ export class UmemSender {
     }
     const tx = this.#tx
     // One entry stays free, for a frame that has to go back to the front.
-    if (tx.reserve(this.#written + 2) < this.#written + 2) return false
+    if (this.#blank === 0 && tx.reserve(this.#written + 2) < this.#written + 2) return false
     const chunk = this.#free[--this.#freeCount] as number
     const address = chunk * this.#chunkBytes
     this.#copier.copy(bytes, offset, address, length)
     this.#owed[chunk] = 1
-    const entry = ((tx.index + this.#written) & tx.mask) * DESC_WORDS
+    const entry = ((tx.index + this.#written - this.#blank) & tx.mask) * DESC_WORDS
     tx.words[entry] = address
     tx.words[entry + 1] = 0
     tx.words[entry + LEN_WORD] = length
     tx.words[entry + OPTIONS_WORD] = 0
-    this.#written++
+    if (this.#blank > 0) this.#blank--
+    else this.#written++
     return true
   }
 
@@ -119,7 +122,10 @@ export class UmemSender {
     this.#tx.submit(count)
   }
 
-  /** Counts what the kernel consumed in a sendto(2): one that answered EBUSY (`isRefused`), that answered no error (`isDone`), or another. */
+  /**
+   * Counts what the kernel consumed in a sendto(2): one that answered EBUSY (`isRefused`), that answered no error (`isDone`), or another.
+   * Not for one that was turned away before it looked at the ring: that would be taken for a kernel that does not tell.
+   */
   collect(isRefused: boolean, isDone: boolean): void {
     const tx = this.#tx
     const before = this.#first
@@ -134,12 +140,19 @@ export class UmemSender {
     const isKnown = this.#tells === true || shown === 1
     this.#isUnsure = !isKnown && count < shown && (this.#isUnsure || !isDone)
     // A call passes by one entry without a frame, or ends at the frame that was refused: if it sent nothing, it stores nothing.
-    if (count === 0 && ((isDone && this.#void > 0) || (isRefused && isKnown))) count = 1
+    const isEmpty = this.#void > 0 || (this.#blank > 0 && this.#blank === shown)
+    if (count === 0 && ((isDone && isEmpty) || (isRefused && isKnown))) count = 1
+    let frames = shown - this.#void - this.#blank
     for (let i = 0; i < count; i++) {
       if (this.#void > 0) {
         this.#void--
         continue
       }
+      if (frames === 0) {
+        this.#blank--
+        continue
+      }
+      frames--
       this.packets++
       this.bytes += tx.words[((before + i) & tx.mask) * DESC_WORDS + LEN_WORD] as number
     }
@@ -160,8 +173,16 @@ export class UmemSender {
     const count = this.pending
     // Some of what was shown may have gone: those chunks come back, or not.
     const isKnown = !this.#isUnsure
-    for (let index = (this.#first + this.#void) | 0; index !== tx.index; index = (index + 1) | 0) this.#withdrawAt(index, isKnown)
-    this.#void = (tx.index - this.#first) | 0
+    const end = (tx.index - this.#blank) | 0
+    for (let index = (this.#first + this.#void) | 0; index !== end; index = (index + 1) | 0) this.#withdrawAt(index, isKnown)
+    const shown = (tx.index - this.#first) | 0
+    // Where it is known which entry is the kernel's next, frames may stand in any from there on. An interface that is down fills no ring so.
+    if (this.#tells === true) {
+      this.#void = 0
+      this.#blank = shown
+    } else {
+      this.#void = shown
+    }
     for (let i = 0; i < this.#written; i++) this.#withdrawAt((tx.index + i) | 0, true)
     this.#written = 0
     return count
@@ -191,7 +212,7 @@ export class UmemSender {
     const last = (((this.#first - 1) | 0) & mask) * DESC_WORDS
     const address = words[last] as number
     const length = words[last + LEN_WORD] as number
-    for (let index = (tx.index + this.#written) | 0; index !== this.#first; index = (index - 1) | 0) {
+    for (let index = (tx.index + this.#written - this.#blank) | 0; index !== this.#first; index = (index - 1) | 0) {
       const to = (index & mask) * DESC_WORDS
       const from = (((index - 1) | 0) & mask) * DESC_WORDS
       words[to] = words[from] as number
@@ -208,7 +229,8 @@ export class UmemSender {
     this.bytes -= length
     const chunk = address >>> this.#chunkShift
     this.#owed[chunk] = (this.#owed[chunk] as number) + 1
-    tx.submit(1)
+    if (this.#blank > 0) this.#blank--
+    else tx.submit(1)
     this.#reap()
   }
 

@@ -153,10 +153,14 @@ export class Transmission {
   #nowNs = 0
   #turnNs = 0
   #lookNs = 0
+  #mtuNs = 0
   #isDownSeen = false
   /** Since when nothing was taken for want of room; undefined while there is room. */
   #stuckNs: number | undefined
   #attempts = 0
+  /** The packet for which the sender had no memory, by its number, and since when. */
+  #fullPacket = 0
+  #fullNs = 0
   /** Of frames put since the last flush. */
   #putCount = 0
   #putDueNs = 0
@@ -243,13 +247,18 @@ export class Transmission {
         const waitNs = this.#waitNs()
         if (waitNs > 0) return waitNs / 1e6
       }
-      if (sender.send(batch.bytes, batch.offset, batch.capturedLength)) {
+      if (this.#isTooLong(batch) && (!this.#isMtuRaised() || this.#isTooLong(batch))) {
+        this.#isHeld = false
+        this.refusals.tooLong++
+      } else if (sender.send(batch.bytes, batch.offset, batch.capturedLength)) {
         this.#isHeld = false
         if (batch.capturedLength < batch.wireLength) this.#sentTruncated++
         this.#noteDue()
         if (sender.pending >= BATCH) this.#flush()
-      } else {
+      } else if (sender.pending > 0) {
         this.#flush()
+      } else {
+        this.#waitForMemory()
       }
       if (this.isTurnDue) return 0
     }
@@ -319,9 +328,30 @@ export class Transmission {
     if (batch.linkType !== LINKTYPE_ETHERNET) refusals.linkType++
     else if (length < batch.wireLength && this.#options.truncated === 'skip') refusals.truncated++
     else if (length < ETHER_HEADER) refusals.tooShort++
-    else if (length > this.#longest && (length > this.#longest + VLAN_HLEN || length > this.#sender.room || !isTagged(batch))) refusals.tooLong++
+    // What the MTU forbids now it may allow when the packet is due.
+    else if (length > this.#sender.room) refusals.tooLong++
     else return false
     return true
+  }
+
+  #isTooLong(batch: TransmitBatch): boolean {
+    const length = batch.capturedLength
+    return length > this.#longest && (length > this.#longest + VLAN_HLEN || length > this.#sender.room || !isTagged(batch))
+  }
+
+  /** A lowered MTU is told of by EMSGSIZE, a raised one by nothing: looked at now and then, before a packet is refused for its length. */
+  #isMtuRaised(): boolean {
+    if (this.#nowNs - this.#mtuNs < LOOK_NS) return false
+    const before = this.#longest
+    this.#readMtu()
+    return this.#longest > before
+  }
+
+  #readMtu(): void {
+    this.#mtuNs = this.#nowNs
+    const mtu = this.#interface.mtu()
+    // Of an interface that is gone the next frame tells.
+    if (mtu !== undefined) this.#longest = Math.min(this.#longestFor(mtu), this.#sender.room)
   }
 
   #flush(): void {
@@ -354,7 +384,7 @@ export class Transmission {
       this.refusals.down += sender.withdraw()
     } else if (result === -EMSGSIZE) {
       // The MTU is another one than it was.
-      this.#longest = Math.min(this.#longestFor(this.#interface.mtu()), sender.room)
+      this.#readMtu()
       this.refusals.tooLong += sender.withdrawRefused(this.#longest + VLAN_HLEN)
     } else if (result === -EINVAL) {
       this.refusals.invalid += sender.withdrawRefused(Number.POSITIVE_INFINITY)
@@ -382,6 +412,24 @@ export class Transmission {
       this.#clock.sleep(ROOM_STEP_MS)
       this.#look()
     }
+  }
+
+  /** Nothing is left to hand over, and yet there is no room: what the kernel took before is still on its way. */
+  #waitForMemory(): void {
+    const nowNs = this.#look()
+    this.#waits++
+    if (this.#fullPacket !== this.#packets) {
+      this.#fullPacket = this.#packets
+      this.#fullNs = nowNs
+    }
+    if (this.#isDown()) this.refusals.down++
+    else if (nowNs - this.#fullNs > this.#options.roomTimeoutMs * 1e6) this.refusals.noRoom++
+    else {
+      this.#clock.sleep(ROOM_STEP_MS)
+      this.#look()
+      return
+    }
+    this.#isHeld = false
   }
 
   /** Looks at the interface now and then. */

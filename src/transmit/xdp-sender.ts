@@ -1,7 +1,7 @@
 /** The `xdp` sender: the TX ring of an AF_XDP socket in copy mode. */
 import { XDP_DESC, XDP_PGOFF_TX_RING, XDP_UMEM_PGOFF_COMPLETION_RING } from '../kernel/abi/if_xdp.js'
 import { MSG_DONTWAIT } from '../kernel/abi/socket.js'
-import { EAGAIN, EBUSY, ENOBUFS } from '../kernel/errno.js'
+import { EAGAIN, EBUSY, ENETDOWN, ENOBUFS, ENXIO } from '../kernel/errno.js'
 import { Mapping } from '../kernel/mapping.js'
 import type { Kernel } from '../kernel/system.js'
 import { UmemSender } from '../ring/umem-sender.js'
@@ -66,6 +66,8 @@ export class XdpSender implements Sender {
       const before = umem.entries
       // Always needed in copy mode: the kernel sends within this call. It takes some 32 frames at once, and says EAGAIN then.
       const result = this.#kernel.sendto(this.#socket.descriptor.fd, NOTHING, MSG_DONTWAIT)
+      // Turned away before the kernel looked at the ring (xsk_check_common).
+      if (result === -ENETDOWN || result === -ENXIO) return result
       umem.collect(result === -EBUSY, result >= 0)
       if (result === -EBUSY) return -ENOBUFS
       if (umem.entries === before) return result < 0 ? result : -EAGAIN

@@ -361,6 +361,18 @@ describe('ringtap on a wire', () => {
       const sent = Buffer.concat(frames.filter(({ length }) => length <= 1514))
       assert.deepEqual(packetsOf(readFileSync(second)), sent)
 
+      // Cut within its last packet, what was sent before that is told all the same.
+      const torn = join(folder, 'torn.pcap')
+      writeFileSync(torn, readFileSync(first).subarray(0, -1))
+      const failed = run('replay', torn, ...on, '--top-speed', '--json')
+      assert.equal(failed.status, 1)
+      const account = documents(failed.stdout).at(-2) as unknown as { reason: string; packets: number; sent: number; rounds: number }
+      assert.deepEqual(
+        documents(failed.stdout).map(({ type }) => type),
+        ['start', 'summary', 'error'],
+      )
+      assert.deepEqual([account.reason, account.packets, account.sent, account.rounds], ['failed', 199, 195, 1])
+
       // The packets of the file are a second apart.
       const running = new Running(['replay', first, ...on])
       await running.says(/1\.0s/)

@@ -313,6 +313,35 @@ for (const backend of TRANSMIT_BACKENDS) {
   })
 }
 
+for (const backend of TRANSMIT_BACKENDS) {
+  live(`${backend}: down for several times the packets of its ring, twice: it goes on, and all are accounted for`, async () => {
+    using testbed = createTestbed({ queues: 1 })
+    const { sender, receiver } = testbed
+    using counters = openInterfaceCounters([receiver.interface], receiver)
+    const received = () => counters.read()[0]?.rxPackets ?? 0
+    await using transmitter = openTransmitter({ ...sender, backend, frames: 64 })
+    const set = (state: string) => inNamespace(sender.netns, 'ip', 'link', 'set', sender.interface, state)
+    const frames = range(40_000).map((number) => numberedFrame(number))
+    const before = received()
+    const running = transmitter.transmit(() => new MemoryPackets(frames, 1000), { ratePps: 10_000, signal: AbortSignal.timeout(30_000) })
+    for (let round = 0; round < 2; round++) {
+      const { sent, refusals } = transmitter.counters()
+      await until('some are sent', () => transmitter.counters().sent > sent + 1000)
+      set('down')
+      await until('many are refused', () => transmitter.counters().refusals.down > refusals.down + 1000)
+      set('up')
+    }
+    const summary = await running
+    assertIdentity(summary, frames.length)
+    assert.equal(summary.reason, 'end')
+    const { down = 0, ...others } = refusalsOf(summary)
+    assert.deepEqual(others, {})
+    assert.ok(down > 2000, JSON.stringify(summary))
+    await until('all arrive', () => received() - before >= summary.sent)
+    assert.equal(received() - before, summary.sent)
+  })
+}
+
 live('an interface that is down, that leads to a network, or that is not there is refused, and nothing is left', async () => {
   using testbed = createTestbed({ queues: 1 })
   const { sender, receiver } = testbed

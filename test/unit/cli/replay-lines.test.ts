@@ -67,4 +67,6 @@ test('documents', () => {
     total: { seconds: 2, ...NOW.counters },
   })
   assert.deepEqual(JSON.parse(replaySummaryDocument(SUMMARY)), { type: 'summary', ...SUMMARY, packetsPerSecond: 2500, bitsPerSecond: 2_000_000 })
+  const failed = { ...countersOf(100, { down: 1 }), seconds: 2, rounds: 1, reason: 'failed' } as const
+  assert.deepEqual(JSON.parse(replaySummaryDocument(failed)), { type: 'summary', ...failed, packetsPerSecond: 50, bitsPerSecond: 40_000 })
 })

@@ -23,6 +23,8 @@ class Kernel {
   /** Refusals at the first frame of a call, before any call has shown that this kernel tells: of those nobody can know. */
   unknowable = 0
   hasTold = false
+  /** Not IFF_UP. */
+  isDown = false
   readonly #tells: boolean
   readonly #flying: number[] = []
   #cachedConsumer = 0
@@ -40,8 +42,10 @@ class Kernel {
     this.#word(this.tx, 64)[0] = this.#cachedConsumer
   }
 
-  /** sendto(2): sends `room` frames, and has the driver refuse the next when `refuses`. 0, -EAGAIN or -EBUSY. */
+  /** sendto(2): sends `room` frames, and has the driver refuse the next when `refuses`. 0, -EAGAIN, -EBUSY or -ENETDOWN. */
   send(room: number, refuses: boolean): number {
+    // xsk_check_common(): before anything else.
+    if (this.isDown) return -100
     let sentOne = false
     let result = 0
     for (let count = 0; ; ) {
@@ -106,7 +110,20 @@ function senderOf(kernel: Kernel): UmemSender {
 
 function flush(sender: UmemSender, kernel: Kernel, room: number, refuses: boolean): void {
   const result = kernel.send(room, refuses)
+  if (result === -100) return
   sender.collect(result === -16, result === 0)
+}
+
+/** As the sender above the ring does: until all has gone, or the interface is down. */
+function sendAll(sender: UmemSender, kernel: Kernel): void {
+  // A kernel that does not tell needs two calls for the first 64.
+  for (let idle = 0; sender.pending > 0 && !kernel.isDown; ) {
+    const before = sender.entries
+    sender.submit()
+    flush(sender, kernel, 32, false)
+    idle = sender.entries < before ? 0 : idle + 1
+    assert.ok(idle < 3, 'calls that get nowhere')
+  }
 }
 
 function run(random: Random, kernel: Kernel, withdraws: boolean) {
@@ -177,6 +194,40 @@ describe('UMEM sender', () => {
       assert.ok(untold >= 0 && untold <= (tells ? sender.dropped : CHUNKS), `${untold}`)
       kernel.complete(CHUNKS)
       if (tells && sender.dropped === 0 && isAllKnown) assert.equal(sender.inFlight(), 0)
+    })
+  }
+
+  for (const tells of [true, false]) {
+    test(`an interface that goes down and comes up, many times the ring refused each time: ${tells ? 'since' : 'before'} Linux 6.17`, (t) => {
+      const random = seededRandom(t)
+      const kernel = new Kernel(tells)
+      const sender = senderOf(kernel)
+      const expected: number[] = []
+      let number = 0
+      let withdrawn = 0
+      for (let step = 0; step < 60; step++) {
+        kernel.isDown = step % 2 === 1
+        const upTo = number + random.between(1, kernel.isDown ? ENTRIES * 3 : ENTRIES)
+        while (number < upTo) {
+          for (let count = Math.min(upTo - number, random.between(1, CHUNKS)); count > 0; count--) {
+            const frame = Uint8Array.of(number & 0xff, number >>> 8)
+            if (!sender.put(frame, 0, 2)) break
+            if (!kernel.isDown) expected.push(number)
+            number++
+          }
+          assert.ok(sender.pending > 0, `${number}: no room, and nothing to hand over`)
+          sender.submit()
+          sendAll(sender, kernel)
+          withdrawn += sender.withdraw()
+          kernel.complete(CHUNKS)
+        }
+      }
+      assert.deepEqual(
+        kernel.sent.map(([low, high]) => (low as number) | ((high as number) << 8)),
+        expected,
+      )
+      assert.deepEqual([sender.packets, sender.packets + withdrawn, sender.dropped], [expected.length, number, 0])
+      assert.equal(sender.inFlight(), 0)
     })
   }
 

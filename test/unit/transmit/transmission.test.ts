@@ -64,7 +64,7 @@ const TOP: TransmissionOptions = { pace: { kind: 'top' }, limit: Number.POSITIVE
 
 /** A transmission whose clock goes on by a microsecond whenever it is looked at, by what is slept, and by whatever the test adds. */
 function made(options: Partial<TransmissionOptions> = {}, tellsCarrier = true) {
-  const state = { ms: 1000, flags: (IFF_UP | IFF_RUNNING) as number | undefined, mtu: 1500 }
+  const state = { ms: 1000, flags: (IFF_UP | IFF_RUNNING) as number | undefined, mtu: 1500 as number | undefined }
   const clock = {
     now() {
       state.ms += 0.001
@@ -266,6 +266,59 @@ test('what the kernel says of a frame', () => {
   run(long.transmission, new MemoryPackets(frames(1, 1000)), long.state)
   assert.deepEqual(refusals(long.transmission), { tooLong: 4 })
   assert.equal(long.transmission.counters.sent, 2)
+})
+
+test('a raised MTU is seen, within 50 ms, by the next packet that would be too long', () => {
+  const { state, sender, transmission } = made()
+  run(transmission, new MemoryPackets(frames(3, 1900)), state)
+  state.mtu = 9000
+  run(transmission, new MemoryPackets(frames(3, 1900)), state)
+  assert.deepEqual(refusals(transmission), { tooLong: 6 })
+  state.ms += 51
+  run(transmission, new MemoryPackets(frames(3, 1900)), state)
+  // What the sender has no room for stays too long.
+  run(transmission, new MemoryPackets(frames(2, 2001)), state)
+  assert.deepEqual(refusals(transmission), { tooLong: 8 })
+  assert.equal(sender.packets, 3)
+})
+
+test('with a rate a packet is too long by the MTU of the time when it is due', () => {
+  const { state, transmission } = made({ pace: { kind: 'packets', perSecond: 100 } })
+  const packets = new MemoryPackets(frames(100, 1900))
+  packets.nextBatch()
+  const start = state.ms
+  for (let answer = transmission.advance(packets); answer !== NEXT_BATCH; answer = transmission.advance(packets)) {
+    state.ms += answer
+    if (state.ms - start > 500) state.mtu = 9000
+    transmission.turnTaken()
+  }
+  const { sent, refused } = transmission.counters
+  assert.equal(sent + refused, 100)
+  assert.ok(sent >= 40 && refused >= 49, `${sent} sent, ${refused} refused`)
+})
+
+test('an interface that went away is not taken for one with a small MTU', () => {
+  const { state, sender, transmission } = made()
+  state.mtu = undefined
+  state.ms += 100
+  run(transmission, new MemoryPackets(frames(1, 1900)), state)
+  sender.refuses = -ENXIO
+  assert.throws(() => run(transmission, new MemoryPackets(frames(1)), state), { code: 'INTERFACE_REMOVED' })
+})
+
+test('no memory while nothing is left to hand over: waited for, given up after roomTimeoutMs or when it is down, and it ends', () => {
+  const { state, sender, transmission } = made({ roomTimeoutMs: 200 })
+  sender.capacity = 0
+  assert.equal(run(transmission, new MemoryPackets(frames(2)), state), NEXT_BATCH)
+  assert.deepEqual(refusals(transmission), { noRoom: 2 })
+  assert.ok(transmission.counters.waits > 100)
+  state.flags = IFF_UP
+  run(transmission, new MemoryPackets(frames(10)), state)
+  assert.deepEqual(refusals(transmission), { noRoom: 2, down: 10 })
+  state.flags = IFF_UP | IFF_RUNNING
+  sender.capacity = 1000
+  run(transmission, new MemoryPackets(frames(10)), state)
+  assert.equal(transmission.counters.sent, 10)
 })
 
 test('an interface that is gone, and what nobody expects, are errors; the account is right all the same', () => {
