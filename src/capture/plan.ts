@@ -199,7 +199,7 @@ function umemBytesFor({ ringBytes, ringHold, chunkBytes = 2048 }: CaptureOptions
   if (ringHold !== undefined) {
     checkHold(ringHold)
     // Each packet takes a chunk, however short it is.
-    return umemBytesOf(nextPowerOfTwo(Math.ceil((ringHold.ms / 1000) * ringHold.packetsPerSecond) * chunkBytes), 'ringHold')
+    return umemBytesOf(Math.max(MIN_UMEM_BYTES, nextPowerOfTwo(Math.ceil((ringHold.ms / 1000) * ringHold.packetsPerSecond) * chunkBytes)), 'ringHold')
   }
   return umemBytesOf(ringBytes ?? DEFAULT_RING_BYTES, 'ringBytes')
 }

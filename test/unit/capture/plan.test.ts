@@ -176,6 +176,7 @@ describe('xdp', () => {
   test('a ring that holds so long: each packet takes a chunk', () => {
     assert.equal(xdp({ ringHold: { ms: 10, packetsPerSecond: 3_000_000 } }).xdp.memoryBytes, 64 * MIB)
     assert.equal(xdp({ ringHold: { ms: 10, packetsPerSecond: 3_000_000 }, chunkBytes: 4096 }).xdp.memoryBytes, 128 * MIB)
+    assert.equal(xdp({ ringHold: { ms: 10, packetsPerSecond: 1000 } }).xdp.memoryBytes, MIB / 4)
     refused({ backend: 'xdp', ringHold: { ms: 1000, packetsPerSecond: 14_880_000 } }, /ringHold/)
     refused({ backend: 'xdp', ringHold: { ms: 0, packetsPerSecond: 1 } }, /ringHold/)
     refused({ backend: 'xdp', ringHold: { ms: 10, packetsPerSecond: 1000 }, ringBytes: MIB }, /ringBytes/)
