@@ -123,9 +123,9 @@ export interface CaptureOptions {
   pin?: readonly number[] | 'queues' | undefined
   /** Memory of each worker's ring in bytes, a multiple of `blockBytes`; of its chunks (UMEM) with `xdp`, a power of two. Default 64 MiB. Not with `recv`. */
   ringBytes?: number | undefined
-  /** Instead of `ringBytes`: as much as holds this many milliseconds of minimum-size packets at this rate (of one worker). */
+  /** Instead of `ringBytes`: a ring that loses nothing while its worker stands still for this many milliseconds and minimum-size packets come at this rate (of one worker). */
   ringHold?: { ms: number; packetsPerSecond: number } | undefined
-  /** Bytes of a block, a multiple of the page size. Default 2 MiB, or less where `ringBytes` is not a multiple of that. `ring` only. */
+  /** Bytes of a block, a multiple of the page size. Default 2 MiB, or less where `ringBytes` is not a multiple of that or would be fewer than 16 blocks. `ring` only. */
   blockBytes?: number | undefined
   /** How long a block that is not full waits before it is handed over (`tp_retire_blk_tov`), 1 to 65535. Default 20. With `xdp`: how long a busy worker that has read everything lets packets gather; default 1. Not with `recv`. */
   blockTimeoutMs?: number | undefined

@@ -13,10 +13,10 @@ import { type InterfaceCounters, type InterfaceCountersReader, openInterfaceCoun
 import { countersDifference, type NicCounters, nicCounters, statisticsDifference } from '../host/nic-counters.js'
 import { readSoftnet, type SoftnetCpu, softnetDifference } from '../host/softnet.js'
 import type { Descriptor } from '../kernel/descriptor.js'
-import { EOPNOTSUPP } from '../kernel/errno.js'
+import { callFailed, ENODEV, EOPNOTSUPP } from '../kernel/errno.js'
 import { DriverCounters, groEnabled, openControlSocket } from '../kernel/ethtool.js'
 import { driverOf } from '../kernel/ethtool-device.js'
-import { transmitQueueLength } from '../kernel/interface.js'
+import { byPresentName, transmitQueueLength } from '../kernel/interface.js'
 import { openNamespace, withNamespace } from '../kernel/namespace.js'
 import { attachedXdp, getLink, RouteSocket, type XdpMode } from '../kernel/netlink.js'
 import type { Kernel } from '../kernel/system.js'
@@ -51,8 +51,6 @@ interface InterfaceReading {
   statistics: ReadonlyMap<string, number>
   /** They may be older than the counters. */
   statisticsAtMs: number
-  /** Of the XDP programs on it, the capture's own among them. */
-  programs: readonly XdpMode[]
 }
 
 interface Reading {
@@ -83,6 +81,8 @@ export class LedgerBook {
   #last: Reading | undefined
   /** The newest of each interface: one that has been removed keeps what it had. */
   #newest: readonly (InterfaceReading | undefined)[]
+  /** Of the XDP programs seen on each, the capture's own among them. */
+  readonly #programs: readonly Set<XdpMode>[]
   /** From the opening on, oldest first, those that not every worker has counted after, and the one before. */
   #readings: Reading[]
   /** The counters of the rows of the ledger before, by name. */
@@ -108,6 +108,7 @@ export class LedgerBook {
     this.#merges = names.map((name) => this.#try(`GRO of ${name}`, 'ioctl(ETHTOOL_GGRO)', () => groEnabled(kernel, this.#control, name)) ?? false)
     this.#queues = names.map((name, place) => this.#queueOf(name, this.#drivers[place]))
     this.#newest = []
+    this.#programs = names.map(() => new Set())
     this.#first = this.#read()
     this.#opened = this.#first
     this.#readings = [this.#first]
@@ -121,7 +122,7 @@ export class LedgerBook {
 
   /**
    * To be called now and then while packets flow: what an interface that is removed counted at last is what was read of it last, and what
-   * no socket was given can be told of what came a while ago only. `accountsAtMs` says of each worker when its account was read.
+   * no socket was given can be told of what came a while ago only, and XDP programs come and go. `accountsAtMs` says of each worker when its account was read.
    */
   look(accountsAtMs: readonly number[]): void {
     if (this.#last === undefined) this.#keep(this.#read(true), accountsAtMs)
@@ -209,7 +210,7 @@ export class LedgerBook {
       queue: this.#queues[place] as number,
       edges: closing === undefined ? (isRunning ? opening : undefined) : opening + passing(closing, now),
       filter: plan.filter !== undefined,
-      programs: [this.#first, this.#opened, closing, now].flatMap((it) => it?.interfaces[place]?.programs ?? []),
+      programs: [...(this.#programs[place] ?? [])],
       xdp: left === undefined ? undefined : { mode: left.inForce.mode, passed: left.passed, filtered: left.filtered },
       merges: this.#merges[place] === true && plan.backend !== 'xdp',
     }
@@ -232,7 +233,7 @@ export class LedgerBook {
     const names = this.#plan.interfaces
     const atMs = monotonicMs()
     const counters = this.#try(COUNTERS, 'RTM_GETSTATS', () => this.#reader.read()) ?? []
-    this.#newest = names.map((name, place) => this.#interfaceReading(name, atMs, counters[place], this.#newest[place], quick) ?? this.#newest[place])
+    this.#newest = names.map((name, place) => this.#interfaceReading(name, place, atMs, counters[place], this.#newest[place], quick) ?? this.#newest[place])
     return {
       atMs,
       interfaces: this.#newest,
@@ -243,15 +244,18 @@ export class LedgerBook {
 
   #interfaceReading(
     name: string,
+    place: number,
     atMs: number,
     counters: InterfaceCounters | undefined,
     before: InterfaceReading | undefined,
     quick: boolean,
   ): InterfaceReading | undefined {
-    if (counters === undefined) return undefined
+    const index = this.#reader.interfaces[place]?.index
+    if (counters === undefined || index === undefined) return undefined
+    for (const mode of this.#attached(name, index)) this.#programs[place]?.add(mode)
     if (quick && before !== undefined) return { ...before, atMs, counters }
-    const statistics = this.#try(`driver statistics of ${name}`, 'ioctl(ETHTOOL_GSTATS)', () => this.#statistics(name))
-    return { atMs, counters, statistics: statistics ?? new Map(), statisticsAtMs: atMs, programs: this.#programs(name) }
+    const statistics = this.#try(`driver statistics of ${name}`, 'ioctl(ETHTOOL_GSTATS)', () => this.#statistics(name, index))
+    return { atMs, counters, statistics: statistics ?? new Map(), statisticsAtMs: atMs }
   }
 
   #queueOf(name: string, driver: string | undefined): number {
@@ -261,24 +265,31 @@ export class LedgerBook {
     return this.#try(`transmit queue of ${name}`, 'ioctl(SIOCGIFTXQLEN)', packets) ?? 0
   }
 
-  #programs(name: string): XdpMode[] {
+  #attached(name: string, index: number): XdpMode[] {
     const route = this.#route
     if (route === undefined) return []
-    return (this.#try(`XDP programs of ${name}`, 'RTM_GETLINK', () => attachedXdp(route, name)) ?? []).map(({ mode }) => mode)
+    return (this.#try(`XDP programs of ${name}`, 'RTM_GETLINK', () => attachedXdp(route, name, index)) ?? []).map(({ mode }) => mode)
   }
 
-  #statistics(name: string): Map<string, number> {
+  /** ethtool(7) knows names only, which may have changed. */
+  #statistics(name: string, index: number): Map<string, number> {
+    const found = byPresentName(this.#kernel, this.#control.fd, index, (present) => this.#statisticsNow(present))
+    if (found === undefined) throw callFailed({ subject: name, call: 'ioctl(ETHTOOL_GSTATS)', errno: ENODEV, code: 'NO_SUCH_INTERFACE' })
+    return found
+  }
+
+  /** Undefined where there is no interface of that name. */
+  #statisticsNow(name: string): Map<string, number> | undefined {
     const found = new Map<string, number>()
-    let driver: DriverCounters
     try {
       // Anew each time: their number changes with that of the queues, and the kernel answers with as many as there are.
-      driver = new DriverCounters(this.#kernel, this.#control, name)
+      const driver = new DriverCounters(this.#kernel, this.#control, name)
+      const values = driver.read()
+      for (const [at, statistic] of driver.names.entries()) found.set(statistic, (found.get(statistic) ?? 0) + (values[at] as number))
     } catch (error) {
-      if (error instanceof CaptureError && error.errno === EOPNOTSUPP) return found
-      throw error
+      if (error instanceof CaptureError && error.code === 'NO_SUCH_INTERFACE') return undefined
+      if (!(error instanceof CaptureError && error.errno === EOPNOTSUPP)) throw error
     }
-    const values = driver.read()
-    for (const [at, statistic] of driver.names.entries()) found.set(statistic, (found.get(statistic) ?? 0) + (values[at] as number))
     return found
   }
 

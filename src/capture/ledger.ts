@@ -138,7 +138,8 @@ export interface LedgerFacts {
 
 /** Makes the ledger of what was counted. */
 export function makeLedger(facts: LedgerFacts): Ledger {
-  const { seconds, settled, cpus, unread, workers } = facts
+  const { seconds, settled, cpus, unread } = facts
+  const workers = settled ? facts.workers : facts.workers.map(ahead)
   const softnetDropped = facts.softnet.reduce((sum, { dropped }) => sum + dropped, 0)
   const before = settled ? new Map<string, number>() : facts.before
   const parts = facts.interfaces.map((it) => interfacePart(it, workersOf(workers, it.name), softnetDropped, settled, before))
@@ -164,6 +165,11 @@ export function makeLedger(facts: LedgerFacts): Ledger {
     cpus,
     unread,
   }
+}
+
+/** While it runs a worker delivers what its account, read now and then, does not have yet: that was offered, too. */
+function ahead(worker: WorkerCounters): WorkerCounters {
+  return { ...worker, offered: Math.max(worker.offered, worker.dropped + worker.packets) }
 }
 
 function interfacePart(it: LedgerInterface, workers: readonly WorkerCounters[], softnetDropped: number, settled: boolean, before: ReadonlyMap<string, number>) {

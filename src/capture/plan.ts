@@ -8,7 +8,7 @@ import { checkCompression } from '../file/compressor.js'
 import { PRECISIONS } from '../file/encode-pcap.js'
 import { endingsOf } from '../file/file-plan.js'
 import { checkRotation, type RotationOptions } from '../file/rotation.js'
-import { blockFor, DEFAULT_BLOCK_TIMEOUT_MS, DEFAULT_RING_BYTES, longestPacket, MAX_BLOCK_TIMEOUT_MS, planRing, ringBytesToHold } from '../ring/geometry.js'
+import { blockFor, DEFAULT_BLOCK_TIMEOUT_MS, DEFAULT_RING_BYTES, longestPacket, MAX_BLOCK_TIMEOUT_MS, planRing, ringToHold } from '../ring/geometry.js'
 import { MAX_UMEM_BYTES, MIN_UMEM_BYTES } from '../ring/umem.js'
 import {
   BACKENDS,
@@ -124,9 +124,9 @@ export function planCapture(options: CaptureOptions, machine: MachineFacts): Cap
   const workers = (workersPerInterface === 'queues' ? 1 : workersPerInterface) * interfaces.length
   // For `xdp` ringBytes says how much memory for chunks; there are no blocks, and what is planned for them does not matter.
   const ringOptions: Pick<CaptureOptions, 'blockBytes' | 'ringBytes' | 'ringHold'> = used === 'xdp' ? {} : options
-  const blockBytes = ringOptions.blockBytes ?? blockFor(ringOptions.ringBytes, machine.pageSize)
+  const blockTimeoutMs = integer('blockTimeoutMs', options.blockTimeoutMs ?? DEFAULT_BLOCK_TIMEOUT_MS, 1, MAX_BLOCK_TIMEOUT_MS)
   if (options.ringBytes !== undefined && options.ringHold !== undefined) throw invalid('ringBytes', 'absent when ringHold is given', options.ringBytes)
-  const ringBytes = ringOptions.ringHold === undefined ? (ringOptions.ringBytes ?? defaultRing(blockBytes)) : held(ringOptions.ringHold, blockBytes)
+  const { blockBytes, ringBytes } = wantedRing(ringOptions, blockTimeoutMs, machine.pageSize)
   const geometry = planRing(ringBytes, blockBytes, machine.pageSize)
   const xdp = planXdp(options, used)
   if (used !== 'recv') checkMemory(used === 'ring' ? ringBytes : xdp.memoryBytes, workers, machine)
@@ -143,7 +143,7 @@ export function planCapture(options: CaptureOptions, machine: MachineFacts): Cap
     workersPerInterface,
     fanout: planFanout(options.fanout, workersPerInterface === 'queues' ? 1 : workersPerInterface, used),
     pin: planPin(options.pin),
-    ring: { ...geometry, blockTimeoutMs: integer('blockTimeoutMs', options.blockTimeoutMs ?? DEFAULT_BLOCK_TIMEOUT_MS, 1, MAX_BLOCK_TIMEOUT_MS) },
+    ring: { ...geometry, blockTimeoutMs },
     xdp,
     exclusive,
     otherwise: undefined,
@@ -197,9 +197,9 @@ function planXdp(options: CaptureOptions, used: CapturePlan['backend']): Capture
 function umemBytesFor({ ringBytes, ringHold, chunkBytes = 2048 }: CaptureOptions): number {
   if (ringBytes !== undefined && ringHold !== undefined) throw invalid('ringBytes', 'absent when ringHold is given', ringBytes)
   if (ringHold !== undefined) {
-    // Checks it; each packet takes a chunk, however short it is.
-    held(ringHold, 4096)
-    return umemBytesOf(nextPowerOfTwo(Math.ceil((ringHold.ms / 1000) * ringHold.packetsPerSecond) * chunkBytes), 'ringHold')
+    checkHold(ringHold)
+    // Each packet takes a chunk, however short it is.
+    return umemBytesOf(Math.max(MIN_UMEM_BYTES, nextPowerOfTwo(Math.ceil((ringHold.ms / 1000) * ringHold.packetsPerSecond) * chunkBytes)), 'ringHold')
   }
   return umemBytesOf(ringBytes ?? DEFAULT_RING_BYTES, 'ringBytes')
 }
@@ -302,12 +302,26 @@ function defaultRing(blockBytes: number): number {
   return blockBytes > 0 ? Math.max(2, Math.ceil(DEFAULT_RING_BYTES / blockBytes)) * blockBytes : DEFAULT_RING_BYTES
 }
 
-function held(hold: { ms: number; packetsPerSecond: number }, blockBytes: number): number {
+/** In bytes: planRing says what is off. */
+function wantedRing(
+  { blockBytes, ringBytes, ringHold }: Pick<CaptureOptions, 'blockBytes' | 'ringBytes' | 'ringHold'>,
+  blockTimeoutMs: number,
+  pageSize: number,
+) {
+  if (ringHold !== undefined) {
+    checkHold(ringHold)
+    const geometry = ringToHold(ringHold, { blockBytes, blockTimeoutMs, pageSize })
+    return { blockBytes: geometry.blockBytes, ringBytes: geometry.blockBytes * geometry.blockCount }
+  }
+  const block = blockBytes ?? blockFor(ringBytes, pageSize)
+  return { blockBytes: block, ringBytes: ringBytes ?? defaultRing(block) }
+}
+
+function checkHold(hold: { ms: number; packetsPerSecond: number }): void {
   const positive = (value: unknown) => typeof value === 'number' && Number.isFinite(value) && value > 0
   if (typeof hold !== 'object' || hold === null || !positive(hold.ms) || !positive(hold.packetsPerSecond)) {
     throw invalid('ringHold', '{ ms, packetsPerSecond } with positive numbers', hold)
   }
-  return ringBytesToHold(hold.ms, hold.packetsPerSecond, blockBytes)
 }
 
 function checkMemory(ringBytes: number, workers: number, machine: MachineFacts): void {

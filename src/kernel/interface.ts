@@ -66,11 +66,19 @@ export function interfaceName(kernel: Kernel, fd: number, index: number): string
 
 /** Flags of an interface found by index; undefined once it is gone. */
 export function interfaceFlags(kernel: Kernel, fd: number, index: number): number | undefined {
+  return byPresentName(kernel, fd, index, (name) => {
+    const ifreq = request(name)
+    return ask(kernel, fd, SIOCGIFFLAGS, ifreq) < 0 ? undefined : ifreq.getUint16(IFREQ.ifr_flags, true)
+  })
+}
+
+/** For what can be asked by a name only: `answerOf` is undefined where there is none of that name. Undefined once the interface is gone. */
+export function byPresentName<T>(kernel: Kernel, fd: number, index: number, answerOf: (name: string) => T | undefined): T | undefined {
   for (let looks = 1; ; looks++) {
     const name = interfaceName(kernel, fd, index)
     if (name === undefined) return undefined
-    const ifreq = request(name)
-    if (ask(kernel, fd, SIOCGIFFLAGS, ifreq) >= 0) return ifreq.getUint16(IFREQ.ifr_flags, true)
+    const answer = answerOf(name)
+    if (answer !== undefined) return answer
     // NB: while it is renamed nothing is found by its old name nor by its new one, for an RCU grace period (dev_change_name).
     if (looks === RENAMING_LOOKS) return undefined
     sleepThread(1)

@@ -316,11 +316,12 @@ const XDP_MODES: readonly (readonly [mode: XdpMode, attached: number, attribute:
 ]
 
 /**
- * The XDP programs on an interface: none, one, or one in the driver or kernel and one on the card. Since Linux 4.13.
+ * The XDP programs on an interface: none, one, or one in the driver or kernel and one on the card. Since Linux 4.13. By its index, where
+ * that is known: a name may change, and come to be another's.
  * @throws CaptureError NO_SUCH_INTERFACE
  */
-export function attachedXdp(socket: RouteSocket, name: string): AttachedXdp[] {
-  const link = linkNamed(socket, name)
+export function attachedXdp(socket: RouteSocket, name: string, index?: number): AttachedXdp[] {
+  const link = index === undefined ? linkNamed(socket, name) : linkAt(socket, name, index)
   const nest = link && parseAttributes(link.body.subarray(IFINFOMSG.sizeof)).get(IFLA_XDP)
   if (nest === undefined) return []
   const attributes = parseAttributes(nest)
@@ -330,6 +331,11 @@ export function attachedXdp(socket: RouteSocket, name: string): AttachedXdp[] {
     const programId = numberOf(attributes.get(attribute)) || (attached === only ? numberOf(attributes.get(IFLA_XDP_PROG_ID)) : 0)
     return programId === 0 ? [] : [{ mode, programId }]
   })
+}
+
+/** `name` is for errors. */
+function linkAt(socket: RouteSocket, name: string, index: number): NetlinkMessage | undefined {
+  return socket.request(name, 'RTM_GETLINK', RTM_GETLINK, 0, encodeAttributes([WITHOUT_STATS], interfaceMessage(index))).find(isLink)
 }
 
 /** What is too long for a name is an alternative one, which IFLA_IFNAME does not take. */

@@ -24,6 +24,13 @@ const FRAME_OFFSET_BYTES = 82
 /** V3_ALIGNMENT of af_packet.c. */
 const PACKET_ALIGNMENT = 8
 const MIN_FRAME_BYTES = 60
+/** Never free for what comes: one is the reader's, one being filled. */
+export const BLOCKS_IN_HAND = 2
+/** The smallest that is chosen unasked holds the 64 KiB of a packet that GRO merged. */
+const MIN_CHOSEN_BLOCK_BYTES = 128 * 1024
+/** With two in hand, of a ring of fewer too little is free. */
+const ENOUGH_BLOCKS = 16
+const ENOUGH_FULL_BLOCKS = 8
 
 /** Room that a packet takes in a block, of so many captured bytes. */
 export function packetFootprint(capturedBytes: number): number {
@@ -38,11 +45,12 @@ export function packetsPerBlock(blockBytes: number, footprintBytes: number): num
   return Math.ceil((blockBytes - TPACKET_BLOCK_DESC.sizeof) / footprintBytes) - 1
 }
 
-/** The block for a ring of a given size when none is asked for: the default, or as much less as makes at least two whole blocks. */
+/** The block for a ring of a given size when none is asked for: the default, or as much less as makes enough whole blocks that hold any packet; where that cannot be, at least two. */
 export function blockFor(ringBytes: number | undefined, pageSize: number): number {
   let blockBytes = DEFAULT_BLOCK_BYTES
   if (ringBytes === undefined) return blockBytes
-  while (blockBytes > pageSize && (ringBytes % blockBytes !== 0 || ringBytes < 2 * blockBytes)) blockBytes /= 2
+  const fewest = () => (blockBytes > MIN_CHOSEN_BLOCK_BYTES ? ENOUGH_BLOCKS : 2)
+  while (blockBytes > pageSize && (ringBytes % blockBytes !== 0 || ringBytes < fewest() * blockBytes)) blockBytes /= 2
   return blockBytes
 }
 
@@ -71,11 +79,48 @@ export function planRing(ringBytes: number, blockBytes: number, pageSize: number
   return { blockBytes, blockCount }
 }
 
-/** Bytes of ring that hold `ms` milliseconds of minimum-size packets at `packetsPerSecond`, in whole blocks, at least two. */
-export function ringBytesToHold(ms: number, packetsPerSecond: number, blockBytes: number): number {
-  const perBlock = Math.floor((blockBytes - TPACKET_BLOCK_DESC.sizeof) / MIN_PACKET_FOOTPRINT_BYTES)
-  const packets = Math.ceil((ms / 1000) * packetsPerSecond)
-  return Math.max(2, Math.ceil(packets / perBlock)) * blockBytes
+/** What comes to a ring while its reader stands still. */
+export interface Hold {
+  packets: number
+  /** Of each of them, as packetFootprint says. */
+  footprintBytes: number
+  /** Times that the timer closes a block that is not full meanwhile, as timerClosings says. */
+  closings: number
+}
+
+/** The kernel closes none that is empty (prb_retire_rx_blk_timer_expired): what is rarer than its timer has a block for each packet. */
+export function timerClosings(ms: number, packetsPerSecond: number, blockTimeoutMs: number): number {
+  return ms * Math.min(packetsPerSecond / 1000, 1 / blockTimeoutMs)
+}
+
+/** However they come: what is in hand is not free, and a block that the timer closes may have room for all but one packet left. */
+export function blocksToHold({ packets, footprintBytes, closings }: Hold, blockBytes: number): number {
+  return Math.ceil(Math.max(1, packets) / packetsPerBlock(blockBytes, footprintBytes)) + Math.ceil(closings) + BLOCKS_IN_HAND
+}
+
+/** Blocks as large as by default, or smaller where full ones would be few. */
+export function blockToHold({ packets, footprintBytes }: Hold, pageSize: number): number {
+  const least = Math.max(MIN_CHOSEN_BLOCK_BYTES, pageSize)
+  let blockBytes = DEFAULT_BLOCK_BYTES
+  while (blockBytes > least && Math.ceil(packets / packetsPerBlock(blockBytes, footprintBytes)) < ENOUGH_FULL_BLOCKS) blockBytes /= 2
+  return blockBytes
+}
+
+/**
+ * A ring that loses nothing while its reader stands still for `ms` milliseconds and minimum-size packets come at `packetsPerSecond`. The
+ * reader may stand still in a block, and has to finish it: that takes no longer than such a block took to come, if it keeps up at all.
+ */
+export function ringToHold(
+  { ms, packetsPerSecond }: { ms: number; packetsPerSecond: number },
+  { blockBytes, blockTimeoutMs, pageSize }: { blockBytes: number | undefined; blockTimeoutMs: number; pageSize: number },
+): RingGeometry {
+  const hold = {
+    packets: Math.ceil((ms / 1000) * packetsPerSecond),
+    footprintBytes: MIN_PACKET_FOOTPRINT_BYTES,
+    closings: timerClosings(ms + blockTimeoutMs, packetsPerSecond, blockTimeoutMs),
+  }
+  const chosen = blockBytes ?? blockToHold(hold, pageSize)
+  return { blockBytes: chosen, blockCount: blocksToHold(hold, chosen) + 1 }
 }
 
 /** tp_frame_size: V3 packs packets as they come and only checks that one minimum frame fits. */

@@ -291,6 +291,45 @@ live('what the kernel does not tell is named, and the capture goes on', async ()
   assert.deepEqual([interfaces.map(equation), residual], [[[name, 100, 0, 0, 100, 0]], 0])
 })
 
+live("somebody else's XDP program that nobody asks for while it is there: it is seen all the same", async () => {
+  using testbed = createTestbed({ queues: 1 })
+  using sender = new RawSender(testbed.sender)
+  await using capture = await openOn(testbed, { backend: 'ring' })
+  {
+    using _link = everyFourth('drop', testbed, 'generic')
+    sender.sendNumbered(4000)
+    await caughtUp(capture, 3000)
+    // Once a second, and a machine may be slow.
+    await sleep(2500)
+  }
+  await capture.stop()
+  const [balance] = capture.ledger().interfaces
+  assert.equal(balance?.residual, 1000)
+  assert.match(balance?.caveats.join() ?? '', /an XDP program is on/)
+})
+
+live('an interface that is renamed, its old name taken by another: its driver is asked on', async () => {
+  using testbed = createTestbed({ queues: 1 })
+  using _link = everyFourth('drop', testbed)
+  const { netns, interface: name } = testbed.receiver
+  using sender = new RawSender(testbed.sender)
+  await using capture = await openOn(testbed, { backend: 'ring' })
+  sender.sendNumbered(400)
+  await caughtUp(capture, 300)
+  inNamespace(netns, 'ip', 'link', 'set', name, 'name', 'renamed0')
+  inNamespace(netns, 'ip', 'link', 'add', name, 'type', 'veth', 'peer', 'name', 'other0')
+  sender.sendNumbered(400)
+  await caughtUp(capture, 600)
+  const seen = () => {
+    const ledger = capture.ledger()
+    return [foundIn(ledger, 'received'), foundIn(ledger, 'xdpDrop'), ledger.residual, ledger.unread]
+  }
+  assert.deepEqual(seen(), [800, 200, 0, []])
+  await capture.stop()
+  assert.deepEqual(seen(), [800, 200, 0, []])
+  assert.equal(capture.ledger().interfaces[0]?.interface, name)
+})
+
 live("somebody else's XDP program in generic mode, there only while packets flow: its drops are a residual, and it is named", async () => {
   using testbed = createTestbed({ queues: 1 })
   using sender = new RawSender(testbed.sender)

@@ -147,9 +147,16 @@ export const CAPTURE = {
       libraryDefault: '64M',
       api: 'ringBytes',
       group: HOW,
-      doc: "each worker's ring: a multiple of --block (with xdp a power of two), or what holds TIME of minimum-size packets at RATE",
+      doc: "each worker's ring: a multiple of --block (with xdp a power of two), or what survives a stall of TIME with minimum-size packets at RATE",
     },
-    { name: 'block', kind: 'size', libraryDefault: '2M', api: 'blockBytes', group: HOW, doc: 'block of the ring, a multiple of the page size' },
+    {
+      name: 'block',
+      kind: 'size',
+      libraryDefault: '2M',
+      api: 'blockBytes',
+      group: HOW,
+      doc: 'block of the ring, a multiple of the page size; less by default where --ring has fewer than 16 of them',
+    },
     {
       name: 'block-timeout',
       kind: 'duration',

@@ -1,7 +1,17 @@
 /** How many workers, how much ring, and what a capture of a given rate then survives. Pure: the machine is an argument. */
 import { nextPowerOfTwo } from '../../bytes/align.js'
 import { CaptureError } from '../../errors.js'
-import { DEFAULT_BLOCK_BYTES, DEFAULT_BLOCK_TIMEOUT_MS, MAX_RING_BYTES, packetFootprint, packetsPerBlock } from '../../ring/geometry.js'
+import {
+  BLOCKS_IN_HAND,
+  blocksToHold,
+  blockToHold,
+  DEFAULT_BLOCK_BYTES,
+  DEFAULT_BLOCK_TIMEOUT_MS,
+  MAX_RING_BYTES,
+  packetFootprint,
+  packetsPerBlock,
+  timerClosings,
+} from '../../ring/geometry.js'
 import { chunkRoom, MAX_UMEM_BYTES, MIN_UMEM_BYTES } from '../../ring/umem.js'
 import { SIZE_BOUNDS } from './bounds.js'
 import { defaultCosts, type PacketCosts, SIZED_BACKENDS, type SizedBackend } from './costs.js'
@@ -83,10 +93,6 @@ const LINE_SPEEDS = [1, 10, 25, 40, 100, 200, 400, 800].map((gigabits) => gigabi
 /** Preamble and gap: what a frame takes on the wire beside itself. */
 const WIRE_OVERHEAD_BYTES = 20
 const FCS_BYTES = 4
-const MIN_BLOCKS = 8
-/** Never free for what comes: one is the reader's, one being filled. */
-const BLOCKS_IN_HAND = 2
-const MIN_BLOCK_BYTES = 256 * 1024
 /** What a block costs the reader beside its packets (capture/loop.ts). */
 const BLOCK_NS = 1000
 /** Of a thread in poll(2). */
@@ -216,19 +222,27 @@ function burstMs(linePerWorker: number, kernelNs: number, userNs: number, packet
 function heldMs(ring: SizedRing, packetsPerSecond: number): number {
   if ('chunkBytes' in ring) return (ring.packets / packetsPerSecond) * 1000
   const free = ring.blockCount - BLOCKS_IN_HAND
-  const blocksPerMs = (packetsPerSecond / 1000) * (free / ring.packets) + 1 / DEFAULT_BLOCK_TIMEOUT_MS
+  const blocksPerMs = (packetsPerSecond / 1000) * (free / ring.packets) + timerClosings(1, packetsPerSecond, DEFAULT_BLOCK_TIMEOUT_MS)
   return free / blocksPerMs
 }
 
 /** So many that a ring of the greatest size holds the share of each. */
 function workersForRing(backend: SizedBackend, wanted: Wanted, kernelNs: number, userNs: number): number {
-  const { frameBytes, holdMs, burstMs } = wanted
-  const blocks = Math.floor(MAX_RING_BYTES / DEFAULT_BLOCK_BYTES) - BLOCKS_IN_HAND - Math.ceil((holdMs + burstMs) / DEFAULT_BLOCK_TIMEOUT_MS)
-  const most = backend === 'xdp' ? MAX_UMEM_BYTES / chunkFor(frameBytes) : Math.max(1, blocks) * packetsPerBlock(DEFAULT_BLOCK_BYTES, footprint(frameBytes))
+  const { frameBytes } = wanted
+  const most = (workers: number): number => {
+    if (backend === 'xdp') return MAX_UMEM_BYTES / chunkFor(frameBytes)
+    const blocks = Math.floor(MAX_RING_BYTES / DEFAULT_BLOCK_BYTES) - BLOCKS_IN_HAND - Math.ceil(closings(wanted, workers))
+    return Math.max(1, blocks) * packetsPerBlock(DEFAULT_BLOCK_BYTES, footprint(frameBytes))
+  }
   // With more workers each has more of its core left, so that there is less to hold.
   let workers = 1
-  while (packetsToHold(wanted, workers, kernelNs, userNs) > workers * most) workers++
+  while (packetsToHold(wanted, workers, kernelNs, userNs) > workers * most(workers)) workers++
   return workers
+}
+
+/** Times that the timer closes a block of one worker that is not full: while its reader stands still, and in the burst that it then meets. */
+function closings({ packetsPerSecond, holdMs, burstMs }: Wanted, workers: number): number {
+  return timerClosings(holdMs, packetsPerSecond / workers, DEFAULT_BLOCK_TIMEOUT_MS) + burstMs / DEFAULT_BLOCK_TIMEOUT_MS
 }
 
 /**
@@ -246,18 +260,15 @@ function packetsToHold({ packetsPerSecond, linePacketsPerSecond, holdMs, burstMs
 
 function ringFor(backend: SizedBackend, wanted: Wanted, workers: number, kernelNs: number, userNs: number, atLeast: number): SizedRing {
   const packets = Math.max(atLeast, Math.ceil(packetsToHold(wanted, workers, kernelNs, userNs) / workers))
-  return backend === 'xdp' ? chunksFor(packets, wanted.frameBytes) : blocksFor(packets, wanted)
+  return backend === 'xdp' ? chunksFor(packets, wanted.frameBytes) : blocksFor(packets, wanted, workers)
 }
 
-/** Blocks as large as by default, or smaller where the ring would have few. */
-function blocksFor(packets: number, { frameBytes, pageSizeBytes, holdMs, burstMs }: Wanted): SizedRing {
-  let blockBytes = DEFAULT_BLOCK_BYTES
-  // NB: each time that the timer fires, a block goes that is not full.
-  const cutShort = Math.ceil((holdMs + burstMs) / DEFAULT_BLOCK_TIMEOUT_MS)
-  const blocksOf = (bytes: number): number => Math.ceil(Math.max(1, packets) / packetsPerBlock(bytes, footprint(frameBytes)))
-  while (blockBytes > Math.max(MIN_BLOCK_BYTES, pageSizeBytes) && blocksOf(blockBytes) < MIN_BLOCKS) blockBytes /= 2
-  const blockCount = Math.min(blocksOf(blockBytes) + cutShort + BLOCKS_IN_HAND, Math.floor(MAX_RING_BYTES / blockBytes))
-  const packetsHeld = (blockCount - BLOCKS_IN_HAND) * packetsPerBlock(blockBytes, footprint(frameBytes))
+function blocksFor(packets: number, wanted: Wanted, workers: number): SizedRing {
+  const footprintBytes = footprint(wanted.frameBytes)
+  const hold = { packets, footprintBytes, closings: closings(wanted, workers) }
+  const blockBytes = blockToHold(hold, wanted.pageSizeBytes)
+  const blockCount = Math.min(blocksToHold(hold, blockBytes), Math.floor(MAX_RING_BYTES / blockBytes))
+  const packetsHeld = (blockCount - BLOCKS_IN_HAND) * packetsPerBlock(blockBytes, footprintBytes)
   return { blockBytes, blockCount, bytes: blockBytes * blockCount, packets: packetsHeld }
 }
 

@@ -130,6 +130,19 @@ test('in = lost + left + delivered + residual', () => {
   })
 })
 
+test('what was delivered after the account was read was offered, too', () => {
+  const workers = [worker(300_000, { ring: 10 }, { offered: 289_229 }), worker(100, {}, { worker: 1, offered: 150 })]
+  const facts = { interfaces: [onInterface(nic({ received: 300_200 }))], workers }
+  const { sockets, rows } = ledgerOf({ ...facts, settled: false })
+  assert.deepEqual(sockets, { offered: 300_160, dropped: 10, delivered: 300_100, waiting: 50, residual: 0 })
+  assert.deepEqual(
+    rows.filter(({ place }) => place === 'offered').map(({ count }) => count),
+    [300_010, 150],
+  )
+  // At the end it is an account that does not add up.
+  assert.equal(ledgerOf(facts).sockets.residual, -10_781 + 50)
+})
+
 test('rows stand in the order of a packet’s way', () => {
   const places = ledgerOf({
     interfaces: [onInterface(nic({ received: 1, missed: 1, dropped: 0, xdpDrop: 0 }))],

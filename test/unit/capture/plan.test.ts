@@ -176,6 +176,7 @@ describe('xdp', () => {
   test('a ring that holds so long: each packet takes a chunk', () => {
     assert.equal(xdp({ ringHold: { ms: 10, packetsPerSecond: 3_000_000 } }).xdp.memoryBytes, 64 * MIB)
     assert.equal(xdp({ ringHold: { ms: 10, packetsPerSecond: 3_000_000 }, chunkBytes: 4096 }).xdp.memoryBytes, 128 * MIB)
+    assert.equal(xdp({ ringHold: { ms: 10, packetsPerSecond: 1000 } }).xdp.memoryBytes, MIB / 4)
     refused({ backend: 'xdp', ringHold: { ms: 1000, packetsPerSecond: 14_880_000 } }, /ringHold/)
     refused({ backend: 'xdp', ringHold: { ms: 0, packetsPerSecond: 1 } }, /ringHold/)
     refused({ backend: 'xdp', ringHold: { ms: 10, packetsPerSecond: 1000 }, ringBytes: MIB }, /ringBytes/)
@@ -294,12 +295,12 @@ describe('ring', () => {
     assert.equal(plan({ blockBytes: 256 * MIB }).ring.blockCount, 2)
     assert.equal(plan({ blockBytes: 3 * 4096 }).ring.blockCount, Math.ceil(DEFAULT_RING_BYTES / 12288))
   })
-  test('a ring size alone gets the largest block that fits', () => {
+  test('a ring size alone gets the largest block that leaves enough of them', () => {
     for (const [ringBytes, blockBytes] of [
       [64 * MIB, 2 * MIB],
-      [4 * MIB, 2 * MIB],
-      [2 * MIB, MIB],
-      [5 * MIB, MIB],
+      [4 * MIB, 256 * 1024],
+      [2 * MIB, 128 * 1024],
+      [5 * MIB, 256 * 1024],
       [192 * 1024, 65536],
       [8192, 4096],
     ] as const) {
@@ -308,8 +309,10 @@ describe('ring', () => {
   })
   test('as time at a rate', () => {
     const { blockBytes, blockCount } = plan({ ringHold: { ms: 500, packetsPerSecond: 2e6 } }).ring
-    assert.ok(blockBytes * blockCount >= 1e6 * 144)
-    assert.ok(blockBytes * blockCount < 1e6 * 144 * 1.1)
+    // A million packets, 26 blocks that the timer closes, two in hand, and one to be finished.
+    assert.deepEqual([blockBytes, blockCount], [2 * MIB, Math.ceil(1e6 / 14_563) + 26 + 3])
+    const ordered = plan({ ringHold: { ms: 500, packetsPerSecond: 2e6 }, blockBytes: 8 * MIB, blockTimeoutMs: 100 }).ring
+    assert.deepEqual([ordered.blockBytes, ordered.blockCount], [8 * MIB, Math.ceil(1e6 / 58_254) + 6 + 3])
   })
   test('nonsense', () => {
     for (const ringBytes of [0, -1, 1000, Number.NaN, Number.POSITIVE_INFINITY, '128M']) refused({ ringBytes }, /Expected (the option )?ringBytes to be/)

@@ -1,16 +1,20 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { simulateRing } from '#src/host/size/simulation.js'
 import {
+  blockFor,
   frameCount,
   frameSize,
   longestPacket,
   MAX_RING_BYTES,
   MIN_PACKET_FOOTPRINT_BYTES,
+  packetsPerBlock,
   planRing,
   type RingGeometry,
-  ringBytesToHold,
+  ringToHold,
   shrinkRing,
 } from '#src/ring/geometry.js'
+import { seededRandom } from '../../support/random.js'
 import { KernelRing } from '../../support/ring-memory.js'
 
 const PAGE = 4096
@@ -86,16 +90,77 @@ test('tp_frame_nr is frames a block times blocks, exactly', () => {
 
 test('a ring that holds a time at a rate really does, with minimum-size packets', () => {
   const blockBytes = 65536
-  const bytes = ringBytesToHold(10, 200_000, blockBytes)
-  assert.equal(bytes % blockBytes, 0)
-  const ring = new KernelRing({ blockBytes, blockCount: bytes / blockBytes })
+  const { blockCount } = ringToHold({ ms: 10, packetsPerSecond: 200_000 }, { blockBytes, blockTimeoutMs: 20, pageSize: PAGE })
+  const ring = new KernelRing({ blockBytes, blockCount })
   const frame = new Uint8Array(60)
   let held = 0
   while (ring.receive({ bytes: frame })) held++
   assert.ok(held >= 2000, `${held} packets`)
-  // Not wasteful either: one block more than needed at the most.
-  assert.ok(held <= 2000 + 2 * (blockBytes / MIN_PACKET_FOOTPRINT_BYTES), `${held} packets`)
-  assert.equal(ringBytesToHold(1, 1, blockBytes), 2 * blockBytes)
+  // Not wasteful either: what is in hand, a block to finish, two closings, a part of one.
+  assert.ok(held <= 2000 + 6 * (blockBytes / MIN_PACKET_FOOTPRINT_BYTES), `${held} packets`)
+})
+
+test('a ring that holds a time at a rate loses nothing in a stall of that length, in its simulation', (t) => {
+  const random = seededRandom(t)
+  for (let round = 0; round < 120; round++) {
+    const packetsPerSecond = random.pick([random.between(1, 100), random.between(100, 50_000), random.between(50_000, 1_000_000)])
+    const ms = random.between(1, Math.min(random.pick([60, 2000]), 5e8 / packetsPerSecond))
+    const blockTimeoutMs = random.pick([20, 20, 1, 5, 60, 1000])
+    const blockBytes = random.pick([undefined, undefined, PAGE, 65536, MIB])
+    const pageSize = blockBytes === PAGE ? PAGE : random.pick([PAGE, 65536])
+    const ring = ringToHold({ ms, packetsPerSecond }, { blockBytes, blockTimeoutMs, pageSize })
+    const told = JSON.stringify({ packetsPerSecond, ms, blockTimeoutMs, ...ring })
+    assert.equal(ring.blockBytes, blockBytes ?? ring.blockBytes)
+    planRing(ring.blockBytes * ring.blockCount, ring.blockBytes, pageSize)
+    const atMs = 1000 + random.between(0, 3 * blockTimeoutMs * 1000) / 1000
+    const simulated = simulateRing({
+      arrivals: { pattern: 'even', packetsPerSecond, durationMs: atMs + 2 * ms + 5 * blockTimeoutMs },
+      queue: { packetsPerBlock: packetsPerBlock(ring.blockBytes, MIN_PACKET_FOOTPRINT_BYTES), blockCount: ring.blockCount, blockTimeoutMs },
+      // A reader that is busy with up to nine tenths of what comes.
+      serviceNs: (random.between(0, 900) / 1000) * (1e9 / packetsPerSecond),
+      stalls: [{ atMs, forMs: ms }],
+    })
+    assert.equal(simulated.droppedByRing, 0, told)
+    assert.ok(simulated.arrived > 0, told)
+  }
+})
+
+test('what was ordered and lost: short holds, with the blocks of the default ring', () => {
+  for (const [ms, packetsPerSecond] of [
+    [500, 50_000],
+    [100, 100_000],
+    [1000, 20_000],
+    [500, 200_000],
+  ] as const) {
+    const { blockBytes, blockCount } = ringToHold({ ms, packetsPerSecond }, { blockBytes: undefined, blockTimeoutMs: 20, pageSize: PAGE })
+    assert.ok(blockCount >= 8, `${blockCount} blocks`)
+    assert.ok(blockBytes * blockCount <= 64 * MIB)
+  }
+})
+
+test('the block that is chosen leaves 16 of them, the default of the default ring and of larger ones', () => {
+  const KIB = 1024
+  for (const [ringBytes, blockBytes] of [
+    [undefined, 2 * MIB],
+    [1024 * MIB, 2 * MIB],
+    [64 * MIB, 2 * MIB],
+    [32 * MIB, 2 * MIB],
+    [16 * MIB, MIB],
+    [8 * MIB, 512 * KIB],
+    [6 * MIB, 256 * KIB],
+    [4 * MIB, 256 * KIB],
+    [2 * MIB, 128 * KIB],
+    // A packet of 64 KiB that GRO merged fits into no smaller block.
+    [MIB, 128 * KIB],
+    [256 * KIB, 128 * KIB],
+    [128 * KIB, 64 * KIB],
+    [2 * PAGE, PAGE],
+  ] as const) {
+    assert.equal(blockFor(ringBytes, PAGE), blockBytes)
+    if (blockBytes >= 128 * KIB) assert.ok(longestPacket(blockBytes) > 65_536)
+  }
+  assert.equal(blockFor(4 * MIB, 65536), 256 * KIB)
+  assert.equal(blockFor(128 * KIB, 65536), 65536)
 })
 
 test('the longest packet fits a block whole, beside no other', () => {

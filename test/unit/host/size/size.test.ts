@@ -155,6 +155,16 @@ test('a stall that meets a burst is held as well, not much more', () => {
   assert.ok(sizeCapture({ ...options, burstMs: 40 }).ring.packets >= 50_000 + 40 * 1488)
 })
 
+test('packets that are rarer than the timer have a block each, and no more are ordered', () => {
+  const size = sizeCapture({ cores: 1, memoryBytes: 64 * GIB, packetsPerSecond: 1, holdMs: 10_000, backend: 'ring' })
+  assert.deepEqual([size.fits, size.simulatedStall?.dropShare], [true, 0])
+  assert.ok(size.ring.bytes <= 4 * 2 ** 20, JSON.stringify(size.ring))
+  assert.ok(size.survives.stallMs >= 10_000, JSON.stringify(size.survives))
+  const often = sizeCapture({ cores: 1, memoryBytes: 64 * GIB, packetsPerSecond: 200, holdMs: 1000, backend: 'ring' })
+  assert.deepEqual([often.fits, often.simulatedStall?.dropShare], [true, 0])
+  assert.ok(often.survives.stallMs >= 1000 && 'blockCount' in often.ring && often.ring.blockCount < 100, JSON.stringify(often))
+})
+
 test('a ring may not be 4 GiB or more: then there are more workers than the rate asks for', () => {
   const cheap = () => ({ kernelNs: 10, workerNs: 10, source: '' })
   const options = { ...MACHINE, memoryBytes: 1024 * GIB, packetsPerSecond: 5e6, holdMs: 10_000, backend: 'ring', costs: cheap } as const
