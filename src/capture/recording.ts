@@ -185,6 +185,7 @@ export class Recording {
   #tell(event: FileEvent): void {
     if (event.type === 'file-finished') this.#paths.add(event.path)
     else if (event.type === 'file-removed') this.#paths.delete(event.path)
+    else if (event.type === 'file-replaced') this.#replace(event.path, event.by)
     else if (event.type === 'files-full') {
       // Of a series for each worker the first ends them all.
       if (this.#isFull) return
@@ -192,6 +193,11 @@ export class Recording {
     }
     this.#parts.onEvent?.(event)
     if (event.type === 'files-full') this.onFull()
+  }
+
+  #replace(path: string, by: string): void {
+    this.#paths.delete(path)
+    this.#paths.add(by)
   }
 
   /** The pipe of a worker is written no more, and nobody waits for its reader. */

@@ -62,6 +62,7 @@ export const EVENTS: Names<CaptureEvent['type'] | 'counters'> = {
   'write-error': '`path`; `error`: `code`, `message`, `errnoName` where a call failed; `outlook`: `retry`, `over` or `trigger`',
   'file-finished': '`path`, `bytes`',
   'file-removed': '`path`, `bytes`',
+  'file-replaced': '`path`, `by`, `bytes`: a command has put another in its place',
   'files-full': '',
   'file-warning': '`message`, and `error` where a file is concerned',
   triggered: '`reason`, `path`: a file of `--before` is begun, or becomes longer',

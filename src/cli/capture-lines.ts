@@ -183,6 +183,7 @@ export function eventLines(event: CaptureEvent): string[] {
     case 'file-finished':
       return []
     case 'file-removed':
+    case 'file-replaced':
       return []
     case 'files-full':
       return ['ringtap: as many files as were ordered are written']

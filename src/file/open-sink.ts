@@ -13,7 +13,7 @@ import { Guard } from './guard.js'
 import { OutputFile, partialNameOf, refusing } from './output-file.js'
 import { PostCommands } from './post-commands.js'
 import { checkRotation, FileSequence, type RotationOptions, type RotationReason } from './rotation.js'
-import { SeriesRoom } from './series-room.js'
+import { type CommandsOfFiles, SeriesRoom } from './series-room.js'
 import { AMOUNT, createSinkShared, PLACES, REASONS, RecordSink, type SinkShared, STATE, WORD, wordsOf } from './sink.js'
 
 export interface SinkOptions {
@@ -48,6 +48,9 @@ interface WrittenFile {
 
 /** How often time and room are looked at where nothing is appended. */
 const WATCH_MS = 500
+
+const NO_COMMANDS: CommandsOfFiles = { forget() {}, isRunning: () => false }
+
 /**
  * Opens what is to be written; `-` is stdout. Regular files appear under their names when they are complete (output-file.ts).
  * @throws CaptureError INVALID_OPTION, or FILE_FAILED with the errno: then nothing is left behind.
@@ -101,16 +104,18 @@ export class Sink implements AsyncDisposable {
     this.#options = options
     this.#rotation = options.rotation ?? {}
     this.#sequence = sequence
-    this.#room = new SeriesRoom(this.#rotation, options.rotateBy === 'hand', (event) => this.#tell(event))
+    const { command } = options
     this.#commands =
-      options.command === undefined
+      command === undefined
         ? undefined
-        : new PostCommands(
-            options.command,
-            options.commandsAtOnce ?? 2,
-            (file, reason) => this.#warn(`${options.command} ${file}: ${reason}`),
-            (file) => this.#room.afterCommand(file),
-          )
+        : new PostCommands({
+            command,
+            atOnce: options.commandsAtOnce ?? 2,
+            onStart: (file) => this.#room.beforeCommand(file),
+            onFailed: (file, reason) => this.#warn(`${command} ${file}: ${reason}`),
+            onEnd: (file) => this.#room.afterCommand(file),
+          })
+    this.#room = new SeriesRoom(this.#rotation, options.rotateBy === 'hand', this.#commands ?? NO_COMMANDS, (event) => this.#tell(event))
     this.shared = createSinkShared({ fd: output.fd, isRegular: output.isRegular, size: output.position })
     const { words, amounts } = wordsOf(this.shared.lock)
     this.#words = words

@@ -211,6 +211,7 @@ test('docs/library.md has every backend, fanout mode, event and field', () => {
       'write-error': true,
       'file-finished': true,
       'file-removed': true,
+      'file-replaced': true,
       'files-full': true,
       'file-warning': true,
       triggered: true,
