@@ -6,14 +6,15 @@
  * behind the first of them, and the next one begins no earlier than that, so the files of an event that goes on follow one another
  * without gap or overlap, and of one that comes to an end nothing is missing.
  */
-import { accessSync, constants, statSync } from 'node:fs'
+import { accessSync, constants, lstatSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import type { Instruction } from '../bpf/classic.js'
 import { CaptureError } from '../errors.js'
 import { fsFailed } from '../file/file-failed.js'
 import { Guard } from '../file/guard.js'
+import { type NumberedName, pathOfNumbered } from '../file/numbered-name.js'
 import { openSink, type Sink } from '../file/open-sink.js'
-import { OutputFile } from '../file/output-file.js'
+import { isBeingWritten, OutputFile } from '../file/output-file.js'
 import { strftime } from '../file/strftime.js'
 import type { Kernel } from '../kernel/system.js'
 import type { CaptureEvent, CapturePlan, PastPlan, TriggeredFile, WritePlan } from './api.js'
@@ -21,7 +22,7 @@ import { FileFacts, type InterfaceTotals, type RecordedInterface } from './file-
 import { readingLagMs } from './packet-clock.js'
 import type { PastOrder, PastReport } from './past-recorder.js'
 import { pastShare } from './plan-past.js'
-import { pathOfTrigger } from './trigger-path.js'
+import { nameOfTrigger } from './trigger-path.js'
 import type { UserChange } from './user-change.js'
 import type { WorkerPast } from './worker.js'
 import type { WorkerThread } from './worker-thread.js'
@@ -33,6 +34,8 @@ const OTHER_CLOCK_MS = 120_000
 /** The file that is being written. */
 interface Current {
   id: number
+  name: NumberedName
+  /** Its name to be, and at last the one that it has. */
   path: string
   /** As they stand in the file. */
   comments: string[]
@@ -66,6 +69,8 @@ export class TimeMachine {
   readonly #guard: Guard | undefined
   readonly #facts: FileFacts
   readonly #files: string[] = []
+  /** What they were called before a command may have made others of them. */
+  readonly #named = new Set<string>()
   /** Until it has a running capture to ask. */
   totalsOf: (place: number) => InterfaceTotals | undefined = () => undefined
   #current: Current | undefined
@@ -126,7 +131,7 @@ export class TimeMachine {
     if (write?.past === undefined) return
     checkPath(write.path)
     // NB: access(2) asks for the real user.
-    await user?.opening(async () => OutputFile.openNow(pathOfTrigger(write.path, new Date(), isThere)).discard())
+    await user?.opening(async () => OutputFile.openNow(pathOfNumbered(nameOfTrigger(write.path, new Date(), isThere))).discard())
   }
 
   /** Of the file that is being written, else the last one. */
@@ -167,13 +172,15 @@ export class TimeMachine {
   #begin(comment: string, reason: string, atMs: number): Promise<TriggeredFile> {
     const { threads, onEvent } = this.#parts
     const { beforeMs, afterMs } = this.#past
-    const path = pathOfTrigger(this.#plan.write?.path as string, new Date(atMs), (name) => this.#isTaken(name))
+    const name = nameOfTrigger(this.#plan.write?.path as string, new Date(atMs), (path) => this.#isTaken(path))
+    const path = pathOfNumbered(name)
     let written = () => {}
     const allWritten = new Promise<void>((resolve) => {
       written = resolve
     })
     const current: Current = {
       id: this.#lastId++,
+      name,
       path,
       comments: [comment],
       headed: 0,
@@ -194,7 +201,7 @@ export class TimeMachine {
   }
 
   #isTaken(path: string): boolean {
-    return this.#files.includes(path) || isThere(path)
+    return this.#named.has(path) || isThere(path) || isBeingWritten(path)
   }
 
   async #run(current: Current, written: Promise<void>): Promise<TriggeredFile> {
@@ -227,11 +234,15 @@ export class TimeMachine {
     const { kernel, onEvent } = this.#parts
     current.sink = await openSink(current.path, {
       kernel,
+      numbered: current.name,
       guard: this.#guard ?? false,
       command: this.#plan.write?.command,
       header: () => this.#header(current),
       trailer: () => this.#trailer(current),
       onEvent: (event) => {
+        if (event.type === 'file-finished') this.#named.add(event.path)
+        if (event.type === 'file-finished') current.path = event.path
+        if (event.type === 'file-replaced') current.path = event.by
         if (event.type === 'file-warning' && event.error === undefined) onEvent?.({ type: 'warning', message: event.message })
       },
     })
@@ -327,7 +338,7 @@ export class TimeMachine {
 /** Not of what cannot be looked at: opening it says why. */
 function isThere(path: string): boolean {
   try {
-    return statSync(path, { throwIfNoEntry: false }) !== undefined
+    return lstatSync(path, { throwIfNoEntry: false }) !== undefined
   } catch {
     return false
   }

@@ -10,6 +10,7 @@ import { appendAlone } from './append-alone.js'
 import type { FileEvent, Spares } from './capture-file.js'
 import { fileFailed } from './file-failed.js'
 import { Guard } from './guard.js'
+import type { NumberedName } from './numbered-name.js'
 import { OutputFile, partialNameOf, refusing } from './output-file.js'
 import { PostCommands } from './post-commands.js'
 import { checkRotation, FileSequence, type RotationOptions, type RotationReason } from './rotation.js'
@@ -26,6 +27,8 @@ export interface SinkOptions {
   rotation?: RotationOptions | undefined
   /** Who begins the next file: whoever appends, when it is due (the default), or nobody but `rotate()`. */
   rotateBy?: 'append' | 'hand' | undefined
+  /** What has the name when the file is complete stays: it gets the first of these that is free. Not for a series. */
+  numbered?: NumberedName | undefined
   /** Run for each finished file, its name being the one argument. */
   command?: string | undefined
   /** How many commands run at the same time; the others wait. Default: 2. */
@@ -148,7 +151,7 @@ export class Sink implements AsyncDisposable {
   }
 
   #guardFirst(guard: Guard): void {
-    const slot = guard.add(this.#current.output, this.#guardName(this.#current.name))
+    const slot = guard.add(this.#current.output, this.#guardName(this.#current.name), undefined, this.#options.numbered)
     this.#current.guardSlot = slot
     if (slot < 0) return
     this.#words[WORD.guardSlot] = slot
@@ -442,6 +445,7 @@ export class Sink implements AsyncDisposable {
       // A series that took the name of what it is made of would have destroyed it if it failed later.
       const isSpared = !isPartial && this.#isSeries && !output.isInPlace && this.#options.spares?.(name) === true
       if (isPartial || isSpared) name = output.finishPartial(name, contents)
+      else if (this.#options.numbered !== undefined) name = output.finishNumbered(this.#options.numbered, contents)
       else output.finish(name, contents)
       if (isSpared) this.#failure ??= new CaptureError('FILE_FAILED', `${file.name}: it is being read, so the file of the series that has its name is ${name}`)
     } catch (error) {

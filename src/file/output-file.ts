@@ -16,6 +16,7 @@ import {
   fstatSync,
   lstatSync,
   openSync,
+  readdirSync,
   readFileSync,
   readlinkSync,
   realpathSync,
@@ -32,6 +33,7 @@ import { callFailed, EACCES, EISDIR, ENOENT, ENXIO, EPERM, EROFS } from '../kern
 import type { Kernel } from '../kernel/system.js'
 import type { Spares } from './capture-file.js'
 import { fileFailed, fsFailed } from './file-failed.js'
+import { moveToNumbered, type NumberedName, pathOfNumbered } from './numbered-name.js'
 
 const STDOUT = 1
 
@@ -149,11 +151,27 @@ export class OutputFile {
    * more. Idempotent.
    * @throws CaptureError FILE_FAILED when it cannot have the name: it is complete, under its hidden one.
    */
-  finish(path = this.path, contents = 'what was written'): void {
+  finish(path = this.path, contents?: string): void {
+    this.#finish(path, contents, (partPath) => renameSync(partPath, targetOf(path)))
+  }
+
+  /**
+   * Closes the file and gives it the first of these names that nothing has; answers it.
+   * @throws CaptureError as `finish`.
+   */
+  finishNumbered(name: NumberedName, contents?: string): string {
+    let path = pathOfNumbered(name)
+    this.#finish(path, contents, (partPath) => {
+      path = moveToNumbered(partPath, name)
+    })
+    return path
+  }
+
+  #finish(path: string, contents = 'what was written', move: (partPath: string) => void): void {
     if (!this.#release()) return
     if (this.partPath === undefined) return
     try {
-      renameSync(this.partPath, targetOf(path))
+      move(this.partPath)
     } catch (error) {
       const call = `rename from ${this.partPath}`
       if (isGone(this.partPath))
@@ -196,6 +214,17 @@ export function partialNameOf(path: string): string {
   for (let attempt = 0; ; attempt++) {
     const tried = attempt === 0 ? target : attempt === 1 ? `${target}.partial` : `${target}.partial-${attempt}`
     if (lstatSync(tried, { throwIfNoEntry: false }) === undefined) return attempt === 0 ? path : tried
+  }
+}
+
+/** Whether a file that is to have this name is being written, by whatever process; or was, by one that was killed. */
+export function isBeingWritten(path: string): boolean {
+  const target = targetOf(path)
+  const begin = `.${shortened(basename(target))}.`
+  try {
+    return readdirSync(dirname(target)).some((name) => name.startsWith(begin) && /^\d+(-\d+)?\.part$/.test(name.slice(begin.length)))
+  } catch {
+    return false
   }
 }
 
@@ -292,9 +321,13 @@ function openPart(
 }
 
 function partName(name: string, attempt: number): string {
+  return `.${shortened(name)}.${process.pid}${attempt === 1 ? '' : `-${attempt}`}.part`
+}
+
+function shortened(name: string): string {
   let kept = name
   while (Buffer.byteLength(kept) > MAX_NAME_BYTES) kept = [...kept].slice(0, -1).join('')
-  return `.${kept}.${process.pid}${attempt === 1 ? '' : `-${attempt}`}.part`
+  return kept
 }
 
 /** Permissions and owner of the file that will be replaced, as far as we may. */

@@ -2,14 +2,29 @@
 import assert from 'node:assert/strict'
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { closeSync, constants, existsSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import {
+  closeSync,
+  constants,
+  existsSync,
+  linkSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { CaptureError } from '#src/errors.js'
 import type { FileEvent } from '#src/file/capture-file.js'
+import { moveToNumbered } from '#src/file/numbered-name.js'
 import { openSink } from '#src/file/open-sink.js'
+import { isBeingWritten } from '#src/file/output-file.js'
 import { LeadingSplit } from '#src/file/record-walk.js'
 import { createSinkShared, RecordSink } from '#src/file/sink.js'
 import { EAGAIN, ECANCELED, EINTR, EIO, ENOSPC, EPIPE } from '#src/kernel/errno.js'
@@ -497,4 +512,42 @@ test('stdout that is a file is written from where it stands, and cut back there'
     assert.equal(Buffer.concat(chunks).toString().trim(), '0,-28,0')
     assert.equal(readFileSync(path, 'utf8'), expected)
   }
+})
+
+test('two sinks of one numbered name: both files are there, each by the name that it was told to have', async () => {
+  const own = join(folder, 'numbered')
+  mkdirSync(own)
+  const numbered = { before: join(own, 'x'), ending: '.pcap', number: 1 }
+  const told: string[] = []
+  const onEvent = (event: FileEvent) => void (event.type === 'file-finished' && told.push(event.path))
+  const options = { header: () => HEADER, guard: false, numbered, onEvent }
+  const sinks = [await openSink(join(own, 'x.pcap'), options), await openSink(join(own, 'x.pcap'), options)]
+  assert.ok(isBeingWritten(join(own, 'x.pcap')))
+  assert.ok(!isBeingWritten(join(own, 'x')))
+  for (const [index, sink] of sinks.entries()) assert.equal(sink.append(new Uint8Array(index + 1), index + 1), 0)
+  for (const sink of sinks) await sink.close()
+  assert.ok(!isBeingWritten(join(own, 'x.pcap')))
+  assert.deepEqual(
+    sinks.map(({ left }) => left),
+    [join(own, 'x.pcap'), join(own, 'x-2.pcap')],
+  )
+  assert.deepEqual(
+    told,
+    sinks.map(({ left }) => left),
+  )
+  assert.deepEqual(
+    told.map((path) => statSync(path).size - HEADER.byteLength),
+    [1, 2],
+  )
+  assert.deepEqual(readdirSync(own).sort(), ['x-2.pcap', 'x.pcap'])
+})
+
+test('a numbered name is the file itself where a link was made before the other name could be taken away', () => {
+  const own = join(folder, 'linked')
+  mkdirSync(own)
+  const part = join(own, '.x.pcap.1.part')
+  writeFileSync(part, 'whole')
+  linkSync(part, join(own, 'x.pcap'))
+  assert.equal(moveToNumbered(part, { before: join(own, 'x'), ending: '.pcap', number: 1 }), join(own, 'x.pcap'))
+  assert.deepEqual(readdirSync(own), ['x.pcap'])
 })
