@@ -309,8 +309,10 @@ export interface CaptureSummary extends CaptureCounters {
   fanout: FanoutMode | null
   /** One entry an interface; null but for `xdp`. */
   xdp: ({ interface: string } & XdpInForce)[] | null
-  /** Paths of the files that were written, but for those that were removed again. */
+  /** Paths of the files that were written, by the names that commands gave them, but for those that were removed again. */
   files: string[]
+  /** How many packets are in them: fewer than `writtenPackets` where files were written over or removed. */
+  packetsInFiles: number
   /** CPU time of the whole process since packets flow. */
   cpuUserMs: number
   cpuSystemMs: number

@@ -362,12 +362,15 @@ export class RunningCapture implements Capture {
   #summary(): CaptureSummary {
     const { plan } = this.#parts
     const cpu = process.cpuUsage(this.#cpuAtStart)
+    const counters = this.counters()
+    const files = this.#parts.recording ?? this.#parts.timeMachine
     return {
       backend: plan.backend,
       fanout: plan.fanout?.mode ?? null,
       xdp: this.#parts.xdp ?? null,
-      ...this.counters(),
-      files: (this.#parts.recording ?? this.#parts.timeMachine)?.paths ?? [],
+      ...counters,
+      files: files?.paths ?? [],
+      packetsInFiles: files?.packetsInFiles(counters.writtenPackets) ?? 0,
       cpuUserMs: cpu.user / 1000,
       cpuSystemMs: cpu.system / 1000,
       reason: this.#error === undefined ? (this.#reason ?? 'stopped') : 'failed',

@@ -68,7 +68,7 @@ export class TimeMachine {
   readonly #parts: TimeMachineParts
   readonly #guard: Guard | undefined
   readonly #facts: FileFacts
-  readonly #files: string[] = []
+  readonly #files: TriggeredFile[] = []
   /** What they were called before a command may have made others of them. */
   readonly #named = new Set<string>()
   /** Until it has a running capture to ask. */
@@ -136,12 +136,17 @@ export class TimeMachine {
 
   /** Of the file that is being written, else the last one. */
   get path(): string | undefined {
-    return this.#current?.path ?? this.#files.at(-1)
+    return this.#current?.path ?? this.#files.at(-1)?.path
   }
 
   /** Complete files. */
   get paths(): string[] {
-    return [...this.#files]
+    return this.#files.map(({ path }) => path)
+  }
+
+  /** One may be in two. */
+  packetsInFiles(): number {
+    return sumOf(this.#files.map(({ packets }) => packets))
   }
 
   /** Triggers at a time in milliseconds since 1970; the reason stands in the file. Nobody has to await what it answers. */
@@ -223,9 +228,9 @@ export class TimeMachine {
     } catch (error) {
       throw this.#failed(current, error)
     }
-    this.#files.push(current.path)
     const untilMs = Math.min(current.untilMs, Date.now())
     const file = { path: current.path, packets: sumOf(current.packets), fromMs: Math.min(current.fromMs, untilMs), untilMs }
+    this.#files.push(file)
     this.#parts.onEvent?.({ type: 'past-written', ...file })
     return file
   }

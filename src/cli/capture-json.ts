@@ -60,7 +60,7 @@ export const EVENTS: Names<CaptureEvent['type'] | 'counters'> = {
   'worker-replaced': '`interface`, `worker`, `error`',
   xdp: '`interface`, `mode`, `tried`, `queues`, `served`, `chunkBytes`, `chunks`, `hugepages`, `multiBuffer`, `hardwareHints`',
   'write-error': '`path`; `error`: `code`, `message`, `errnoName` where a call failed; `outlook`: `retry`, `over` or `trigger`',
-  'file-finished': '`path`, `bytes`',
+  'file-finished': '`path`, `bytes`, `packets`',
   'file-removed': '`path`, `bytes`',
   'file-replaced': '`path`, `by`, `bytes`: a command has put another in its place',
   'files-full': '',
@@ -79,6 +79,7 @@ export const SUMMARY: Names<Exclude<keyof CaptureSummary, keyof CaptureCounters>
   reason:
     '`count`, `duration`, `stopped`, `aborted`; `files`: as many as were ordered are written, `reader`: nobody reads the pipe any more, `failed`: the error that follows',
   files: 'paths',
+  packetsInFiles: 'packets in these files: fewer than `writtenPackets` where some were written over or removed',
   cpuUserMs: 'of the whole process',
   cpuSystemMs: 'of the whole process',
 }

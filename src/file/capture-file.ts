@@ -154,7 +154,7 @@ export interface WritableTarget {
 }
 
 export type FileEvent =
-  | { type: 'file-finished'; path: string; bytes: number }
+  | { type: 'file-finished'; path: string; bytes: number; packets: number }
   /** Its bytes were needed for newer ones. */
   | { type: 'file-removed'; path: string; bytes: number }
   /** The command has put another in its place: `by` is as long as `bytes`. */

@@ -459,7 +459,7 @@ export class Sink implements AsyncDisposable {
     this.#left = name
     this.#filesFinished++
     if (!output.isRegular) return
-    this.#tell({ type: 'file-finished', path: name, bytes })
+    this.#tell({ type: 'file-finished', path: name, bytes, packets })
     this.#room.add(name, bytes)
     if (!isPartial) this.#commands?.run(name)
     if (this.#words[WORD.state] === STATE.open) this.#keepRoom()

@@ -42,7 +42,9 @@ const { O_CREAT, O_EXCL, O_NONBLOCK, O_TRUNC, O_WRONLY } = constants
 /** NAME_MAX is 255 bytes; the hidden name has room for its own part. */
 const MAX_NAME_BYTES = 200
 
-const GONE = 'a file is written as .NAME.PID.part until it is complete: leave those of a process that runs alone'
+const LEAVE_ALONE = 'a file is written as .NAME.PID.part until it is complete: leave those of a process that runs alone'
+
+const GONE = Symbol('removed')
 
 /** How often a FIFO is asked whether somebody reads it. */
 const FIFO_POLL_MS = 20
@@ -168,15 +170,17 @@ export class OutputFile {
   }
 
   #finish(path: string, contents = 'what was written', move: (partPath: string) => void): void {
+    const whereabouts = this.#open && this.partPath !== undefined ? whereaboutsOf(this.fd) : undefined
     if (!this.#release()) return
     if (this.partPath === undefined) return
     try {
       move(this.partPath)
     } catch (error) {
       const call = `rename from ${this.partPath}`
-      if (isGone(this.partPath))
-        throw callFailed({ subject: path, call, errno: ENOENT, code: 'FILE_FAILED', detail: `somebody has removed it, with ${contents} in it`, hint: GONE })
-      throw fsFailed(path, call, error)
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || whereabouts === undefined) throw fsFailed(path, call, error)
+      const detail =
+        whereabouts === GONE ? `somebody has removed it, with ${contents} in it` : `somebody has moved it: it is ${whereabouts}, with ${contents} in it`
+      throw callFailed({ subject: path, call, errno: ENOENT, code: 'FILE_FAILED', detail, hint: LEAVE_ALONE })
     }
   }
 
@@ -239,9 +243,14 @@ function isSpared(path: string): CaptureError {
   return new CaptureError('INVALID_OPTION', `${path}: it is being read, and could only be written over in place`, { hint: 'write to another file' })
 }
 
-/** Removed out of a folder that is there. */
-function isGone(partPath: string): boolean {
-  return !existsSync(partPath) && existsSync(dirname(partPath))
+/** What has become of a file that is open: its path now, unless it or its folder was removed. Undefined where /proc does not say. */
+function whereaboutsOf(fd: number): string | typeof GONE | undefined {
+  if (fstatSync(fd).nlink === 0) return GONE
+  try {
+    return readlinkSync(`/proc/self/fd/${fd}`)
+  } catch {
+    return undefined
+  }
 }
 
 function statusOf(path: string): Stats | undefined {

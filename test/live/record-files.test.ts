@@ -152,6 +152,9 @@ inFolder('a ring of files, and of bytes: the newest stay', async (folder) => {
     assert.ok(finished.length >= 6, `${finished.length}`)
     assert.equal(summary.writtenPackets, 100_000)
     const bytes = files.reduce((sum, file) => sum + statSync(join(folder, file)).size, 0)
+    const named = [...readAll(folder)].flatMap(([file, read]) => (file.startsWith(name) ? [read] : []))
+    assert.equal(summary.packetsInFiles, total(named))
+    assert.ok(summary.packetsInFiles < summary.writtenPackets)
     // Two that are full to the last buffer, and one that may just have begun.
     assert.ok(bytes <= 3_500_000 && bytes > 1_500_000, `${bytes}`)
     if (name === 'ring') assert.deepEqual(files.sort(), ['ring.pcap0', 'ring.pcap1', 'ring.pcap2'])
@@ -258,6 +261,33 @@ inFolder('a command for each file, and the capture waits for the last of them', 
   const files = readAll(folder)
   assert.ok(files.size >= 4 && [...files.keys()].every((name) => /^x\.pcapng\d*\.gz$/.test(name)), [...files.keys()].join())
   assert.equal(total(files.values()), summary.packets)
+  assert.deepEqual(
+    summary.files.toSorted(),
+    [...files.keys()].map((name) => join(folder, name)),
+  )
+  assert.equal(summary.packetsInFiles, summary.packets)
+})
+
+inFolder('-z gzip and --keep under a flood: what is there is what the summary names, and no command was begun for what is not', async (folder) => {
+  using testbed = createTestbed()
+  using running = new Running(testbed, ['-w', join(folder, 't.pcap'), '-C', '1M', '--keep', '4M', '-z', 'gzip', '--workers', '2', '--json', '-q'])
+  await running.listening()
+  await using flood = await startFlood({ ...testbed.sender, count: 300_000, ratePps: 200_000 })
+  await flood.finished
+  await sleep(300)
+  running.child.kill('SIGINT')
+  assert.deepEqual(await running.ended, [0, null], running.err)
+  const summary = running.summary()
+  const files = readAll(folder)
+  assert.deepEqual(
+    summary.files.toSorted(),
+    [...files.keys()].map((name) => join(folder, name)),
+  )
+  assert.equal(total(files.values()), summary.packetsInFiles)
+  // Those of the two that may have been under way.
+  const begun = running.documents().filter(({ event }) => event === 'file-finished').length
+  const complaints = running.err.match(/No such file/g) ?? []
+  assert.ok(begun > 15 && complaints.length <= begun / 2, `${complaints.length} of ${begun}`)
 })
 
 for (const perWorker of [false, true]) {

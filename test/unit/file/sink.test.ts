@@ -12,6 +12,7 @@ import {
   openSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   statSync,
   writeFileSync,
@@ -436,7 +437,7 @@ test('a next file that cannot be made is told once, and the current one goes on'
     events.map(({ type }) => type),
     ['file-warning'],
   )
-  await assert.rejects(sink.close(), /rename.*ENOENT/)
+  await assert.rejects(sink.close(), /rename.*ENOENT.*somebody has removed it/)
 })
 
 test('a file that somebody removes while it is written: told with what was in it, and the folder is not blamed', async () => {
@@ -460,6 +461,29 @@ test('a file that somebody removes while it is written: told with what was in it
   rmSync(join(folder, readdirSync(folder).find((name) => name.startsWith(`.${path.split('/').pop()}1.`)) as string))
   await assert.rejects(sink.close(), /with 10 packets in it$/)
   assert.match((events.at(-1) as { message: string }).message, /with 7 packets in it$/)
+})
+
+test('a folder that is removed, or moved, while a file in it is written: told with what was in it and where it is', async () => {
+  for (const [name, go, expected] of [
+    ['removed', (inner: string) => rmSync(inner, { recursive: true }), /ENOENT \(.*\): somebody has removed it, with 10 packets in it$/],
+    [
+      'moved',
+      (inner: string) => renameSync(inner, `${inner}-away`),
+      /ENOENT \(.*\): somebody has moved it: it is \S+moved-away\/\S+\.part, with 10 packets in it$/,
+    ],
+  ] as const) {
+    const inner = join(folder, name)
+    mkdirSync(inner)
+    const events: FileEvent[] = []
+    const sink = await openSink(join(inner, 'f.pcap'), { header: () => HEADER, guard: false, onEvent: (event) => events.push(event) })
+    const bytes = recordsBuffer(WRITER)
+    assert.equal(sink.append(bytes, bytes.byteLength, 10), 0)
+    go(inner)
+    await assert.rejects(sink.close(), expected)
+    const [warning, ...others] = events
+    assert.ok(warning?.type === 'file-warning' && others.length === 0)
+    assert.match(warning.error?.hint ?? '', /leave those of a process that runs alone/)
+  }
 })
 
 test('a command is run for each file, two at a time, and its failure is told', async () => {
