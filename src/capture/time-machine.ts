@@ -157,7 +157,8 @@ export class TimeMachine {
     return done
   }
 
-  #trigger(reason: string, atMs: number): Promise<TriggeredFile> {
+  /** The file begins no earlier than `earliestMs`. */
+  #trigger(reason: string, atMs: number, earliestMs = 0): Promise<TriggeredFile> {
     if (typeof reason !== 'string' || reason.length > MAX_REASON_LENGTH) {
       return Promise.reject(new CaptureError('INVALID_OPTION', `Expected the reason of a trigger to be a string of at most ${MAX_REASON_LENGTH} characters`))
     }
@@ -166,7 +167,7 @@ export class TimeMachine {
     this.#deferred = undefined
     const comment = `trigger: ${reason} at ${new Date(atMs).toISOString()}`
     const current = this.#current
-    if (current === undefined) return this.#begin(comment, reason, atMs)
+    if (current === undefined) return this.#begin(comment, reason, atMs, earliestMs)
     current.comments.push(comment)
     current.untilMs = Math.max(current.untilMs, atMs + this.#past.afterMs)
     this.#order(current)
@@ -174,7 +175,7 @@ export class TimeMachine {
     return current.done
   }
 
-  #begin(comment: string, reason: string, atMs: number): Promise<TriggeredFile> {
+  #begin(comment: string, reason: string, atMs: number, earliestMs: number): Promise<TriggeredFile> {
     const { threads, onEvent } = this.#parts
     const { beforeMs, afterMs } = this.#past
     const name = nameOfTrigger(this.#plan.write?.path as string, new Date(atMs), (path) => this.#isTaken(path))
@@ -189,7 +190,7 @@ export class TimeMachine {
       path,
       comments: [comment],
       headed: 0,
-      fromMs: atMs - beforeMs,
+      fromMs: Math.max(atMs - beforeMs, earliestMs),
       untilMs: atMs + afterMs,
       sink: undefined,
       doneUntilMs: threads.map(() => 0),
@@ -305,7 +306,8 @@ export class TimeMachine {
   }
 
   #fire(atMs: number): void {
-    void this.trigger(this.#past.trigger, atMs)
+    // An event tells what fails. At the end of a capture there is no waiting for `beforeMs` to have passed.
+    this.#trigger(this.#past.trigger ?? '', atMs, this.#lastUntilMs).catch(() => {})
   }
 
   /** The capture is about to end: what has been triggered is carried out first. Resolves when the workers know of it; never rejects. */
