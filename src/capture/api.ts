@@ -344,9 +344,14 @@ export interface Capture extends AsyncDisposable {
    * Rejects with a CaptureError INVALID_OPTION without `write.beforeMs` and after the end; FILE_FAILED when the file cannot be made.
    */
   trigger(reason?: string): Promise<TriggeredFile>
+  /** After the event `commands-left`: `finished` waits for no command any more. Those that run go on, alone; the others are not begun. */
+  leaveCommands(): void
   /** Settles when the capture has ended and everything is closed; rejects with the error that ended it. */
   readonly finished: Promise<CaptureSummary>
-  /** After the end what `finished` resolves to, also of a capture that an error has ended; undefined until then. */
+  /**
+   * After the end what `finished` resolves to, also of a capture that an error has ended; undefined until then. It is there when the files are
+   * complete, while commands may run that give them other names.
+   */
   summary(): CaptureSummary | undefined
   /** Ends the capture; idempotent. Resolves as `finished` does. */
   stop(): Promise<CaptureSummary>

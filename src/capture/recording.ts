@@ -55,6 +55,8 @@ export class Recording {
   totalsOf: ((place: number, worker: number | undefined) => InterfaceTotals) | undefined
   /** Called when as many files as were ordered are written. */
   onFull: () => void = () => {}
+  /** Called when all files are complete: commands may run on. */
+  onComplete: () => void = () => {}
   readonly #parts: RecordingParts
   readonly #plan: WritePlan
   readonly #facts: FileFacts
@@ -262,16 +264,27 @@ export class Recording {
 
   /**
    * Ends the files, after the last worker: pcapng gets the statistics of each interface. What goes wrong is told as `file-warning`; the
-   * files are closed in any case.
+   * files are closed in any case. Resolves when the commands have ended, too, or were left.
    */
   async finish(): Promise<void> {
     // Writing to a pipe that is full would hold up this thread, and with it the signals.
     await this.hurryPipes(() => this.#files.every(({ sink }) => sink.hasRoom))
-    await Promise.all(this.#files.map(({ sink }) => sink.close().catch(() => {})))
-    this.#forgetMissing()
-    await this.#guard?.close()
+    // NB: it returns when the file is complete, with the promise that its commands have ended.
+    const closing = this.#files.map(({ sink }) => sink.close().catch(() => {}))
     const late = this.#order === undefined ? 0 : lateRecords(this.#order)
     if (late > 0) this.#tell({ type: 'file-warning', message: lateText(late) })
+    const commands = this.#files.reduce((sum, { sink }) => sum + sink.commandsLeft, 0)
+    this.#forgetMissing()
+    this.onComplete()
+    if (commands > 0) this.#tell({ type: 'commands-left', commands })
+    await Promise.all(closing)
+    this.#forgetMissing()
+    await this.#guard?.close()
+  }
+
+  /** `finish` waits for no command any more. */
+  leaveCommands(): void {
+    for (const { sink } of this.#files) sink.leaveCommands()
   }
 
   /** For a capture that did not come to be: its files have not been, either. */

@@ -91,6 +91,10 @@ export class RunningCapture implements Capture {
     if (parts.recording !== undefined) {
       parts.recording.totalsOf = (place, worker) => this.#totalsOf(place, worker)
       parts.recording.onFull = () => this.#end('files')
+      parts.recording.onComplete = () => {
+        this.#final = this.#summary()
+        ended()
+      }
     }
     const { timeMachine } = parts
     if (timeMachine !== undefined) timeMachine.totalsOf = (place) => this.#totalsOf(place, undefined)
@@ -273,6 +277,10 @@ export class RunningCapture implements Capture {
     const { timeMachine } = this.#parts
     if (timeMachine !== undefined) return timeMachine.trigger(reason)
     return Promise.reject(new CaptureError('INVALID_OPTION', 'trigger(): the capture remembers nothing', { hint: 'write: { path, beforeMs }' }))
+  }
+
+  leaveCommands(): void {
+    this.#parts.recording?.leaveCommands()
   }
 
   #look(): void {

@@ -63,6 +63,7 @@ export const EVENTS: Names<CaptureEvent['type'] | 'counters'> = {
   'file-finished': '`path`, `bytes`, `packets`',
   'file-removed': '`path`, `bytes`',
   'file-replaced': '`path`, `by`, `bytes`: a command has put another in its place',
+  'commands-left': '`commands`: the files are complete, so many of `-z` have not ended; SIGINT or SIGTERM ends the waiting for them',
   'files-full': '',
   'file-warning': '`message`, and `error` where a file is concerned',
   triggered: '`reason`, `path`: a file of `--before` is begun, or becomes longer',

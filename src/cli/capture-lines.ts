@@ -190,6 +190,8 @@ export function eventLines(event: CaptureEvent): string[] {
     case 'file-removed':
     case 'file-replaced':
       return []
+    case 'commands-left':
+      return [`ringtap: waiting for ${plural(event.commands, 'command')}; Ctrl-C leaves ${event.commands === 1 ? 'it' : 'them'}`]
     case 'files-full':
       return ['ringtap: as many files as were ordered are written']
     case 'file-warning':

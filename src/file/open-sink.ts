@@ -296,6 +296,17 @@ export class Sink implements AsyncDisposable {
     return this.#closed
   }
 
+  /** How many commands have not ended. */
+  get commandsLeft(): number {
+    return this.#commands?.left ?? 0
+  }
+
+  /** `close` waits for no command any more. */
+  leaveCommands(): void {
+    const left = this.#commands?.leave() ?? 0
+    if (left > 0) this.#warn(`${this.#options.command} is not run for the last ${left === 1 ? 'file' : `${left} files`}`)
+  }
+
   /** Closes a file that is not what it was to be: what has its name stays, and it is NAME.partial then. `path` is its name. */
   closePartial(): Promise<void> {
     this.#closed ??= this.#close('partial')

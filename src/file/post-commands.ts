@@ -1,5 +1,5 @@
 /** `-z COMMAND`: a program that is run for each finished file, with the file's name as its one argument and without a shell. */
-import { spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { constants, setPriority } from 'node:os'
 
 export interface PostCommandsParts {
@@ -16,7 +16,7 @@ export class PostCommands {
   readonly #parts: PostCommandsParts
   /** A name that comes again waits once: it is the last file of that name that is there. */
   readonly #waiting = new Set<string>()
-  readonly #running = new Set<string>()
+  readonly #running = new Map<string, ChildProcess | undefined>()
   #idle: (() => void)[] = []
 
   constructor(parts: PostCommandsParts) {
@@ -50,6 +50,15 @@ export class PostCommands {
     return new Promise((resolve) => this.#idle.push(resolve))
   }
 
+  /** Nobody waits for them any more: those that run go on, alone, and the others are not begun. Answers how many those are. */
+  leave(): number {
+    const { size } = this.#waiting
+    this.#waiting.clear()
+    for (const child of this.#running.values()) child?.unref()
+    for (const resolve of this.#idle.splice(0)) resolve()
+    return size
+  }
+
   #next(): void {
     for (const path of this.#waiting) {
       if (this.#running.size >= this.#parts.atOnce) break
@@ -71,11 +80,12 @@ export class PostCommands {
       this.#next()
     }
     this.#waiting.delete(path)
-    this.#running.add(path)
+    this.#running.set(path, undefined)
     onStart?.(path)
     try {
       // NB: what it prints must not get between our data, so its stdout is our stderr. A name cannot be taken for an option.
       const child = spawn(command, [path.startsWith('-') ? `./${path}` : path], { stdio: ['ignore', 2, 2] })
+      this.#running.set(path, child)
       child.on('error', (error) => over(error.message))
       child.on('exit', (status, signal) => over(status === 0 ? undefined : signal === null ? `status ${status}` : signal))
       if (child.pid !== undefined) lowerPriority(child.pid)

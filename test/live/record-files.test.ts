@@ -16,6 +16,7 @@ import {
   readSync,
   rmSync,
   statSync,
+  writeFileSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -267,6 +268,36 @@ inFolder('a command for each file, and the capture waits for the last of them', 
   )
   assert.equal(summary.packetsInFiles, summary.packets)
 })
+
+for (const isJson of [false, true]) {
+  inFolder(`a command that never ends: the account comes before it, and the next signal ends the waiting${isJson ? ', with --json' : ''}`, async (folder) => {
+    using testbed = createTestbed()
+    using sender = new RawSender(testbed.sender)
+    const command = join(folder, 'command')
+    const pids = `${command}.pids`
+    writeFileSync(command, `#!/bin/sh\necho $$ >> ${pids}\nexec sleep 30\n`, { mode: 0o755 })
+    using running = new Running(testbed, ['-w', join(folder, 'x.pcap'), '-C', '10K', '-z', command, '-q', ...(isJson ? ['--json'] : [])])
+    await running.listening()
+    for (const first of range(5)) sender.sendNumbered(100, first * 100)
+    await sleep(400)
+    running.child.kill('SIGINT')
+    const said = () => running.err + running.out
+    await until('it waits', () =>
+      isJson ? said().includes('"commands-left"') : /500 packets captured\n(.*\n)*ringtap: waiting for \d+ commands; Ctrl-C leaves them\n/.test(said()),
+    )
+    await sleep(100)
+    assert.equal(running.child.exitCode, null)
+    running.child.kill('SIGINT')
+    try {
+      assert.deepEqual(await running.ended, [0, null], running.err)
+      assert.match(said(), /command is not run for the last (file|\d+ files)/)
+      if (isJson) assert.equal(running.summary().writtenPackets, 500)
+      else assert.match(running.err, /500 packets written to /)
+    } finally {
+      for (const pid of readFileSync(pids, 'utf8').trim().split('\n')) process.kill(Number(pid), 'SIGKILL')
+    }
+  })
+}
 
 inFolder('-z gzip and --keep under a flood: what is there is what the summary names, and no command was begun for what is not', async (folder) => {
   using testbed = createTestbed()

@@ -212,6 +212,7 @@ test('docs/library.md has every backend, fanout mode, event and field', () => {
       'file-finished': true,
       'file-removed': true,
       'file-replaced': true,
+      'commands-left': true,
       'files-full': true,
       'file-warning': true,
       triggered: true,

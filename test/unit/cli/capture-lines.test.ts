@@ -161,6 +161,8 @@ test('what is written, and where', () => {
 
 test('what happens to files', () => {
   assert.deepEqual(eventLines({ type: 'file-finished', path: 'x', bytes: 1, packets: 1 }), [])
+  assert.deepEqual(eventLines({ type: 'commands-left', commands: 1 }), ['ringtap: waiting for 1 command; Ctrl-C leaves it'])
+  assert.deepEqual(eventLines({ type: 'commands-left', commands: 3 }), ['ringtap: waiting for 3 commands; Ctrl-C leaves them'])
   assert.deepEqual(eventLines({ type: 'files-full' }), ['ringtap: as many files as were ordered are written'])
   assert.deepEqual(eventLines({ type: 'file-warning', message: 'gzip x: status 1' }), ['ringtap: warning: gzip x: status 1'])
 })
