@@ -41,7 +41,12 @@ export async function runCapture(values: ValuesOf<'capture'>, words: readonly st
   let waiting: string[] = []
   /** The next signal that asks for the end is for the waiting, whatever came before. */
   const awaitSignal = (): void => {
-    const leave = () => running?.leaveCommands()
+    let isLeft = false
+    const leave = () => {
+      if (isLeft) process.exit(130)
+      isLeft = true
+      running?.leaveCommands()
+    }
     for (const name of ['SIGINT', 'SIGTERM'] as const) onSignal(name, leave)
     if (!io.signal.aborted) io.signal.addEventListener('abort', leave, { once: true })
   }
@@ -78,6 +83,14 @@ export async function runCapture(values: ValuesOf<'capture'>, words: readonly st
   if (json) io.out(startDocument(capture.plan))
   else io.err(listeningLine(capture.plan))
 
+  let isToldInPart = false
+  /** The files are complete, and commands are waited for. */
+  const tellEarly = (): void => {
+    const summary = capture.summary()
+    if (json || waiting.length === 0 || isToldInPart || summary === undefined) return
+    for (const line of [...summaryLines(summary), ...waiting]) io.err(line)
+    isToldInPart = true
+  }
   const meter = new LoadMeter()
   try {
     for await (const stats of capture.stats({ intervalMs: values.interval })) {
@@ -90,24 +103,25 @@ export async function runCapture(values: ValuesOf<'capture'>, words: readonly st
       else for (const line of lines) io.out(line)
     }
     bars?.erase()
-    const early = values.json || waiting.length === 0 ? undefined : capture.summary()
-    if (early !== undefined) for (const line of [...summaryLines(early), ...waiting]) io.err(line)
+    tellEarly()
     const summary = await capture.finished
     running = undefined
     const snapshot = await capture.snapshot()
     if (snapshot !== undefined)
       io.out(json ? snapshotDocument(snapshot) : inspect(snapshot, { depth: 6, maxArrayLength: 1000, colors: io.isTerminal, breakLength: io.columns }))
-    showEnd(capture, summary, values, io, early !== undefined)
+    showEnd(capture, summary, values, io, isToldInPart)
     // Who asked for a file did not get all of it; what comes when the last file is over, or nobody reads any more, nobody asked for.
     const isLost = summary.drops.writer > 0 && summary.reason !== 'files' && summary.reason !== 'reader'
     return isIncomplete || isLost ? EXIT.failed : EXIT.done
   } catch (error) {
     bars?.erase()
     // Where the capture itself is not what failed, it runs.
-    await capture.stop().catch(() => {})
+    const stopped = capture.stop().catch(() => {})
+    tellEarly()
+    await stopped
     const summary = capture.summary()
     // What was captured until then is no less true.
-    if (summary !== undefined) showEnd(capture, summary, values, io)
+    if (summary !== undefined) showEnd(capture, summary, values, io, isToldInPart)
     throw error
   }
 }
