@@ -309,8 +309,10 @@ export interface CaptureSummary extends CaptureCounters {
   fanout: FanoutMode | null
   /** One entry an interface; null but for `xdp`. */
   xdp: ({ interface: string } & XdpInForce)[] | null
-  /** Paths of the files that were written, but for those that were removed again. */
+  /** Paths of the files that were written, by the names that commands gave them, but for those that were removed again. */
   files: string[]
+  /** How many packets are in them: fewer than `writtenPackets` where files were written over or removed. */
+  packetsInFiles: number
   /** CPU time of the whole process since packets flow. */
   cpuUserMs: number
   cpuSystemMs: number
@@ -342,9 +344,14 @@ export interface Capture extends AsyncDisposable {
    * Rejects with a CaptureError INVALID_OPTION without `write.beforeMs` and after the end; FILE_FAILED when the file cannot be made.
    */
   trigger(reason?: string): Promise<TriggeredFile>
+  /** After the event `commands-left`: `finished` waits for no command any more. Those that run go on, alone; the others are not begun. */
+  leaveCommands(): void
   /** Settles when the capture has ended and everything is closed; rejects with the error that ended it. */
   readonly finished: Promise<CaptureSummary>
-  /** After the end what `finished` resolves to, also of a capture that an error has ended; undefined until then. */
+  /**
+   * After the end what `finished` resolves to, also of a capture that an error has ended; undefined until then. It is there when the files are
+   * complete, while commands may run that give them other names.
+   */
   summary(): CaptureSummary | undefined
   /** Ends the capture; idempotent. Resolves as `finished` does. */
   stop(): Promise<CaptureSummary>

@@ -86,7 +86,7 @@ export class Recorder {
     const result = this.#sink.append(bytes, length, buffer.packets)
     if (result === 0) this.#written(pending, buffer, length)
     else {
-      // A pipe that was given up has what went into it, but for the last record perhaps; and what fitted a file that was full is in that.
+      // A pipe that was given up, or whose reader went away, has what went into it, but for the last record perhaps; and what fitted a file that was full is in that.
       const part = compress === undefined && this.#sink.partBytes > 0 ? wholeRecords(bytes, this.#sink.partBytes, format) : NONE
       // Fewer than none: a handler gave up packets that had been written before.
       const lost = pending < 0 ? 0 : Math.min(pending, buffer.packets - part.packets)

@@ -2,7 +2,7 @@
  * The main thread's part of a recording: opens the files before the workers start, says what each of them begins and ends with, and
  * ends them when the last worker has. What goes into them in between, and when the next one of a series begins, is the workers' doing.
  */
-
+import { lstatSync } from 'node:fs'
 import { extname } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { CaptureError } from '../errors.js'
@@ -55,13 +55,16 @@ export class Recording {
   totalsOf: ((place: number, worker: number | undefined) => InterfaceTotals) | undefined
   /** Called when as many files as were ordered are written. */
   onFull: () => void = () => {}
+  /** Called when all files are complete: commands may run on. */
+  onComplete: () => void = () => {}
   readonly #parts: RecordingParts
   readonly #plan: WritePlan
   readonly #facts: FileFacts
   readonly #guard: Guard | undefined
   /** One, or one a worker. */
   readonly #files: OpenFile[] = []
-  readonly #paths = new Set<string>()
+  /** Of each file that is complete how many packets it has. */
+  readonly #paths = new Map<string, number>()
   /** Of `#files` those that take nothing any more: pipes without a reader, or with one that does not read. */
   readonly #given = new Set<number>()
   #isFull = false
@@ -121,12 +124,24 @@ export class Recording {
       kernel,
     })
     this.#files.push({ sink, interfaces })
-    if (!sink.isRegular) this.#paths.add(sink.path)
   }
 
   /** Of the files that there are; one that is still being written is there when it is finished. */
   get paths(): string[] {
-    return [...this.#paths]
+    return [...this.#pipes.map(({ sink }) => sink.path), ...this.#paths.keys()]
+  }
+
+  /** How many packets are in these files, of so many that were written. */
+  packetsInFiles(written: number): number {
+    if (this.#pipes.length > 0) return written
+    return Math.min(
+      written,
+      [...this.#paths.values()].reduce((sum, packets) => sum + packets, 0),
+    )
+  }
+
+  get #pipes(): OpenFile[] {
+    return this.#files.filter(({ sink }) => !sink.isRegular)
   }
 
   /** Which file, of those that are open side by side, a worker's packets go to. */
@@ -183,8 +198,13 @@ export class Recording {
   }
 
   #tell(event: FileEvent): void {
-    if (event.type === 'file-finished') this.#paths.add(event.path)
-    else if (event.type === 'file-removed') this.#paths.delete(event.path)
+    if (event.type === 'file-finished') {
+      // Last, if one of that name has been written over.
+      this.#paths.delete(event.path)
+      this.#paths.set(event.path, event.packets)
+    }
+    if (event.type === 'file-removed') this.#paths.delete(event.path)
+    else if (event.type === 'file-replaced') this.#replace(event.path, event.by)
     else if (event.type === 'files-full') {
       // Of a series for each worker the first ends them all.
       if (this.#isFull) return
@@ -192,6 +212,17 @@ export class Recording {
     }
     this.#parts.onEvent?.(event)
     if (event.type === 'files-full') this.onFull()
+  }
+
+  #replace(path: string, by: string): void {
+    const packets = this.#paths.get(path) ?? 0
+    this.#paths.delete(path)
+    this.#paths.set(by, packets)
+  }
+
+  /** Files that somebody else has removed, or a command has put elsewhere. */
+  #forgetMissing(): void {
+    for (const path of this.#paths.keys()) if (path !== '-' && isMissing(path)) this.#paths.delete(path)
   }
 
   /** The pipe of a worker is written no more, and nobody waits for its reader. */
@@ -233,15 +264,27 @@ export class Recording {
 
   /**
    * Ends the files, after the last worker: pcapng gets the statistics of each interface. What goes wrong is told as `file-warning`; the
-   * files are closed in any case.
+   * files are closed in any case. Resolves when the commands have ended, too, or were left.
    */
   async finish(): Promise<void> {
     // Writing to a pipe that is full would hold up this thread, and with it the signals.
     await this.hurryPipes(() => this.#files.every(({ sink }) => sink.hasRoom))
-    await Promise.all(this.#files.map(({ sink }) => sink.close().catch(() => {})))
-    await this.#guard?.close()
+    // NB: it returns when the file is complete, with the promise that its commands have ended.
+    const closing = this.#files.map(({ sink }) => sink.close().catch(() => {}))
     const late = this.#order === undefined ? 0 : lateRecords(this.#order)
     if (late > 0) this.#tell({ type: 'file-warning', message: lateText(late) })
+    const commands = this.#files.reduce((sum, { sink }) => sum + sink.commandsLeft, 0)
+    this.#forgetMissing()
+    this.onComplete()
+    if (commands > 0) this.#tell({ type: 'commands-left', commands })
+    await Promise.all(closing)
+    this.#forgetMissing()
+    await this.#guard?.close()
+  }
+
+  /** `finish` waits for no command any more. */
+  leaveCommands(): void {
+    for (const { sink } of this.#files) sink.leaveCommands()
   }
 
   /** For a capture that did not come to be: its files have not been, either. */
@@ -286,6 +329,15 @@ function pathOfWorker(path: string, worker: number): string {
   const name = path.slice(0, path.length - packed.length)
   const ending = extname(name)
   return `${name.slice(0, name.length - ending.length)}.${worker}${ending}${packed}`
+}
+
+function isMissing(path: string): boolean {
+  try {
+    return lstatSync(path, { throwIfNoEntry: false }) === undefined
+  } catch {
+    // It cannot be looked at.
+    return false
+  }
 }
 
 function nameOf(path: string): string {

@@ -91,6 +91,10 @@ export class RunningCapture implements Capture {
     if (parts.recording !== undefined) {
       parts.recording.totalsOf = (place, worker) => this.#totalsOf(place, worker)
       parts.recording.onFull = () => this.#end('files')
+      parts.recording.onComplete = () => {
+        this.#final = this.#summary()
+        ended()
+      }
     }
     const { timeMachine } = parts
     if (timeMachine !== undefined) timeMachine.totalsOf = (place) => this.#totalsOf(place, undefined)
@@ -275,6 +279,10 @@ export class RunningCapture implements Capture {
     return Promise.reject(new CaptureError('INVALID_OPTION', 'trigger(): the capture remembers nothing', { hint: 'write: { path, beforeMs }' }))
   }
 
+  leaveCommands(): void {
+    this.#parts.recording?.leaveCommands()
+  }
+
   #look(): void {
     const { book, look } = this.#parts
     book.look(this.#accountsAtMs())
@@ -362,12 +370,15 @@ export class RunningCapture implements Capture {
   #summary(): CaptureSummary {
     const { plan } = this.#parts
     const cpu = process.cpuUsage(this.#cpuAtStart)
+    const counters = this.counters()
+    const files = this.#parts.recording ?? this.#parts.timeMachine
     return {
       backend: plan.backend,
       fanout: plan.fanout?.mode ?? null,
       xdp: this.#parts.xdp ?? null,
-      ...this.counters(),
-      files: (this.#parts.recording ?? this.#parts.timeMachine)?.paths ?? [],
+      ...counters,
+      files: files?.paths ?? [],
+      packetsInFiles: files?.packetsInFiles(counters.writtenPackets) ?? 0,
       cpuUserMs: cpu.user / 1000,
       cpuSystemMs: cpu.system / 1000,
       reason: this.#error === undefined ? (this.#reason ?? 'stopped') : 'failed',

@@ -6,14 +6,15 @@
  * behind the first of them, and the next one begins no earlier than that, so the files of an event that goes on follow one another
  * without gap or overlap, and of one that comes to an end nothing is missing.
  */
-import { accessSync, constants, statSync } from 'node:fs'
+import { accessSync, constants, lstatSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import type { Instruction } from '../bpf/classic.js'
 import { CaptureError } from '../errors.js'
 import { fsFailed } from '../file/file-failed.js'
 import { Guard } from '../file/guard.js'
+import { type NumberedName, pathOfNumbered } from '../file/numbered-name.js'
 import { openSink, type Sink } from '../file/open-sink.js'
-import { OutputFile } from '../file/output-file.js'
+import { isBeingWritten, OutputFile } from '../file/output-file.js'
 import { strftime } from '../file/strftime.js'
 import type { Kernel } from '../kernel/system.js'
 import type { CaptureEvent, CapturePlan, PastPlan, TriggeredFile, WritePlan } from './api.js'
@@ -21,7 +22,7 @@ import { FileFacts, type InterfaceTotals, type RecordedInterface } from './file-
 import { readingLagMs } from './packet-clock.js'
 import type { PastOrder, PastReport } from './past-recorder.js'
 import { pastShare } from './plan-past.js'
-import { pathOfTrigger } from './trigger-path.js'
+import { nameOfTrigger } from './trigger-path.js'
 import type { UserChange } from './user-change.js'
 import type { WorkerPast } from './worker.js'
 import type { WorkerThread } from './worker-thread.js'
@@ -33,6 +34,8 @@ const OTHER_CLOCK_MS = 120_000
 /** The file that is being written. */
 interface Current {
   id: number
+  name: NumberedName
+  /** Its name to be, and at last the one that it has. */
   path: string
   /** As they stand in the file. */
   comments: string[]
@@ -65,7 +68,9 @@ export class TimeMachine {
   readonly #parts: TimeMachineParts
   readonly #guard: Guard | undefined
   readonly #facts: FileFacts
-  readonly #files: string[] = []
+  readonly #files: TriggeredFile[] = []
+  /** What they were called before a command may have made others of them. */
+  readonly #named = new Set<string>()
   /** Until it has a running capture to ask. */
   totalsOf: (place: number) => InterfaceTotals | undefined = () => undefined
   #current: Current | undefined
@@ -126,17 +131,22 @@ export class TimeMachine {
     if (write?.past === undefined) return
     checkPath(write.path)
     // NB: access(2) asks for the real user.
-    await user?.opening(async () => OutputFile.openNow(pathOfTrigger(write.path, new Date(), isThere)).discard())
+    await user?.opening(async () => OutputFile.openNow(pathOfNumbered(nameOfTrigger(write.path, new Date(), isThere))).discard())
   }
 
   /** Of the file that is being written, else the last one. */
   get path(): string | undefined {
-    return this.#current?.path ?? this.#files.at(-1)
+    return this.#current?.path ?? this.#files.at(-1)?.path
   }
 
   /** Complete files. */
   get paths(): string[] {
-    return [...this.#files]
+    return this.#files.map(({ path }) => path)
+  }
+
+  /** One may be in two. */
+  packetsInFiles(): number {
+    return sumOf(this.#files.map(({ packets }) => packets))
   }
 
   /** Triggers at a time in milliseconds since 1970; the reason stands in the file. Nobody has to await what it answers. */
@@ -147,7 +157,8 @@ export class TimeMachine {
     return done
   }
 
-  #trigger(reason: string, atMs: number): Promise<TriggeredFile> {
+  /** The file begins no earlier than `earliestMs`. */
+  #trigger(reason: string, atMs: number, earliestMs = 0): Promise<TriggeredFile> {
     if (typeof reason !== 'string' || reason.length > MAX_REASON_LENGTH) {
       return Promise.reject(new CaptureError('INVALID_OPTION', `Expected the reason of a trigger to be a string of at most ${MAX_REASON_LENGTH} characters`))
     }
@@ -156,7 +167,7 @@ export class TimeMachine {
     this.#deferred = undefined
     const comment = `trigger: ${reason} at ${new Date(atMs).toISOString()}`
     const current = this.#current
-    if (current === undefined) return this.#begin(comment, reason, atMs)
+    if (current === undefined) return this.#begin(comment, reason, atMs, earliestMs)
     current.comments.push(comment)
     current.untilMs = Math.max(current.untilMs, atMs + this.#past.afterMs)
     this.#order(current)
@@ -164,20 +175,22 @@ export class TimeMachine {
     return current.done
   }
 
-  #begin(comment: string, reason: string, atMs: number): Promise<TriggeredFile> {
+  #begin(comment: string, reason: string, atMs: number, earliestMs: number): Promise<TriggeredFile> {
     const { threads, onEvent } = this.#parts
     const { beforeMs, afterMs } = this.#past
-    const path = pathOfTrigger(this.#plan.write?.path as string, new Date(atMs), (name) => this.#isTaken(name))
+    const name = nameOfTrigger(this.#plan.write?.path as string, new Date(atMs), (path) => this.#isTaken(path))
+    const path = pathOfNumbered(name)
     let written = () => {}
     const allWritten = new Promise<void>((resolve) => {
       written = resolve
     })
     const current: Current = {
       id: this.#lastId++,
+      name,
       path,
       comments: [comment],
       headed: 0,
-      fromMs: atMs - beforeMs,
+      fromMs: Math.max(atMs - beforeMs, earliestMs),
       untilMs: atMs + afterMs,
       sink: undefined,
       doneUntilMs: threads.map(() => 0),
@@ -194,7 +207,7 @@ export class TimeMachine {
   }
 
   #isTaken(path: string): boolean {
-    return this.#files.includes(path) || isThere(path)
+    return this.#named.has(path) || isThere(path) || isBeingWritten(path)
   }
 
   async #run(current: Current, written: Promise<void>): Promise<TriggeredFile> {
@@ -216,9 +229,9 @@ export class TimeMachine {
     } catch (error) {
       throw this.#failed(current, error)
     }
-    this.#files.push(current.path)
     const untilMs = Math.min(current.untilMs, Date.now())
     const file = { path: current.path, packets: sumOf(current.packets), fromMs: Math.min(current.fromMs, untilMs), untilMs }
+    this.#files.push(file)
     this.#parts.onEvent?.({ type: 'past-written', ...file })
     return file
   }
@@ -227,11 +240,15 @@ export class TimeMachine {
     const { kernel, onEvent } = this.#parts
     current.sink = await openSink(current.path, {
       kernel,
+      numbered: current.name,
       guard: this.#guard ?? false,
       command: this.#plan.write?.command,
       header: () => this.#header(current),
       trailer: () => this.#trailer(current),
       onEvent: (event) => {
+        if (event.type === 'file-finished') this.#named.add(event.path)
+        if (event.type === 'file-finished') current.path = event.path
+        if (event.type === 'file-replaced') current.path = event.by
         if (event.type === 'file-warning' && event.error === undefined) onEvent?.({ type: 'warning', message: event.message })
       },
     })
@@ -289,7 +306,8 @@ export class TimeMachine {
   }
 
   #fire(atMs: number): void {
-    void this.trigger(this.#past.trigger, atMs)
+    // An event tells what fails. At the end of a capture there is no waiting for `beforeMs` to have passed.
+    this.#trigger(this.#past.trigger ?? '', atMs, this.#lastUntilMs).catch(() => {})
   }
 
   /** The capture is about to end: what has been triggered is carried out first. Resolves when the workers know of it; never rejects. */
@@ -327,7 +345,7 @@ export class TimeMachine {
 /** Not of what cannot be looked at: opening it says why. */
 function isThere(path: string): boolean {
   try {
-    return statSync(path, { throwIfNoEntry: false }) !== undefined
+    return lstatSync(path, { throwIfNoEntry: false }) !== undefined
   } catch {
     return false
   }

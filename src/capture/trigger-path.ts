@@ -1,18 +1,18 @@
 /** What the file of a trigger is called. Pure. */
 import { basename, dirname, join } from 'node:path'
+import { type NumberedName, pathOfNumbered } from '../file/numbered-name.js'
 import { strftime } from '../file/strftime.js'
 
 /**
  * A `%` in the path begins a conversion of strftime(3); a path without has the time before its ending: `x.20250131-235959.pcapng`. A
  * name that is taken gets a number, `x.20250131-235959-2.pcapng`: of the past nothing is written over.
  */
-export function pathOfTrigger(path: string, at: Date, isTaken: (path: string) => boolean): string {
+export function nameOfTrigger(path: string, at: Date, isTaken: (path: string) => boolean): NumberedName {
   const [before, ending] = splitEnding(path)
-  const name = path.includes('%') ? splitEnding(strftime(path, at)) : [`${before}.${strftime('%Y%m%d-%H%M%S', at)}`, ending]
-  const numbered = (number: number) => (number === 1 ? name.join('') : name.join(`-${number}`))
-  let number = 1
-  while (isTaken(numbered(number))) number++
-  return numbered(number)
+  const [first, last] = path.includes('%') ? splitEnding(strftime(path, at)) : [`${before}.${strftime('%Y%m%d-%H%M%S', at)}`, ending]
+  const name = { before: first, ending: last, number: 1 }
+  while (isTaken(pathOfNumbered(name))) name.number++
+  return name
 }
 
 /** `x.pcapng.gz` is `x` and `.pcapng.gz`; a name that begins with its only dot has no ending. */

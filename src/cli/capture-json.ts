@@ -60,8 +60,10 @@ export const EVENTS: Names<CaptureEvent['type'] | 'counters'> = {
   'worker-replaced': '`interface`, `worker`, `error`',
   xdp: '`interface`, `mode`, `tried`, `queues`, `served`, `chunkBytes`, `chunks`, `hugepages`, `multiBuffer`, `hardwareHints`',
   'write-error': '`path`; `error`: `code`, `message`, `errnoName` where a call failed; `outlook`: `retry`, `over` or `trigger`',
-  'file-finished': '`path`, `bytes`',
+  'file-finished': '`path`, `bytes`, `packets`',
   'file-removed': '`path`, `bytes`',
+  'file-replaced': '`path`, `by`, `bytes`: a command has put another in its place',
+  'commands-left': '`commands`: the files are complete, so many of `-z` have not ended; SIGINT or SIGTERM ends the waiting for them',
   'files-full': '',
   'file-warning': '`message`, and `error` where a file is concerned',
   triggered: '`reason`, `path`: a file of `--before` is begun, or becomes longer',
@@ -78,6 +80,7 @@ export const SUMMARY: Names<Exclude<keyof CaptureSummary, keyof CaptureCounters>
   reason:
     '`count`, `duration`, `stopped`, `aborted`; `files`: as many as were ordered are written, `reader`: nobody reads the pipe any more, `failed`: the error that follows',
   files: 'paths',
+  packetsInFiles: 'packets in these files: fewer than `writtenPackets` where some were written over or removed',
   cpuUserMs: 'of the whole process',
   cpuSystemMs: 'of the whole process',
 }

@@ -138,8 +138,13 @@ export function waitingLines({ write }: CapturePlan): string[] {
 }
 
 /** What became of `-w`. */
-export function writtenLines({ files, writtenPackets, writtenBytes }: CaptureSummary): string[] {
-  return files.length === 0 ? [] : [`${plural(writtenPackets, 'packet')} written to ${filesText(files)} (${formatBytes(writtenBytes)})`]
+export function writtenLines({ files, packetsInFiles, writtenPackets, writtenBytes }: CaptureSummary): string[] {
+  const written = `${plural(writtenPackets, 'packet')} written`
+  const size = formatBytes(writtenBytes)
+  if (files.length > 0 && packetsInFiles >= writtenPackets) return [`${written} to ${filesText(files)} (${size})`]
+  if (files.length > 0)
+    return [`${written} (${size}); ${packetsInFiles} are in the ${files.length === 1 ? 'file that remains' : 'files that remain'}: ${filesText(files)}`]
+  return writtenPackets === 0 ? [] : [`${written} (${size}), and no file of them remains`]
 }
 
 /** Of a long series the first and the last. */
@@ -183,7 +188,10 @@ export function eventLines(event: CaptureEvent): string[] {
     case 'file-finished':
       return []
     case 'file-removed':
+    case 'file-replaced':
       return []
+    case 'commands-left':
+      return [`ringtap: waiting for ${plural(event.commands, 'command')}; Ctrl-C leaves ${event.commands === 1 ? 'it' : 'them'}`]
     case 'files-full':
       return ['ringtap: as many files as were ordered are written']
     case 'file-warning':

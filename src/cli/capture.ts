@@ -38,11 +38,26 @@ export async function runCapture(values: ValuesOf<'capture'>, words: readonly st
     if (io.isTerminal) throw new UsageError('-w -: stdout is a terminal, and packets are no text', 'give a file, or pipe it to a program')
     io.reserveStdout()
   }
+  let waiting: string[] = []
+  /** The next signal that asks for the end is for the waiting, whatever came before. */
+  const awaitSignal = (): void => {
+    let isLeft = false
+    const leave = () => {
+      if (isLeft) process.exit(130)
+      isLeft = true
+      running?.leaveCommands()
+    }
+    for (const name of ['SIGINT', 'SIGTERM'] as const) onSignal(name, leave)
+    if (!io.signal.aborted) io.signal.addEventListener('abort', leave, { once: true })
+  }
   const bars = values.cpuBars ? new LiveBars(io) : undefined
   let isIncomplete = false
   const onEvent = (event: CaptureEvent): void => {
     if (event.type === 'write-error' || (event.type === 'file-warning' && event.error !== undefined)) isIncomplete = true
+    if (event.type === 'commands-left') awaitSignal()
     if (json) io.out(eventDocument(event))
+    // Told behind the summary.
+    else if (event.type === 'commands-left') waiting = eventLines(event)
     else {
       bars?.erase()
       for (const line of eventLines(event)) io.err(line)
@@ -68,6 +83,14 @@ export async function runCapture(values: ValuesOf<'capture'>, words: readonly st
   if (json) io.out(startDocument(capture.plan))
   else io.err(listeningLine(capture.plan))
 
+  let isToldInPart = false
+  /** The files are complete, and commands are waited for. */
+  const tellEarly = (): void => {
+    const summary = capture.summary()
+    if (json || waiting.length === 0 || isToldInPart || summary === undefined) return
+    for (const line of [...summaryLines(summary), ...waiting]) io.err(line)
+    isToldInPart = true
+  }
   const meter = new LoadMeter()
   try {
     for await (const stats of capture.stats({ intervalMs: values.interval })) {
@@ -80,34 +103,37 @@ export async function runCapture(values: ValuesOf<'capture'>, words: readonly st
       else for (const line of lines) io.out(line)
     }
     bars?.erase()
+    tellEarly()
     const summary = await capture.finished
     running = undefined
     const snapshot = await capture.snapshot()
     if (snapshot !== undefined)
       io.out(json ? snapshotDocument(snapshot) : inspect(snapshot, { depth: 6, maxArrayLength: 1000, colors: io.isTerminal, breakLength: io.columns }))
-    showEnd(capture, summary, values, io)
+    showEnd(capture, summary, values, io, isToldInPart)
     // Who asked for a file did not get all of it; what comes when the last file is over, or nobody reads any more, nobody asked for.
     const isLost = summary.drops.writer > 0 && summary.reason !== 'files' && summary.reason !== 'reader'
     return isIncomplete || isLost ? EXIT.failed : EXIT.done
   } catch (error) {
     bars?.erase()
     // Where the capture itself is not what failed, it runs.
-    await capture.stop().catch(() => {})
+    const stopped = capture.stop().catch(() => {})
+    tellEarly()
+    await stopped
     const summary = capture.summary()
     // What was captured until then is no less true.
-    if (summary !== undefined) showEnd(capture, summary, values, io)
+    if (summary !== undefined) showEnd(capture, summary, values, io, isToldInPart)
     throw error
   }
 }
 
-/** The summary, and the ledger where it was asked for. */
-function showEnd(capture: Capture, summary: CaptureSummary, { json, verbose, ledger: withLedger }: ValuesOf<'capture'>, io: Io): void {
+/** The summary, but for the lines that are there when `isToldInPart`, and the ledger where it was asked for. */
+function showEnd(capture: Capture, summary: CaptureSummary, { json, verbose, ledger: withLedger }: ValuesOf<'capture'>, io: Io, isToldInPart = false): void {
   const ledger = capture.ledger()
   if (json) {
     io.out(summaryDocument(summary, ledger, withLedger))
     return
   }
-  for (const line of [...summaryLines(summary), ...writtenLines(summary)]) io.err(line)
+  for (const line of [...(isToldInPart ? [] : summaryLines(summary)), ...writtenLines(summary)]) io.err(line)
   if (verbose) for (const line of [...summaryDetailLines(summary), ...cpuLoadLines(ledger.cpus)]) io.err(line)
   if (withLedger) for (const line of ledgerLines(ledger, verbose)) io.out(line)
 }

@@ -154,9 +154,13 @@ export interface WritableTarget {
 }
 
 export type FileEvent =
-  | { type: 'file-finished'; path: string; bytes: number }
+  | { type: 'file-finished'; path: string; bytes: number; packets: number }
   /** Its bytes were needed for newer ones. */
   | { type: 'file-removed'; path: string; bytes: number }
+  /** The command has put another in its place: `by` is as long as `bytes`. */
+  | { type: 'file-replaced'; path: string; by: string; bytes: number }
+  /** Of a recording that has ended: all files are complete, and so many commands have not ended. */
+  | { type: 'commands-left'; commands: number }
   /** As many files as were ordered are written: the sink takes no more. */
   | { type: 'files-full' }
   /** Something that ends nothing: the next file cannot be made (then the current one goes on), a command has failed. */

@@ -1,4 +1,5 @@
 /** What is said to the guard process, a line of JSON each. */
+import type { NumberedName } from './numbered-name.js'
 
 /** The shared memory with the lengths, a Float64 for each slot. */
 export const GUARD_MEMORY_FD = 3
@@ -8,6 +9,8 @@ export interface GuardedFile {
   path: string
   /** Where it belongs; undefined when it is there. */
   finalPath?: string | undefined
+  /** That it gets the first of these names that is free, instead; absolute. */
+  numbered?: NumberedName | undefined
   /** Which file it must be; undefined while it may not be there yet. */
   device?: number | undefined
   inode?: number | undefined

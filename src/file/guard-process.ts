@@ -7,6 +7,7 @@
 import { closeSync, fstatSync, ftruncateSync, openSync, readSync, renameSync, unlinkSync } from 'node:fs'
 import { becomeUser } from '../kernel/user.js'
 import { GUARD_MEMORY_FD, type GuardedFile, type GuardMessage } from './guard-message.js'
+import { moveToNumbered } from './numbered-name.js'
 
 // The main process is going to give up its privileges, and what is in a user's folders is better left to that user.
 const [user, group] = process.argv.slice(2)
@@ -51,7 +52,7 @@ function committedLength(slot: number): number {
   return length[0] as number
 }
 
-function finish({ path, finalPath, device, inode }: GuardedFile, length: number): void {
+function finish({ path, finalPath, numbered, device, inode }: GuardedFile, length: number): void {
   const fd = openSync(path, 'r+')
   try {
     const status = fstatSync(fd)
@@ -62,5 +63,6 @@ function finish({ path, finalPath, device, inode }: GuardedFile, length: number)
     closeSync(fd)
   }
   if (length === 0) unlinkSync(path)
+  else if (numbered !== undefined) moveToNumbered(path, numbered)
   else if (finalPath !== undefined) renameSync(path, finalPath)
 }

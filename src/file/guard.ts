@@ -11,6 +11,7 @@ import { fileURLToPath } from 'node:url'
 import { SharedMemory } from '../kernel/shared-memory.js'
 import type { Kernel } from '../kernel/system.js'
 import type { GuardedFile, GuardMessage } from './guard-message.js'
+import type { NumberedName } from './numbered-name.js'
 import type { OutputFile } from './output-file.js'
 import { targetOf } from './output-file.js'
 
@@ -97,13 +98,23 @@ export class Guard {
     return slot
   }
 
-  /** Guards a regular file that is to become `finalPath`, in the slot that it was expected in; answers that. Its length is 0 so far. */
-  add(output: OutputFile, finalPath: string, expected?: number): number {
+  /**
+   * Guards a regular file that is to become `finalPath`, or the first of `numbered` that is free, in the slot that it was expected in; answers
+   * that. Its length is 0 so far.
+   */
+  add(output: OutputFile, finalPath: string, expected?: number, numbered?: NumberedName): number {
     const path = output.guardedPath
     const slot = path === undefined ? -1 : (expected ?? this.expect(path))
     if (path === undefined || slot < 0) return -1
     const { dev: device, ino: inode } = fstatSync(output.fd)
-    this.#guard(slot, { path, device, inode, finalPath: output.partPath === undefined ? undefined : resolve(targetOf(finalPath)) })
+    const isHidden = output.partPath !== undefined
+    this.#guard(slot, {
+      path,
+      device,
+      inode,
+      finalPath: isHidden ? resolve(targetOf(finalPath)) : undefined,
+      numbered: isHidden && numbered !== undefined ? { ...numbered, before: resolve(numbered.before) } : undefined,
+    })
     return slot
   }
 

@@ -10,10 +10,11 @@ import { appendAlone } from './append-alone.js'
 import type { FileEvent, Spares } from './capture-file.js'
 import { fileFailed } from './file-failed.js'
 import { Guard } from './guard.js'
+import type { NumberedName } from './numbered-name.js'
 import { OutputFile, partialNameOf, refusing } from './output-file.js'
 import { PostCommands } from './post-commands.js'
 import { checkRotation, FileSequence, type RotationOptions, type RotationReason } from './rotation.js'
-import { SeriesRoom } from './series-room.js'
+import { type CommandsOfFiles, SeriesRoom } from './series-room.js'
 import { AMOUNT, createSinkShared, PLACES, REASONS, RecordSink, type SinkShared, STATE, WORD, wordsOf } from './sink.js'
 
 export interface SinkOptions {
@@ -26,6 +27,8 @@ export interface SinkOptions {
   rotation?: RotationOptions | undefined
   /** Who begins the next file: whoever appends, when it is due (the default), or nobody but `rotate()`. */
   rotateBy?: 'append' | 'hand' | undefined
+  /** What has the name when the file is complete stays: it gets the first of these that is free. Not for a series. */
+  numbered?: NumberedName | undefined
   /** Run for each finished file, its name being the one argument. */
   command?: string | undefined
   /** How many commands run at the same time; the others wait. Default: 2. */
@@ -48,6 +51,9 @@ interface WrittenFile {
 
 /** How often time and room are looked at where nothing is appended. */
 const WATCH_MS = 500
+
+const NO_COMMANDS: CommandsOfFiles = { forget() {}, isRunning: () => false }
+
 /**
  * Opens what is to be written; `-` is stdout. Regular files appear under their names when they are complete (output-file.ts).
  * @throws CaptureError INVALID_OPTION, or FILE_FAILED with the errno: then nothing is left behind.
@@ -101,16 +107,18 @@ export class Sink implements AsyncDisposable {
     this.#options = options
     this.#rotation = options.rotation ?? {}
     this.#sequence = sequence
-    this.#room = new SeriesRoom(this.#rotation, options.rotateBy === 'hand', (event) => this.#tell(event))
+    const { command } = options
     this.#commands =
-      options.command === undefined
+      command === undefined
         ? undefined
-        : new PostCommands(
-            options.command,
-            options.commandsAtOnce ?? 2,
-            (file, reason) => this.#warn(`${options.command} ${file}: ${reason}`),
-            (file) => this.#room.afterCommand(file),
-          )
+        : new PostCommands({
+            command,
+            atOnce: options.commandsAtOnce ?? 2,
+            onStart: (file) => this.#room.beforeCommand(file),
+            onFailed: (file, reason) => this.#warn(`${command} ${file}: ${reason}`),
+            onEnd: (file) => this.#room.afterCommand(file),
+          })
+    this.#room = new SeriesRoom(this.#rotation, options.rotateBy === 'hand', this.#commands ?? NO_COMMANDS, (event) => this.#tell(event))
     this.shared = createSinkShared({ fd: output.fd, isRegular: output.isRegular, size: output.position })
     const { words, amounts } = wordsOf(this.shared.lock)
     this.#words = words
@@ -143,7 +151,7 @@ export class Sink implements AsyncDisposable {
   }
 
   #guardFirst(guard: Guard): void {
-    const slot = guard.add(this.#current.output, this.#guardName(this.#current.name))
+    const slot = guard.add(this.#current.output, this.#guardName(this.#current.name), undefined, this.#options.numbered)
     this.#current.guardSlot = slot
     if (slot < 0) return
     this.#words[WORD.guardSlot] = slot
@@ -286,6 +294,17 @@ export class Sink implements AsyncDisposable {
   close(): Promise<void> {
     this.#closed ??= this.#close('whole')
     return this.#closed
+  }
+
+  /** How many commands have not ended. */
+  get commandsLeft(): number {
+    return this.#commands?.left ?? 0
+  }
+
+  /** `close` waits for no command any more. */
+  leaveCommands(): void {
+    const left = this.#commands?.leave() ?? 0
+    if (left > 0) this.#warn(`${this.#options.command} is not run for the last ${left === 1 ? 'file' : `${left} files`}`)
   }
 
   /** Closes a file that is not what it was to be: what has its name stays, and it is NAME.partial then. `path` is its name. */
@@ -437,6 +456,7 @@ export class Sink implements AsyncDisposable {
       // A series that took the name of what it is made of would have destroyed it if it failed later.
       const isSpared = !isPartial && this.#isSeries && !output.isInPlace && this.#options.spares?.(name) === true
       if (isPartial || isSpared) name = output.finishPartial(name, contents)
+      else if (this.#options.numbered !== undefined) name = output.finishNumbered(this.#options.numbered, contents)
       else output.finish(name, contents)
       if (isSpared) this.#failure ??= new CaptureError('FILE_FAILED', `${file.name}: it is being read, so the file of the series that has its name is ${name}`)
     } catch (error) {
@@ -450,7 +470,7 @@ export class Sink implements AsyncDisposable {
     this.#left = name
     this.#filesFinished++
     if (!output.isRegular) return
-    this.#tell({ type: 'file-finished', path: name, bytes })
+    this.#tell({ type: 'file-finished', path: name, bytes, packets })
     this.#room.add(name, bytes)
     if (!isPartial) this.#commands?.run(name)
     if (this.#words[WORD.state] === STATE.open) this.#keepRoom()

@@ -16,6 +16,7 @@ import {
   fstatSync,
   lstatSync,
   openSync,
+  readdirSync,
   readFileSync,
   readlinkSync,
   realpathSync,
@@ -32,6 +33,7 @@ import { callFailed, EACCES, EISDIR, ENOENT, ENXIO, EPERM, EROFS } from '../kern
 import type { Kernel } from '../kernel/system.js'
 import type { Spares } from './capture-file.js'
 import { fileFailed, fsFailed } from './file-failed.js'
+import { moveToNumbered, type NumberedName, pathOfNumbered } from './numbered-name.js'
 
 const STDOUT = 1
 
@@ -40,7 +42,9 @@ const { O_CREAT, O_EXCL, O_NONBLOCK, O_TRUNC, O_WRONLY } = constants
 /** NAME_MAX is 255 bytes; the hidden name has room for its own part. */
 const MAX_NAME_BYTES = 200
 
-const GONE = 'a file is written as .NAME.PID.part until it is complete: leave those of a process that runs alone'
+const LEAVE_ALONE = 'a file is written as .NAME.PID.part until it is complete: leave those of a process that runs alone'
+
+const GONE = Symbol('removed')
 
 /** How often a FIFO is asked whether somebody reads it. */
 const FIFO_POLL_MS = 20
@@ -149,16 +153,34 @@ export class OutputFile {
    * more. Idempotent.
    * @throws CaptureError FILE_FAILED when it cannot have the name: it is complete, under its hidden one.
    */
-  finish(path = this.path, contents = 'what was written'): void {
+  finish(path = this.path, contents?: string): void {
+    this.#finish(path, contents, (partPath) => renameSync(partPath, targetOf(path)))
+  }
+
+  /**
+   * Closes the file and gives it the first of these names that nothing has; answers it.
+   * @throws CaptureError as `finish`.
+   */
+  finishNumbered(name: NumberedName, contents?: string): string {
+    let path = pathOfNumbered(name)
+    this.#finish(path, contents, (partPath) => {
+      path = moveToNumbered(partPath, name)
+    })
+    return path
+  }
+
+  #finish(path: string, contents = 'what was written', move: (partPath: string) => void): void {
+    const whereabouts = this.#open && this.partPath !== undefined ? whereaboutsOf(this.fd) : undefined
     if (!this.#release()) return
     if (this.partPath === undefined) return
     try {
-      renameSync(this.partPath, targetOf(path))
+      move(this.partPath)
     } catch (error) {
       const call = `rename from ${this.partPath}`
-      if (isGone(this.partPath))
-        throw callFailed({ subject: path, call, errno: ENOENT, code: 'FILE_FAILED', detail: `somebody has removed it, with ${contents} in it`, hint: GONE })
-      throw fsFailed(path, call, error)
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || whereabouts === undefined) throw fsFailed(path, call, error)
+      const detail =
+        whereabouts === GONE ? `somebody has removed it, with ${contents} in it` : `somebody has moved it: it is ${whereabouts}, with ${contents} in it`
+      throw callFailed({ subject: path, call, errno: ENOENT, code: 'FILE_FAILED', detail, hint: LEAVE_ALONE })
     }
   }
 
@@ -199,6 +221,17 @@ export function partialNameOf(path: string): string {
   }
 }
 
+/** Whether a file that is to have this name is being written, by whatever process; or was, by one that was killed. */
+export function isBeingWritten(path: string): boolean {
+  const target = targetOf(path)
+  const begin = `.${shortened(basename(target))}.`
+  try {
+    return readdirSync(dirname(target)).some((name) => name.startsWith(begin) && /^\d+(-\d+)?\.part$/.test(name.slice(begin.length)))
+  } catch {
+    return false
+  }
+}
+
 /** Throws for what is being read. */
 export function refusing(spares: Spares | undefined): (path: string) => void {
   return (path) => {
@@ -210,9 +243,14 @@ function isSpared(path: string): CaptureError {
   return new CaptureError('INVALID_OPTION', `${path}: it is being read, and could only be written over in place`, { hint: 'write to another file' })
 }
 
-/** Removed out of a folder that is there. */
-function isGone(partPath: string): boolean {
-  return !existsSync(partPath) && existsSync(dirname(partPath))
+/** What has become of a file that is open: its path now, unless it or its folder was removed. Undefined where /proc does not say. */
+function whereaboutsOf(fd: number): string | typeof GONE | undefined {
+  if (fstatSync(fd).nlink === 0) return GONE
+  try {
+    return readlinkSync(`/proc/self/fd/${fd}`)
+  } catch {
+    return undefined
+  }
 }
 
 function statusOf(path: string): Stats | undefined {
@@ -292,9 +330,13 @@ function openPart(
 }
 
 function partName(name: string, attempt: number): string {
+  return `.${shortened(name)}.${process.pid}${attempt === 1 ? '' : `-${attempt}`}.part`
+}
+
+function shortened(name: string): string {
   let kept = name
   while (Buffer.byteLength(kept) > MAX_NAME_BYTES) kept = [...kept].slice(0, -1).join('')
-  return `.${kept}.${process.pid}${attempt === 1 ? '' : `-${attempt}`}.part`
+  return kept
 }
 
 /** Permissions and owner of the file that will be replaced, as far as we may. */

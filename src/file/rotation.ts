@@ -140,6 +140,10 @@ export class KeptFiles {
     return [...this.#files]
   }
 
+  has(path: string): boolean {
+    return this.#files.has(path)
+  }
+
   /** A file was finished; one of that name has been written over. */
   add(path: string, bytes: number): void {
     this.forget(path)

@@ -13,7 +13,7 @@
  */
 import { alignUp } from '../bytes/align.js'
 import { POLLFD, POLLOUT, SEEK_SET } from '../kernel/abi/process.js'
-import { EAGAIN, ECANCELED, EINTR, EIO } from '../kernel/errno.js'
+import { EAGAIN, ECANCELED, EINTR, EIO, EPIPE } from '../kernel/errno.js'
 import { type Kernel, openKernel } from '../kernel/system.js'
 import type { RotationReason } from './rotation.js'
 import { LOCK_WORDS, ThreadLock } from './thread-lock.js'
@@ -145,7 +145,7 @@ export class RecordSink {
   readonly #committedBytes = new Uint8Array(this.#committed.buffer)
   readonly #split: RecordSplit | undefined
 
-  /** Bytes of the last append that stand there though it failed: in a pipe when it was cancelled, in the file before when it was split. */
+  /** Bytes of the last append that stand there though it failed: in a pipe when it was cancelled or its reader went away, in the file before when it was split. */
   partBytes = 0
 
   /** Made in the thread that appends; without a kernel it opens its own. Without a split only whole buffers are told apart. */
@@ -347,7 +347,8 @@ export class RecordSink {
       else if (result !== -EINTR) failed = result === 0 ? -EIO : result
     }
     if (failed !== 0) {
-      if (failed === -ECANCELED && words[WORD.isRegular] === 0) this.partBytes = written
+      // Of a pipe whose reader goes away what it took went through, but for what it had not read yet: nobody knows how much that was.
+      if ((failed === -ECANCELED || failed === -EPIPE) && words[WORD.isRegular] === 0) this.partBytes = written
       this.#undo(written)
       return failed
     }

@@ -16,6 +16,7 @@ import {
   readSync,
   rmSync,
   statSync,
+  writeFileSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -152,6 +153,9 @@ inFolder('a ring of files, and of bytes: the newest stay', async (folder) => {
     assert.ok(finished.length >= 6, `${finished.length}`)
     assert.equal(summary.writtenPackets, 100_000)
     const bytes = files.reduce((sum, file) => sum + statSync(join(folder, file)).size, 0)
+    const named = [...readAll(folder)].flatMap(([file, read]) => (file.startsWith(name) ? [read] : []))
+    assert.equal(summary.packetsInFiles, total(named))
+    assert.ok(summary.packetsInFiles < summary.writtenPackets)
     // Two that are full to the last buffer, and one that may just have begun.
     assert.ok(bytes <= 3_500_000 && bytes > 1_500_000, `${bytes}`)
     if (name === 'ring') assert.deepEqual(files.sort(), ['ring.pcap0', 'ring.pcap1', 'ring.pcap2'])
@@ -258,6 +262,63 @@ inFolder('a command for each file, and the capture waits for the last of them', 
   const files = readAll(folder)
   assert.ok(files.size >= 4 && [...files.keys()].every((name) => /^x\.pcapng\d*\.gz$/.test(name)), [...files.keys()].join())
   assert.equal(total(files.values()), summary.packets)
+  assert.deepEqual(
+    summary.files.toSorted(),
+    [...files.keys()].map((name) => join(folder, name)),
+  )
+  assert.equal(summary.packetsInFiles, summary.packets)
+})
+
+for (const isJson of [false, true]) {
+  inFolder(`a command that never ends: the account comes before it, and the next signal ends the waiting${isJson ? ', with --json' : ''}`, async (folder) => {
+    using testbed = createTestbed()
+    using sender = new RawSender(testbed.sender)
+    const command = join(folder, 'command')
+    const pids = `${command}.pids`
+    writeFileSync(command, `#!/bin/sh\necho $$ >> ${pids}\nexec sleep 30\n`, { mode: 0o755 })
+    using running = new Running(testbed, ['-w', join(folder, 'x.pcap'), '-C', '10K', '-z', command, '-q', ...(isJson ? ['--json'] : [])])
+    await running.listening()
+    for (const first of range(5)) sender.sendNumbered(100, first * 100)
+    await sleep(400)
+    running.child.kill('SIGINT')
+    const said = () => running.err + running.out
+    await until('it waits', () =>
+      isJson ? said().includes('"commands-left"') : /500 packets captured\n(.*\n)*ringtap: waiting for \d+ commands; Ctrl-C leaves them\n/.test(said()),
+    )
+    await sleep(100)
+    assert.equal(running.child.exitCode, null)
+    running.child.kill('SIGINT')
+    try {
+      assert.deepEqual(await running.ended, [0, null], running.err)
+      assert.match(said(), /command is not run for the last (file|\d+ files)/)
+      if (isJson) assert.equal(running.summary().writtenPackets, 500)
+      else assert.match(running.err, /500 packets written to /)
+    } finally {
+      for (const pid of readFileSync(pids, 'utf8').trim().split('\n')) process.kill(Number(pid), 'SIGKILL')
+    }
+  })
+}
+
+inFolder('-z gzip and --keep under a flood: what is there is what the summary names, and no command was begun for what is not', async (folder) => {
+  using testbed = createTestbed()
+  using running = new Running(testbed, ['-w', join(folder, 't.pcap'), '-C', '1M', '--keep', '4M', '-z', 'gzip', '--workers', '2', '--json', '-q'])
+  await running.listening()
+  await using flood = await startFlood({ ...testbed.sender, count: 300_000, ratePps: 200_000 })
+  await flood.finished
+  await sleep(300)
+  running.child.kill('SIGINT')
+  assert.deepEqual(await running.ended, [0, null], running.err)
+  const summary = running.summary()
+  const files = readAll(folder)
+  assert.deepEqual(
+    summary.files.toSorted(),
+    [...files.keys()].map((name) => join(folder, name)),
+  )
+  assert.equal(total(files.values()), summary.packetsInFiles)
+  // Those of the two that may have been under way.
+  const begun = running.documents().filter(({ event }) => event === 'file-finished').length
+  const complaints = running.err.match(/No such file/g) ?? []
+  assert.ok(begun > 15 && complaints.length <= begun / 2, `${complaints.length} of ${begun}`)
 })
 
 for (const perWorker of [false, true]) {

@@ -330,6 +330,45 @@ inFolder('a little memory under a flood: as far as it reaches, and it says how f
   assert.ok(packets.every((packet) => millisecondsOf(packet) < file.untilMs))
 })
 
+inFolder('a packet that waits for its trigger when the capture ends: a file that begins where the last one ended', async (folder) => {
+  using testbed = createTestbed()
+  using sender = new RawSender(testbed.sender)
+  const write = { path: join(folder, 'x.pcap'), beforeMs: 2000, beforeSizeBytes: SIZE, afterMs: 200, trigger: 'greater 1' }
+  const files: TriggeredFile[] = []
+  await using capture = await openOn(testbed, { write, onEvent: (event) => event.type === 'past-written' && files.push(event) })
+  const steady = steadily(sender)
+  await until('the file is written', () => files.length === 1)
+  await sleep(300)
+  await steady.stop()
+  await sleep(100)
+  await capture.stop()
+  const [first, second] = files as [TriggeredFile, TriggeredFile]
+  assert.equal(files.length, 2)
+  assert.equal(second.fromMs, first.untilMs)
+  const numbers = files.flatMap(({ path }) => numbersOf(read(path).packets))
+  assert.ok(numbers.length > 100, `${numbers.length}`)
+  assert.equal(new Set(numbers).size, numbers.length)
+})
+
+inFolder('two captures that are triggered at once and write by one name: both files are there, and each has the name that is told', async (folder) => {
+  using testbed = createTestbed()
+  using sender = new RawSender(testbed.sender)
+  const files: TriggeredFile[] = []
+  // One name whatever the time.
+  const write = { path: join(folder, 'x%%.pcapng'), beforeMs: 2000, beforeSizeBytes: SIZE, afterMs: 200 }
+  const onEvent = (event: CaptureEvent) => void (event.type === 'past-written' && files.push(event))
+  await using one = await openOn(testbed, { write, onEvent })
+  await using other = await openOn(testbed, { write, filter: 'greater 1', onEvent })
+  sender.sendNumbered(100)
+  await caughtUp(one, 100)
+  await caughtUp(other, 100)
+  await Promise.all([one.trigger(), other.trigger()])
+  assert.deepEqual(readdirSync(folder).sort(), ['x%-2.pcapng', 'x%.pcapng'])
+  assert.deepEqual(files.map(({ path }) => path).sort(), [join(folder, 'x%-2.pcapng'), join(folder, 'x%.pcapng')])
+  assert.deepEqual([...(await one.stop()).files, ...(await other.stop()).files].sort(), files.map(({ path }) => path).sort())
+  for (const { path } of files) assert.deepEqual(numbersOf(read(path).packets), range(100))
+})
+
 inFolder('a packet that matches triggers; its tag is where the kernel has put it', async (folder) => {
   using testbed = createTestbed()
   using sender = new RawSender(testbed.sender)

@@ -211,6 +211,8 @@ test('docs/library.md has every backend, fanout mode, event and field', () => {
       'write-error': true,
       'file-finished': true,
       'file-removed': true,
+      'file-replaced': true,
+      'commands-left': true,
       'files-full': true,
       'file-warning': true,
       triggered: true,

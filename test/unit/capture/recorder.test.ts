@@ -14,6 +14,7 @@ import { fakeKernel } from '../../support/fake-kernel.js'
 import { KernelRing } from '../../support/ring-memory.js'
 
 const ENOSPC = 28
+const EPIPE = 32
 const EAGAIN = 11
 const EIO = 5
 const HEADER = encodePcapHeader({ precision: 'ns', snapLengthBytes: 262_144, linkType: 1 })
@@ -169,6 +170,21 @@ test('a pipe whose reader takes no more: what went into it whole is written, and
   recorder.record(blockOf(10, 5), 5)
   recorder.flush()
   assert.deepEqual([count('packets'), count('writtenPackets'), count('dropWriter'), count('pending')], [2, 2, 13, 0])
+})
+
+test('a pipe whose reader goes away: what it took whole is written, and main is told', () => {
+  let room = 2 * 76 + 40
+  const pipe = (bytes: number) => {
+    const taken = Math.min(bytes, room)
+    room -= taken
+    return taken === 0 ? -EPIPE : taken
+  }
+  const { recorder, count, errors } = setUp({ isRegular: false, write: pipe })
+  recorder.record(blockOf(0, 10), 10)
+  recorder.flush()
+  assert.deepEqual([count('packets'), count('writtenPackets'), count('dropWriter'), count('pending')], [2, 2, 8, 0])
+  assert.deepEqual([count('bytes'), count('truncated'), count('writtenBytes')], [200, 2, 2 * 76])
+  assert.deepEqual(errors, [EPIPE])
 })
 
 test('a buffer that was parted at the limit of a file, and of which the rest fails: what stands in the file is written', () => {

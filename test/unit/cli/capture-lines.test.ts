@@ -73,7 +73,17 @@ const STATS: CaptureStats = {
   total: { ...COUNTERS, seconds: 12.04 },
 }
 
-const SUMMARY: CaptureSummary = { ...COUNTERS, files: [], backend: 'ring', fanout: 'cpu', xdp: null, cpuUserMs: 250, cpuSystemMs: 60, reason: 'stopped' }
+const SUMMARY: CaptureSummary = {
+  ...COUNTERS,
+  files: [],
+  packetsInFiles: 0,
+  backend: 'ring',
+  fanout: 'cpu',
+  xdp: null,
+  cpuUserMs: 250,
+  cpuSystemMs: 60,
+  reason: 'stopped',
+}
 
 const PLAN: CapturePlan = {
   backend: 'ring',
@@ -138,15 +148,21 @@ test('what is written, and where', () => {
   )
   assert.equal(said({ rotation: { seconds: 60, files: 5 } }), 'writing pcapng to x.pcapng (another after 60 s, 5 in all)')
 
-  const written = (...files: string[]) => writtenLines({ ...SUMMARY, files, writtenPackets: 7, writtenBytes: 532 })
-  assert.deepEqual(written(), [])
+  const written = (...files: string[]) => writtenLines({ ...SUMMARY, files, packetsInFiles: 7, writtenPackets: 7, writtenBytes: 532 })
+  const left = (packetsInFiles: number, ...files: string[]) => writtenLines({ ...SUMMARY, files, packetsInFiles, writtenPackets: 7, writtenBytes: 532 })
+  assert.deepEqual(writtenLines(SUMMARY), [])
+  assert.deepEqual(left(3, 'a', 'b'), ['7 packets written (532 B); 3 are in the files that remain: a, b'])
+  assert.deepEqual(left(3, 'a'), ['7 packets written (532 B); 3 are in the file that remains: a'])
+  assert.deepEqual(left(0), ['7 packets written (532 B), and no file of them remains'])
   assert.deepEqual(written('-'), ['7 packets written to stdout (532 B)'])
   assert.deepEqual(written('a', 'b'), ['7 packets written to a, b (532 B)'])
   assert.deepEqual(written('a', 'b', 'c', 'd', 'e'), ['7 packets written to 5 files, a to e (532 B)'])
 })
 
 test('what happens to files', () => {
-  assert.deepEqual(eventLines({ type: 'file-finished', path: 'x', bytes: 1 }), [])
+  assert.deepEqual(eventLines({ type: 'file-finished', path: 'x', bytes: 1, packets: 1 }), [])
+  assert.deepEqual(eventLines({ type: 'commands-left', commands: 1 }), ['ringtap: waiting for 1 command; Ctrl-C leaves it'])
+  assert.deepEqual(eventLines({ type: 'commands-left', commands: 3 }), ['ringtap: waiting for 3 commands; Ctrl-C leaves them'])
   assert.deepEqual(eventLines({ type: 'files-full' }), ['ringtap: as many files as were ordered are written'])
   assert.deepEqual(eventLines({ type: 'file-warning', message: 'gzip x: status 1' }), ['ringtap: warning: gzip x: status 1'])
 })
@@ -276,7 +292,10 @@ test('the names of the JSON documents are a contract', () => {
   for (const name of ['backend', 'fanout', 'workers', 'seconds', 'packets', 'bytes', 'drops', 'cpuUserMs', 'cpuSystemMs']) assert.ok(name in summary, name)
 
   assert.equal(eventDocument({ type: 'interface-down', interface: 'eth0' }), '{"type":"event","event":"interface-down","interface":"eth0"}')
-  assert.equal(eventDocument({ type: 'file-finished', path: 'x', bytes: 7 }), '{"type":"event","event":"file-finished","path":"x","bytes":7}')
+  assert.equal(
+    eventDocument({ type: 'file-finished', path: 'x', bytes: 7, packets: 2 }),
+    '{"type":"event","event":"file-finished","path":"x","bytes":7,"packets":2}',
+  )
   assert.equal(eventDocument({ type: 'files-full' }), '{"type":"event","event":"files-full"}')
   assert.equal(eventDocument({ type: 'file-warning', message: 'gzip x: status 1' }), '{"type":"event","event":"file-warning","message":"gzip x: status 1"}')
   const error = new CaptureError('FILE_FAILED', 'x: open: EACCES', { errnoName: 'EACCES' })

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
@@ -134,6 +134,23 @@ test('one guard serves all files of a rotation; the one that was only made ready
     names.join(),
   )
   for (const name of names) assert.ok(readStrictly(readFileSync(join(folder, name))).packets.length > 0)
+})
+
+test('killed, a file that replaces none gets the next number', async () => {
+  const path = join(folder, 'numbered.pcap')
+  const numbered = { before: join(folder, 'numbered'), ending: '.pcap', number: 1 }
+  const { child, guardPid } = await startProcess(path, { numbered }, [{ ...ENDLESS, writer: 0 }])
+  for (const name of ['numbered.pcap', 'numbered-2.pcap']) writeFileSync(join(folder, name), 'of another')
+  const part = join(folder, `.numbered.pcap.${child.pid}.part`)
+  await until(() => statSync(part).size > 2_000_000, 10_000, 'nothing is written')
+  await kill(child)
+  await guardGone(guardPid)
+  for (const name of ['numbered.pcap', 'numbered-2.pcap']) assert.equal(readFileSync(join(folder, name), 'utf8'), 'of another')
+  assert.ok(readStrictly(readFileSync(join(folder, 'numbered-3.pcap'))).packets.length > 0)
+  assert.deepEqual(
+    readdirSync(folder).filter((name) => name.includes('numbered') && name.endsWith('.part')),
+    [],
+  )
 })
 
 test('signals to the whole group do not end the guard before its process', async () => {

@@ -210,3 +210,44 @@ test('a thread that is terminated between taking a file and saying so: the file 
     { path: `${path}1`, numbers: [2, 3] },
   ])
 })
+
+/** Commands that compress as gzip does, but when they are let to: each waits for a file GO.NAME. */
+function slowGzip(status: number): string {
+  const script = join(mkdtempSync(join(inner, 'gzip-')), 'gzip')
+  const source = `#!/bin/sh\necho "$1" >> ${script}.begun\nwhile [ ! -e ${script}.go ]; do sleep 0.01; done\ncp "$1" "$1.gz" 2>/dev/null || : > "$1.gz"\nrm -f "$1"\nexit ${status}\n`
+  writeFileSync(script, source, { mode: 0o755 })
+  return script
+}
+
+for (const status of [0, 2]) {
+  test(`--keep with a command that ends with ${status} behind the removal of its file: nothing stays that nobody counts`, async () => {
+    const own = mkdtempSync(join(inner, 'kept-'))
+    const command = slowGzip(status)
+    const events: FileEvent[] = []
+    const sink = await openSink(join(own, 'x.pcap'), {
+      header: () => HEADER,
+      guard: false,
+      command,
+      rotation: { sizeBytes: 1000, keepBytes: 4000 },
+      rotateBy: 'hand',
+      onEvent: (event) => events.push(event),
+    })
+    // What another job has left, of a name that a command would make.
+    writeFileSync(join(own, 'x.pcap9.gz'), OLD)
+    for (const number of upTo(12)) {
+      for (const record of upTo(5)) appendOne(sink, number * 5 + record)
+      if (number < 11) assert.ok(sink.rotate('size'))
+    }
+    writeFileSync(`${command}.go`, '')
+    await sink.close()
+    const begun = readFileSync(`${command}.begun`, 'utf8').trim().split('\n')
+    const removed = events.flatMap((event) => (event.type === 'file-removed' ? [event.path] : []))
+    const replaced = new Map(events.flatMap((event) => (event.type === 'file-replaced' ? [[event.path, event.by] as const] : [])))
+    const finished = events.flatMap((event) => (event.type === 'file-finished' ? [event.path] : []))
+    const left = finished.filter((path) => !removed.includes(path)).map((path) => replaced.get(path) ?? path)
+    // The first two were under way when they had to go; none is begun for one that has gone.
+    assert.deepEqual(begun.slice(0, 2).sort(), finished.slice(0, 2).sort())
+    assert.deepEqual([...begun.slice(2)].sort(), finished.filter((path) => !removed.includes(path)).sort())
+    assert.deepEqual(readdirSync(own).sort(), [...new Set([...left, join(own, 'x.pcap9.gz')])].map((path) => path.slice(own.length + 1)).sort())
+  })
+}

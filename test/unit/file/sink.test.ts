@@ -2,14 +2,30 @@
 import assert from 'node:assert/strict'
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { closeSync, constants, existsSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import {
+  closeSync,
+  constants,
+  existsSync,
+  linkSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { CaptureError } from '#src/errors.js'
 import type { FileEvent } from '#src/file/capture-file.js'
+import { moveToNumbered } from '#src/file/numbered-name.js'
 import { openSink } from '#src/file/open-sink.js'
+import { isBeingWritten } from '#src/file/output-file.js'
 import { LeadingSplit } from '#src/file/record-walk.js'
 import { createSinkShared, RecordSink } from '#src/file/sink.js'
 import { EAGAIN, ECANCELED, EINTR, EIO, ENOSPC, EPIPE } from '#src/kernel/errno.js'
@@ -421,7 +437,7 @@ test('a next file that cannot be made is told once, and the current one goes on'
     events.map(({ type }) => type),
     ['file-warning'],
   )
-  await assert.rejects(sink.close(), /rename.*ENOENT/)
+  await assert.rejects(sink.close(), /rename.*ENOENT.*somebody has removed it/)
 })
 
 test('a file that somebody removes while it is written: told with what was in it, and the folder is not blamed', async () => {
@@ -445,6 +461,29 @@ test('a file that somebody removes while it is written: told with what was in it
   rmSync(join(folder, readdirSync(folder).find((name) => name.startsWith(`.${path.split('/').pop()}1.`)) as string))
   await assert.rejects(sink.close(), /with 10 packets in it$/)
   assert.match((events.at(-1) as { message: string }).message, /with 7 packets in it$/)
+})
+
+test('a folder that is removed, or moved, while a file in it is written: told with what was in it and where it is', async () => {
+  for (const [name, go, expected] of [
+    ['removed', (inner: string) => rmSync(inner, { recursive: true }), /ENOENT \(.*\): somebody has removed it, with 10 packets in it$/],
+    [
+      'moved',
+      (inner: string) => renameSync(inner, `${inner}-away`),
+      /ENOENT \(.*\): somebody has moved it: it is \S+moved-away\/\S+\.part, with 10 packets in it$/,
+    ],
+  ] as const) {
+    const inner = join(folder, name)
+    mkdirSync(inner)
+    const events: FileEvent[] = []
+    const sink = await openSink(join(inner, 'f.pcap'), { header: () => HEADER, guard: false, onEvent: (event) => events.push(event) })
+    const bytes = recordsBuffer(WRITER)
+    assert.equal(sink.append(bytes, bytes.byteLength, 10), 0)
+    go(inner)
+    await assert.rejects(sink.close(), expected)
+    const [warning, ...others] = events
+    assert.ok(warning?.type === 'file-warning' && others.length === 0)
+    assert.match(warning.error?.hint ?? '', /leave those of a process that runs alone/)
+  }
 })
 
 test('a command is run for each file, two at a time, and its failure is told', async () => {
@@ -497,4 +536,42 @@ test('stdout that is a file is written from where it stands, and cut back there'
     assert.equal(Buffer.concat(chunks).toString().trim(), '0,-28,0')
     assert.equal(readFileSync(path, 'utf8'), expected)
   }
+})
+
+test('two sinks of one numbered name: both files are there, each by the name that it was told to have', async () => {
+  const own = join(folder, 'numbered')
+  mkdirSync(own)
+  const numbered = { before: join(own, 'x'), ending: '.pcap', number: 1 }
+  const told: string[] = []
+  const onEvent = (event: FileEvent) => void (event.type === 'file-finished' && told.push(event.path))
+  const options = { header: () => HEADER, guard: false, numbered, onEvent }
+  const sinks = [await openSink(join(own, 'x.pcap'), options), await openSink(join(own, 'x.pcap'), options)]
+  assert.ok(isBeingWritten(join(own, 'x.pcap')))
+  assert.ok(!isBeingWritten(join(own, 'x')))
+  for (const [index, sink] of sinks.entries()) assert.equal(sink.append(new Uint8Array(index + 1), index + 1), 0)
+  for (const sink of sinks) await sink.close()
+  assert.ok(!isBeingWritten(join(own, 'x.pcap')))
+  assert.deepEqual(
+    sinks.map(({ left }) => left),
+    [join(own, 'x.pcap'), join(own, 'x-2.pcap')],
+  )
+  assert.deepEqual(
+    told,
+    sinks.map(({ left }) => left),
+  )
+  assert.deepEqual(
+    told.map((path) => statSync(path).size - HEADER.byteLength),
+    [1, 2],
+  )
+  assert.deepEqual(readdirSync(own).sort(), ['x-2.pcap', 'x.pcap'])
+})
+
+test('a numbered name is the file itself where a link was made before the other name could be taken away', () => {
+  const own = join(folder, 'linked')
+  mkdirSync(own)
+  const part = join(own, '.x.pcap.1.part')
+  writeFileSync(part, 'whole')
+  linkSync(part, join(own, 'x.pcap'))
+  assert.equal(moveToNumbered(part, { before: join(own, 'x'), ending: '.pcap', number: 1 }), join(own, 'x.pcap'))
+  assert.deepEqual(readdirSync(own), ['x.pcap'])
 })
