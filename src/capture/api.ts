@@ -8,6 +8,7 @@ import type { Direction } from '../source/packet-socket.js'
 import type { HardwareHint } from '../source/xdp-hints.js'
 import { XDP_MODES as MODES, type XdpMode } from '../source/xdp-mode.js'
 import type { XdpInForce } from '../source/xdp-socket.js'
+import type { ClosableIterator } from './closable.js'
 import type { Ledger } from './ledger.js'
 
 export const BACKENDS = ['auto', 'ring', 'recv', 'xdp'] as const
@@ -333,7 +334,7 @@ export interface Capture extends AsyncDisposable {
    */
   ledger(): Ledger
   /** One value an interval until the capture ends; ends normally, also on abort. An error of the capture is thrown. */
-  stats(options?: { intervalMs?: number }): AsyncIterableIterator<CaptureStats>
+  stats(options?: { intervalMs?: number }): ClosableIterator<CaptureStats>
   /** The handlers' snapshots, folded by `merge`; undefined when the handler has none. */
   snapshot<T = unknown>(): Promise<T | undefined>
   /**

@@ -16,6 +16,7 @@ import { type Kernel, openKernel } from '../kernel/system.js'
 import { allowedCpus } from '../kernel/thread.js'
 import { PacketSockets } from '../source/packet-socket.js'
 import { XdpSockets } from '../source/xdp-socket.js'
+import { orAborted } from './abort.js'
 import type { AccountSpec } from './account.js'
 import type { Capture, CaptureOptions, CapturePlan } from './api.js'
 import { Budget, Control, controlMemory } from './control.js'
@@ -158,7 +159,8 @@ class Opening {
         worker++
       }
     }
-    await Promise.all(this.#threads.map((thread) => thread.ready))
+    // A handler's `open` may take its time.
+    await orAborted(Promise.all(this.#threads.map((thread) => thread.ready)), signal)
     signal?.throwIfAborted()
     this.#interfaceDrops = new InterfaceDrops(kernel, plan.interfaces, plan.netns)
     const book = new LedgerBook(kernel, plan, (place) => leftOf(this.#sockets[place]))

@@ -106,9 +106,12 @@ const FANOUT_KNOWN: Readonly<Record<keyof FanoutOptions, true>> = { mode: true, 
  * @throws CaptureError INVALID_OPTION, saying what was expected and what was got.
  */
 export function planCapture(options: CaptureOptions, machine: MachineFacts): CapturePlan {
+  object('a capture', options)
   for (const name of Object.keys(options)) {
     if (!Object.hasOwn(KNOWN, name)) throw new CaptureError('INVALID_OPTION', `Unknown option ${name}`, { hint: `options: ${Object.keys(KNOWN).join(', ')}` })
   }
+  checkSignal(options.signal)
+  if (options.onEvent !== undefined && typeof options.onEvent !== 'function') throw invalid('onEvent', 'a function', options.onEvent)
   const interfaces = planInterfaces(options.interface)
   const backend = oneOf('backend', options.backend ?? 'auto', BACKENDS)
   const exclusive = boolean('exclusive', options.exclusive ?? false)
@@ -327,6 +330,20 @@ function checkMemory(ringBytes: number, workers: number, machine: MachineFacts):
 function integer(option: string, value: unknown, min: number, max: number): number {
   if (typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max) return value
   throw invalid(option, `an integer from ${min} to ${max}`, value)
+}
+
+/** The options of a public function. */
+export function object<T>(what: string, given: T): T {
+  if (typeof given === 'object' && given !== null && !Array.isArray(given)) return given
+  const got = given === null ? 'null' : Array.isArray(given) ? 'an array' : typeof given
+  throw new CaptureError('INVALID_OPTION', `Expected the options of ${what} to be an object, got ${got}`)
+}
+
+/** NB: not by instanceof, which knows no signal of another realm. */
+export function checkSignal(given: unknown): void {
+  if (given === undefined) return
+  const { aborted, addEventListener } = (given ?? {}) as Partial<AbortSignal>
+  if (typeof aborted !== 'boolean' || typeof addEventListener !== 'function') throw invalid('signal', 'an AbortSignal', given)
 }
 
 export function boolean(option: string, value: unknown): boolean {
