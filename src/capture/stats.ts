@@ -49,7 +49,7 @@ async function* iterate({ counters, end, error }: StatsSource, options: { interv
   for (;;) {
     // Kept to a grid, so that a late timer does not shift all that follow.
     due = Math.max(due + intervalMs, performance.now())
-    await pause(due - performance.now(), end, closing)
+    await pause(Math.max(0, due - performance.now()), end, closing)
     if (closing.isClosed) return
     const ended = end.hasHappened
     const failure = ended ? error() : undefined
