@@ -333,7 +333,10 @@ export interface Capture extends AsyncDisposable {
    * may come from, its `caveats` say. Needs no privilege; what cannot be read stands in `unread`.
    */
   ledger(): Ledger
-  /** One value an interval until the capture ends; ends normally, also on abort. An error of the capture is thrown. */
+  /**
+   * One value an interval (default 1000 ms, at most 2147483647) until the capture ends, or it is closed itself; ends normally, also on abort.
+   * An error of the capture is thrown.
+   */
   stats(options?: { intervalMs?: number }): ClosableIterator<CaptureStats>
   /** The handlers' snapshots, folded by `merge`; undefined when the handler has none. */
   snapshot<T = unknown>(): Promise<T | undefined>
