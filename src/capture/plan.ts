@@ -43,8 +43,8 @@ const DEFAULT_COALESCE_MS = 1
 const MAX_BUSY_POLL_US = 1_000_000
 /** SO_RCVBUF is an int that the kernel doubles. */
 const MAX_RECEIVE_BUFFER_BYTES = 2 ** 30 - 1
-/** setTimeout's limit, 24.8 days. */
-const MAX_DURATION_MS = 2 ** 31 - 1
+/** setTimeout's limit, 24.8 days: a longer time is 1 ms to it. */
+export const MAX_TIMER_MS = 2 ** 31 - 1
 
 const KNOWN: Readonly<Record<keyof CaptureOptions, true>> = {
   interface: true,
@@ -161,7 +161,7 @@ export function planCapture(options: CaptureOptions, machine: MachineFacts): Cap
     write: planWrite(options.write, machine),
     user: options.user === undefined ? undefined : text('user', options.user),
     workerRestarts: integer('workerRestarts', options.workerRestarts ?? 0, 0, 1_000_000),
-    durationMs: options.durationMs === undefined ? undefined : integer('durationMs', options.durationMs, 1, MAX_DURATION_MS),
+    durationMs: options.durationMs === undefined ? undefined : integer('durationMs', options.durationMs, 1, MAX_TIMER_MS),
   }
 }
 

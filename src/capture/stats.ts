@@ -1,10 +1,7 @@
 /** `capture.stats()`: what was counted in each interval, until the capture ends or nobody wants to know. */
 import type { CaptureCounters, CaptureStats, Drops, WorkerCounters } from './api.js'
 import { type ClosableIterator, type Closing, closable } from './closable.js'
-import { invalid, object } from './plan.js'
-
-/** setTimeout's limit, 24.8 days: a longer time is 1 ms to it. */
-export const MAX_TIMER_MS = 2 ** 31 - 1
+import { invalid, MAX_TIMER_MS, object } from './plan.js'
 
 /** That a capture has ended, told to those who wait. NB: no promise: one that settles at the end keeps a reaction of every wait before. */
 export class CaptureEnd {
