@@ -83,7 +83,7 @@ async function handlerOf(handler: Handler | URL | string): Promise<Handler> {
 }
 
 function isOpenFile(file: CaptureFile | CaptureFileInput): file is CaptureFile {
-  return typeof file === 'object' && 'batches' in file
+  return typeof file === 'object' && file !== null && 'batches' in file
 }
 
 async function run<State, Snapshot>(

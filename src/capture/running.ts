@@ -177,7 +177,7 @@ export class RunningCapture implements Capture {
       })
     }
     const [first, ...others] = snapshots
-    return others.reduce<unknown>((a, b) => merge(a, b), first) as T
+    return others.reduce<unknown>((a, b) => merged(merge, a, b), first) as T
   }
 
   stop(): Promise<CaptureSummary> {
@@ -342,6 +342,24 @@ export class RunningCapture implements Capture {
       reason: this.#error === undefined ? (this.#reason ?? 'stopped') : 'failed',
     }
   }
+}
+
+function merged(merge: NonNullable<Handler['merge']>, a: unknown, b: unknown): unknown {
+  let both: unknown
+  try {
+    both = merge(a, b)
+  } catch (cause) {
+    const thrown = cause instanceof Error ? `${cause.name}: ${cause.message}` : String(cause)
+    throw new CaptureError('HANDLER_FAILED', `handler merge() threw ${thrown}`, { cause })
+  }
+  if (!isThenable(both)) return both
+  // Nobody waits for it, and what it rejects with would end the process.
+  Promise.resolve(both).catch(() => {})
+  throw new CaptureError('HANDLER_FAILED', 'handler merge() returned a promise', { hint: 'merge(a, b) returns the snapshot of both' })
+}
+
+function isThenable(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
 }
 
 function noDrops(): Drops {
