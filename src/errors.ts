@@ -30,7 +30,7 @@ export const CAPTURE_ERROR_CODES = [
   'XDP_REFUSED',
   /** The handler module is missing, or exports no handler. */
   'HANDLER_NOT_LOADED',
-  /** open, packet, block, snapshot or close of a handler threw; `cause` is what it threw. */
+  /** A function of the handler threw, and `cause` is what; or it gave up packets that it had not. */
   'HANDLER_FAILED',
   /** A worker thread ended without being asked to. */
   'WORKER_FAILED',

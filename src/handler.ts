@@ -76,7 +76,8 @@ export interface HandlerContext {
   readonly data: unknown
   /**
    * Moves packets that were handed to the handler, and that it or whoever it works for gave up, from `packets` to the drop
-   * `handler` (default) or `consumer`.
+   * `handler` (default) or `consumer`. Throws, and so fails the capture with HANDLER_FAILED, unless that is an integer from 0 to the
+   * packets that were handed over and not given up yet.
    */
   readonly countDrops: (packets: number, reason?: 'handler' | 'consumer') => void
 }

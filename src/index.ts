@@ -33,6 +33,7 @@ export type {
   XdpMode,
 } from './capture/api.js'
 export { BACKENDS, FANOUT_MODES, XDP_MODES } from './capture/api.js'
+export type { ClosableIterator } from './capture/closable.js'
 export { type ConvertOptions, type ConvertSummary, convertCaptureFiles, type PartialFile } from './capture/convert-files.js'
 export {
   COUNT_CLASSES,

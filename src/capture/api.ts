@@ -8,6 +8,7 @@ import type { Direction } from '../source/packet-socket.js'
 import type { HardwareHint } from '../source/xdp-hints.js'
 import { XDP_MODES as MODES, type XdpMode } from '../source/xdp-mode.js'
 import type { XdpInForce } from '../source/xdp-socket.js'
+import type { ClosableIterator } from './closable.js'
 import type { Ledger } from './ledger.js'
 
 export const BACKENDS = ['auto', 'ring', 'recv', 'xdp'] as const
@@ -334,8 +335,11 @@ export interface Capture extends AsyncDisposable {
    * may come from, its `caveats` say. Needs no privilege; what cannot be read stands in `unread`.
    */
   ledger(): Ledger
-  /** One value an interval until the capture ends; ends normally, also on abort. An error of the capture is thrown. */
-  stats(options?: { intervalMs?: number }): AsyncIterableIterator<CaptureStats>
+  /**
+   * One value an interval (default 1000 ms, at most 2147483647) until the capture ends, or it is closed itself; ends normally, also on abort.
+   * An error of the capture is thrown.
+   */
+  stats(options?: { intervalMs?: number }): ClosableIterator<CaptureStats>
   /** The handlers' snapshots, folded by `merge`; undefined when the handler has none. */
   snapshot<T = unknown>(): Promise<T | undefined>
   /**

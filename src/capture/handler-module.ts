@@ -15,7 +15,7 @@ export async function loadHandler(url: string): Promise<Handler> {
     const thrown = error instanceof Error ? error.message.split('\n')[0] : String(error)
     throw new CaptureError('HANDLER_NOT_LOADED', `handler ${shown}: ${thrown}`, {
       cause: error,
-      hint: 'a handler is an ES module whose default export is defineHandler({…})',
+      hint: hintFor(error, url),
     })
   }
   const handler = module.default
@@ -23,6 +23,12 @@ export async function loadHandler(url: string): Promise<Handler> {
   if (bad !== undefined)
     throw new CaptureError('HANDLER_NOT_LOADED', `handler ${shown}: ${bad}`, { hint: 'export default defineHandler({ packet(p, state) { … } })' })
   return handler as Handler
+}
+
+function hintFor(error: unknown, url: string): string {
+  const isUnknown = (error as { code?: unknown } | null | undefined)?.code === 'ERR_UNKNOWN_FILE_EXTENSION'
+  if (isUnknown && /\.[cm]?tsx?(?:[?#]|$)/.test(url)) return 'name the compiled .js, or run a Node.js that strips types: 22.18 or later'
+  return 'a handler is an ES module whose default export is defineHandler({…})'
 }
 
 /** What keeps a value from being a handler; undefined: it is one. */

@@ -4,7 +4,8 @@ import { CaptureError } from '../errors.js'
 import { openNamespace, withNamespace } from '../kernel/namespace.js'
 import { type Kernel, openKernel } from '../kernel/system.js'
 import { COUNT_MODES, type CountMode, InterfaceCount, settle } from '../source/kernel-count.js'
-import { boolean, oneOf, planInterfaces, text } from './plan.js'
+import { boolean, object, oneOf, planInterfaces, text } from './plan.js'
+import { atThreadEnd } from './thread-end.js'
 
 export { COUNT_CLASSES, COUNT_MODES, type CountClass, type CountMode }
 
@@ -109,6 +110,7 @@ export function countInKernel(options: KernelCountOptions): KernelCount {
 
 /** The same on a given kernel, for tests. */
 export function countInKernelWith(kernel: Kernel, options: KernelCountOptions): KernelCount {
+  object('countInKernel()', options)
   for (const name of Object.keys(options)) {
     if (!Object.hasOwn(KNOWN, name)) throw new CaptureError('INVALID_OPTION', `Unknown option ${name}`, { hint: `options: ${Object.keys(KNOWN).join(', ')}` })
   }
@@ -139,12 +141,14 @@ class RunningCount implements KernelCount {
   readonly #counts: readonly InterfaceCount[]
   readonly #up: boolean[]
   readonly #startedAt = performance.now()
+  readonly #leaveThread: () => void
   #seconds: number | undefined
 
   constructor(kernel: Kernel, counts: readonly InterfaceCount[]) {
     this.#kernel = kernel
     this.#counts = counts
     this.#up = counts.map(() => true)
+    this.#leaveThread = atThreadEnd(() => this.close())
   }
 
   counters(): KernelCounters {
@@ -169,6 +173,7 @@ class RunningCount implements KernelCount {
 
   close(): void {
     if (this.#seconds !== undefined) return
+    this.#leaveThread()
     for (const count of this.#counts) count.detach()
     this.#seconds = (performance.now() - this.#startedAt) / 1000
     settle(this.#kernel)

@@ -15,6 +15,7 @@ import type { Source } from '../source/source.js'
 import { consumedOf, placedOf, storeStatistics } from './account.js'
 import { type Budget, type Control, RUN, STOP } from './control.js'
 import { COUNTER, type CounterWriter, monotonicMs } from './counters.js'
+import type { GivenUp } from './given-up.js'
 import type { InterfaceWatch } from './interface-watch.js'
 
 const SNAPLEN = TPACKET3_HDR.tp_snaplen / 4
@@ -59,6 +60,8 @@ export interface LoopContext {
   answerSnapshot: (asked: number) => void
   /** Gets the packets that the handler has been given, and counts them. */
   recorder?: BlockRecorder | undefined
+  /** Is told what the handler has, to know what it can give up. */
+  givenUp?: GivenUp | undefined
   /** Reads what the main thread has told the recorder. */
   takeOrders?: (() => void) | undefined
 }
@@ -257,8 +260,11 @@ export class Loop {
   }
 
   #deliverPackets(block: Block, limit: number, packet: (packet: BlockPacketView, state: unknown) => void, state: unknown): void {
+    const { givenUp } = this.#context
     const view = this.#view
     view.enter(block)
+    view.header = block.firstOffset
+    givenUp?.enterPackets(block, view)
     const words = block.words32
     let header = block.firstOffset
     let bytes = 0
@@ -276,6 +282,7 @@ export class Loop {
       }
     } finally {
       this.#handed = done
+      givenUp?.leavePackets(limit)
       if (this.#context.recorder === undefined) this.#add(done, bytes, truncated)
       if (done < limit) this.#handlerThrew(limit - done)
     }
@@ -284,6 +291,7 @@ export class Loop {
   #deliverBlock(block: Block, limit: number, deliver: (block: Block, state: unknown) => void, state: unknown): void {
     const count = block.packetCount
     block.packetCount = limit
+    this.#context.givenUp?.enterBlock(limit)
     let done = false
     try {
       if (limit > 0) deliver(block, state)
@@ -296,10 +304,14 @@ export class Loop {
     }
   }
 
-  /** The rest of the block was not handed over. */
+  /** The rest of the block was not handed over. What the handler had given up of it stands in its drop already. */
   #handlerThrew(packets: number): void {
-    const values = this.#context.counters.values
-    values[COUNTER.dropHandler] = (values[COUNTER.dropHandler] as number) + packets
+    const { counters, givenUp, recorder } = this.#context
+    const values = counters.values
+    const twice = givenUp?.takeBack(packets) ?? 0
+    const counted = recorder === undefined ? COUNTER.packets : COUNTER.pending
+    values[counted] = (values[counted] as number) + twice
+    values[COUNTER.dropHandler] = (values[COUNTER.dropHandler] as number) + packets - twice
     this.#consumed += packets
   }
 

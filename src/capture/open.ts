@@ -16,9 +16,10 @@ import { type Kernel, openKernel } from '../kernel/system.js'
 import { allowedCpus } from '../kernel/thread.js'
 import { PacketSockets } from '../source/packet-socket.js'
 import { XdpSockets } from '../source/xdp-socket.js'
+import { orAborted } from './abort.js'
 import type { AccountSpec } from './account.js'
 import type { Capture, CaptureOptions, CapturePlan } from './api.js'
-import { Budget, Control, controlMemory } from './control.js'
+import { ABANDON, Budget, Control, controlMemory } from './control.js'
 import { countersMemory } from './counters.js'
 import type { RecordedInterface } from './file-facts.js'
 import { type FilterFor, prepareFilter, prepareTrigger } from './filter.js'
@@ -28,6 +29,7 @@ import { LedgerBook, type LeftOf } from './ledger-book.js'
 import { MAX_SNAP_LENGTH_BYTES, MAX_WORKERS, type MachineFacts, planCapture, workerCpu } from './plan.js'
 import { Recording } from './recording.js'
 import { HANDLER_PATIENCE_MS, RunningCapture } from './running.js'
+import { atThreadEnd } from './thread-end.js'
 import { TimeMachine } from './time-machine.js'
 import { UserChange } from './user-change.js'
 import type { WorkerData } from './worker.js'
@@ -95,6 +97,7 @@ class Opening {
   #book: LedgerBook | undefined
   #recording: Recording | undefined
   #user: UserChange | undefined
+  readonly #leaveThread: () => void
 
   constructor(
     kernel: Kernel,
@@ -112,6 +115,7 @@ class Opening {
     this.#options = options
     this.#handler = handler
     this.#handlerData = handlerData
+    this.#leaveThread = atThreadEnd(() => this.#closeNow())
   }
 
   async open(handlerUrl: string | undefined): Promise<Capture> {
@@ -158,7 +162,8 @@ class Opening {
         worker++
       }
     }
-    await Promise.all(this.#threads.map((thread) => thread.ready))
+    // A handler's `open` may take its time.
+    await orAborted(Promise.all(this.#threads.map((thread) => thread.ready)), signal)
     signal?.throwIfAborted()
     this.#interfaceDrops = new InterfaceDrops(kernel, plan.interfaces, plan.netns)
     const book = new LedgerBook(kernel, plan, (place) => leftOf(this.#sockets[place]))
@@ -318,8 +323,17 @@ class Opening {
     return wake
   }
 
+  /** As the thread that opened it ends. A ring lives as long as its mapping, which only its worker can undo: they are waited for. */
+  #closeNow(): void {
+    for (const thread of this.#threads) thread.send(ABANDON)
+    const deadline = performance.now() + HANDLER_PATIENCE_MS
+    for (const thread of this.#threads) thread.awaitSettled(deadline)
+    this.#release()
+  }
+
   /** After every worker has ended: descriptors, then nothing is left. */
   #release(): void {
+    this.#leaveThread()
     this.#interfaceDrops?.close()
     this.#settle()
     for (const sockets of this.#sockets) sockets.close()

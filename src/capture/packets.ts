@@ -3,9 +3,12 @@ import { setImmediate } from 'node:timers/promises'
 import { CaptureError } from '../errors.js'
 import { createPacketQueue, PACKET_QUEUE, type PacketQueueMemory, RECORD } from '../handlers/packet-queue.js'
 import type { PacketsHandlerData } from '../handlers/packets.js'
+import { onAbort } from './abort.js'
 import type { Capture, CaptureOptions, CaptureSummary } from './api.js'
+import { type ClosableIterator, type Closing, closable } from './closable.js'
 import type { Ledger } from './ledger.js'
 import { openCaptureFor } from './open.js'
+import { checkSignal, object } from './plan.js'
 
 /** A packet of one's own. */
 export interface Packet {
@@ -38,7 +41,7 @@ export interface PacketsOptions extends Omit<CaptureOptions, 'handler' | 'handle
   queueBytes?: number
 }
 
-export interface Packets extends AsyncIterableIterator<Packet> {
+export interface Packets extends ClosableIterator<Packet> {
   /** Settles when the iterator has ended; rejects with what kept the capture from opening, an abort among it, or ended it. Packets that were queued and never taken stand in `drops.consumer`. */
   readonly summary: Promise<CaptureSummary>
   /** Where every packet went until now, as of a capture; undefined before it is open. */
@@ -55,10 +58,16 @@ const GIVE_WAY_MS = 10
 
 /**
  * Captures packets as an async iterator of owned copies. The capture opens with the first `next()`. With several workers, order
- * holds within each worker only. `count` is the number of packets that the iterator yields.
+ * holds within each worker only. `count` is the number of packets that the iterator yields. `return()` and dispose end it at once, also
+ * while a `next()` waits.
  * @throws CaptureError from the first `next()`, or later from the one that meets it.
  */
 export function packets(options: PacketsOptions): Packets {
+  return packetsWith(openCaptureFor, options)
+}
+
+/** The same with what opens the capture, for tests. */
+export function packetsWith(open: typeof openCaptureFor, options: PacketsOptions): Packets {
   let settle: (summary: CaptureSummary) => void = () => {}
   let fail: (error: unknown) => void = () => {}
   const summary = new Promise<CaptureSummary>((resolve, reject) => {
@@ -67,26 +76,43 @@ export function packets(options: PacketsOptions): Packets {
   })
   summary.catch(() => {})
   const held: { capture?: Capture } = {}
-  return Object.assign(iterate(options, held, settle, fail), { summary, ledger: () => held.capture?.ledger() })
+  const iterator = closable<Packet>((closing) => {
+    // Closed before the first `next()`, the generator never begins.
+    closing.wake = () => fail(closedError())
+    return iterate(open, options, held, settle, fail, closing)
+  })
+  return Object.assign(iterator, { summary, ledger: () => held.capture?.ledger() })
+}
+
+/** What the summary of an iterator rejects with that was left before its capture was open. */
+function closedError(): DOMException {
+  return new DOMException('The iterator was closed before its capture was open', 'AbortError')
 }
 
 async function* iterate(
+  open: typeof openCaptureFor,
   options: PacketsOptions,
   held: { capture?: Capture },
   settle: (summary: CaptureSummary) => void,
   fail: (error: unknown) => void,
-): AsyncGenerator<Packet, void, undefined> {
-  const { whenFull = 'drop', queueBytes = DEFAULT_QUEUE_BYTES, count, ...rest } = options
+  closing: Closing,
+): AsyncGenerator<Packet, undefined, undefined> {
+  // Of the capture: aborted by the signal of the options, and by a close while it opens.
+  const end = new AbortController()
+  closing.wake = () => end.abort(closedError())
+  let unlisten = () => {}
   let capture: Capture | undefined
   let readers: QueueReader[] = []
   let ended = false
   let yielded = 0
+  let counted = false
   let failure: unknown
   let timer: NodeJS.Timeout | undefined
   const endWaiting = () => {
     for (const reader of readers) reader.close()
   }
   try {
+    const { whenFull = 'drop', queueBytes = DEFAULT_QUEUE_BYTES, count, ...rest } = object('packets()', options)
     if (whenFull !== 'drop' && whenFull !== 'wait')
       throw new CaptureError('INVALID_OPTION', `Expected the option whenFull to be one of drop, wait, got '${String(whenFull)}'`)
     if (!Number.isInteger(queueBytes) || queueBytes < MIN_QUEUE_BYTES || queueBytes > MAX_QUEUE_BYTES) {
@@ -103,31 +129,36 @@ async function* iterate(
     }
     const bell = new SharedArrayBuffer(8)
     const bellWords = new Int32Array(bell)
-    const { signal, durationMs } = rest
-    if (signal?.aborted) return
+    const { durationMs, signal } = rest
+    checkSignal(signal)
+    unlisten = onAbort(signal, () => {
+      end.abort(signal?.reason)
+      endWaiting()
+    })
+    if (end.signal.aborted) return
     const handlerData = (workers: number): PacketsHandlerData => {
       const queues = Array.from({ length: workers }, () => createPacketQueue(queueBytes))
       readers = queues.map((queue) => new QueueReader(queue))
       return { queues, bell, whenFull }
     }
-    const opened = await openCaptureFor({ ...rest, handler: new URL('../handlers/packets.js', import.meta.url) }, handlerData)
+    const handler = new URL('../handlers/packets.js', import.meta.url)
+    const opened = await open({ ...rest, handler, signal: end.signal }, handlerData)
     capture = opened
     held.capture = opened
-    const over = opened.finished.then(
-      () => {
-        ended = true
-      },
-      () => {
-        ended = true
-      },
-    )
+    // NB: no race with a promise for the end, which would keep a reaction of every wait.
+    const wake = () => Atomics.notify(bellWords, 0)
+    const over = () => {
+      ended = true
+      wake()
+    }
+    opened.finished.then(over, over)
+    closing.wake = wake
     // Once the capture is to end, a worker waits for nobody: what has no more room is counted.
-    signal?.addEventListener('abort', endWaiting)
-    if (signal?.aborted) endWaiting()
+    if (end.signal.aborted) endWaiting()
     if (durationMs !== undefined) timer = setTimeout(endWaiting, durationMs)
     let lostInKernel = 0
     let gaveWayAt = performance.now()
-    for (;;) {
+    while (!closing.isClosed) {
       const wasEnded = ended
       let took = 0
       // What the kernel has dropped up to now is told by the next packet.
@@ -143,13 +174,14 @@ async function* iterate(
           lostInKernel += droppedBefore
           droppedBefore = 0
           yielded++
+          counted = yielded === count
           yield packet
-          if (yielded === count) return
+          if (counted || closing.isClosed) return
         }
       }
       if (took === 0) {
         if (wasEnded) return
-        await bellRung(bellWords, readers, over)
+        await bellRung(bellWords, readers)
       }
       if (performance.now() - gaveWayAt >= GIVE_WAY_MS) {
         await setImmediate()
@@ -158,16 +190,16 @@ async function* iterate(
     }
   } catch (error) {
     // Aborted while it opened: as if it had been just after.
-    if (capture === undefined && rest.signal?.aborted && error === rest.signal.reason) return
+    if (capture === undefined && end.signal.aborted && error === end.signal.reason) return
     failure = error
     throw error
   } finally {
     clearTimeout(timer)
-    rest.signal?.removeEventListener('abort', endWaiting)
+    unlisten()
     endWaiting()
     // An error of the capture ends the iteration with it.
-    if (capture === undefined) fail(failure ?? rest.signal?.reason)
-    else await finish(capture, readers, yielded === count, settle, fail)
+    if (capture === undefined) fail(failure ?? end.signal.reason)
+    else await finish(capture, readers, counted, settle, fail)
   }
 }
 
@@ -200,14 +232,14 @@ async function finish(
   }
 }
 
-/** Waits until a worker has queued something, or the capture is over. */
-async function bellRung(bell: Int32Array, readers: QueueReader[], over: Promise<void>): Promise<void> {
+/** Waits until a worker has queued something, or someone here notifies the bell. */
+async function bellRung(bell: Int32Array, readers: QueueReader[]): Promise<void> {
   const heard = Atomics.load(bell, 0)
   Atomics.store(bell, 1, 1)
   // Queued between the last look and the flag: nobody would ring for that.
   if (readers.some((reader) => reader.hasSome())) return
   const wait = Atomics.waitAsync(bell, 0, heard, 1000)
-  if (wait.async) await Promise.race([wait.value, over])
+  if (wait.async) await wait.value
 }
 
 /** The main thread's side of a queue that handlers/packets.ts writes. */

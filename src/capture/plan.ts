@@ -43,8 +43,8 @@ const DEFAULT_COALESCE_MS = 1
 const MAX_BUSY_POLL_US = 1_000_000
 /** SO_RCVBUF is an int that the kernel doubles. */
 const MAX_RECEIVE_BUFFER_BYTES = 2 ** 30 - 1
-/** setTimeout's limit, 24.8 days. */
-const MAX_DURATION_MS = 2 ** 31 - 1
+/** setTimeout's limit, 24.8 days: a longer time is 1 ms to it. */
+export const MAX_TIMER_MS = 2 ** 31 - 1
 
 const KNOWN: Readonly<Record<keyof CaptureOptions, true>> = {
   interface: true,
@@ -106,9 +106,12 @@ const FANOUT_KNOWN: Readonly<Record<keyof FanoutOptions, true>> = { mode: true, 
  * @throws CaptureError INVALID_OPTION, saying what was expected and what was got.
  */
 export function planCapture(options: CaptureOptions, machine: MachineFacts): CapturePlan {
+  object('a capture', options)
   for (const name of Object.keys(options)) {
     if (!Object.hasOwn(KNOWN, name)) throw new CaptureError('INVALID_OPTION', `Unknown option ${name}`, { hint: `options: ${Object.keys(KNOWN).join(', ')}` })
   }
+  checkSignal(options.signal)
+  if (options.onEvent !== undefined && typeof options.onEvent !== 'function') throw invalid('onEvent', 'a function', options.onEvent)
   const interfaces = planInterfaces(options.interface)
   const backend = oneOf('backend', options.backend ?? 'auto', BACKENDS)
   const exclusive = boolean('exclusive', options.exclusive ?? false)
@@ -158,7 +161,7 @@ export function planCapture(options: CaptureOptions, machine: MachineFacts): Cap
     write: planWrite(options.write, machine),
     user: options.user === undefined ? undefined : text('user', options.user),
     workerRestarts: integer('workerRestarts', options.workerRestarts ?? 0, 0, 1_000_000),
-    durationMs: options.durationMs === undefined ? undefined : integer('durationMs', options.durationMs, 1, MAX_DURATION_MS),
+    durationMs: options.durationMs === undefined ? undefined : integer('durationMs', options.durationMs, 1, MAX_TIMER_MS),
   }
 }
 
@@ -341,6 +344,20 @@ function checkMemory(ringBytes: number, workers: number, machine: MachineFacts):
 function integer(option: string, value: unknown, min: number, max: number): number {
   if (typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max) return value
   throw invalid(option, `an integer from ${min} to ${max}`, value)
+}
+
+/** The options of a public function. */
+export function object<T>(what: string, given: T): T {
+  if (typeof given === 'object' && given !== null && !Array.isArray(given)) return given
+  const got = given === null ? 'null' : Array.isArray(given) ? 'an array' : typeof given
+  throw new CaptureError('INVALID_OPTION', `Expected the options of ${what} to be an object, got ${got}`)
+}
+
+/** NB: not by instanceof, which knows no signal of another realm. */
+export function checkSignal(given: unknown): void {
+  if (given === undefined) return
+  const { aborted, addEventListener } = (given ?? {}) as Partial<AbortSignal>
+  if (typeof aborted !== 'boolean' || typeof addEventListener !== 'function') throw invalid('signal', 'an AbortSignal', given)
 }
 
 export function boolean(option: string, value: unknown): boolean {

@@ -11,6 +11,7 @@ import { TPACKET3_HDR } from '../kernel/abi/if_packet.js'
 import type { Block } from '../packet/block.js'
 import { BlockPacketView } from '../packet/view.js'
 import { FileBlocks } from '../source/file.js'
+import { GivenUp } from './given-up.js'
 import { complaint, loadHandler } from './handler-module.js'
 import { openCaptureFile } from './open-file.js'
 
@@ -82,7 +83,7 @@ async function handlerOf(handler: Handler | URL | string): Promise<Handler> {
 }
 
 function isOpenFile(file: CaptureFile | CaptureFileInput): file is CaptureFile {
-  return typeof file === 'object' && 'batches' in file
+  return typeof file === 'object' && file !== null && 'batches' in file
 }
 
 async function run<State, Snapshot>(
@@ -91,18 +92,19 @@ async function run<State, Snapshot>(
   { handlerData: data, onError, signal }: ReplayOptions,
 ): Promise<ReplaySummary<Snapshot>> {
   let dropped = 0
+  const givenUp = new GivenUp(0, (packets) => {
+    dropped += packets
+  })
   const context: HandlerContext = {
     workerIndex: 0,
     workerCount: 1,
     interfaceName: file.interfaces[0]?.name ?? file.name,
     interfaceIndex: 0,
     data,
-    countDrops(packets) {
-      dropped += packets
-    },
+    countDrops: givenUp.count,
   }
   const state = (await attempt('open', () => handler.open?.(context))) as State
-  const delivery = new Delivery(handler, state)
+  const delivery = new Delivery(handler, state, givenUp)
   const blocks = new FileBlocks()
   let ending: CaptureError | undefined
   let snapshot: Snapshot | undefined
@@ -154,6 +156,7 @@ async function attempt<T>(name: string, call: () => T | Promise<T>): Promise<T> 
 }
 
 function handlerFailed(name: string, error: unknown): CaptureError {
+  if (error instanceof CaptureError && error.code === 'HANDLER_FAILED') return error
   return new CaptureError('HANDLER_FAILED', `handler ${name}() threw ${error instanceof Error ? `${error.name}: ${error.message}` : String(error)}`, {
     cause: error,
   })
@@ -166,11 +169,13 @@ class Delivery<State, Snapshot> {
   truncated = 0
   readonly #handler: Handler<State, Snapshot>
   readonly #state: State
+  readonly #givenUp: GivenUp
   readonly #view = new BlockPacketView()
 
-  constructor(handler: Handler<State, Snapshot>, state: State) {
+  constructor(handler: Handler<State, Snapshot>, state: State, givenUp: GivenUp) {
     this.#handler = handler
     this.#state = state
+    this.#givenUp = givenUp
   }
 
   deliver(batch: PacketCursor, blocks: FileBlocks): void {
@@ -180,8 +185,10 @@ class Delivery<State, Snapshot> {
       if (block === undefined) return
       const name = this.#handler.block === undefined ? 'packet' : 'block'
       try {
-        if (this.#handler.block !== undefined) this.#handler.block(block, this.#state)
-        else if (this.#handler.packet !== undefined) this.#deliverPackets(block, this.#handler.packet as (packet: BlockPacketView, state: State) => void)
+        if (this.#handler.block !== undefined) {
+          this.#givenUp.enterBlock(block.packetCount)
+          this.#handler.block(block, this.#state)
+        } else if (this.#handler.packet !== undefined) this.#deliverPackets(block, this.#handler.packet as (packet: BlockPacketView, state: State) => void)
       } catch (error) {
         throw handlerFailed(name, error)
       }
@@ -197,11 +204,14 @@ class Delivery<State, Snapshot> {
     const count = block.packetCount
     let header = block.firstOffset
     view.enter(block)
+    view.header = header
+    this.#givenUp.enterPackets(block, view)
     for (let i = 0; i < count; i++) {
       view.header = header
       packet(view, state)
       header += words[header >>> 2] as number
     }
+    this.#givenUp.leavePackets(count)
   }
 
   #count(block: Block): void {

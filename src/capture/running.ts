@@ -4,6 +4,7 @@ import { fileFailed } from '../file/file-failed.js'
 import type { Handler } from '../handler.js'
 import { EPIPE } from '../kernel/errno.js'
 import type { Kernel } from '../kernel/system.js'
+import { onAbort } from './abort.js'
 import type {
   Capture,
   CaptureCounters,
@@ -16,12 +17,14 @@ import type {
   WorkerCounters,
   XdpInForce,
 } from './api.js'
+import type { ClosableIterator } from './closable.js'
 import { ABANDON, STOP } from './control.js'
 import { COUNTER, readCounters } from './counters.js'
 import type { InterfaceTotals } from './file-facts.js'
 import type { Ledger } from './ledger.js'
 import type { LedgerBook } from './ledger-book.js'
 import type { Recording } from './recording.js'
+import { CaptureEnd, statsOf } from './stats.js'
 import type { TimeMachine } from './time-machine.js'
 import type { WorkerEnd, WorkerThread } from './worker-thread.js'
 
@@ -65,9 +68,8 @@ export class RunningCapture implements Capture {
   readonly #cpuAtStart = process.cpuUsage()
   readonly #timer: NodeJS.Timeout | undefined
   readonly #looking: NodeJS.Timeout
-  readonly #abort = () => this.#end('aborted')
-  /** Wakes those who wait for the end in `stats`. */
-  readonly #endedSignal: Promise<void>
+  readonly #unlisten: () => void
+  readonly #ending = new CaptureEnd()
   #reason: CaptureSummary['reason'] | undefined
   #error: CaptureError | undefined
   #errorSeen = false
@@ -78,10 +80,6 @@ export class RunningCapture implements Capture {
   constructor(parts: RunningParts) {
     this.#parts = parts
     this.plan = parts.plan
-    let ended: () => void = () => {}
-    this.#endedSignal = new Promise((resolve) => {
-      ended = resolve
-    })
     for (const thread of parts.threads) {
       thread.onEvent = (event) => this.#interfaceEvent(thread, event)
       thread.onWriteError = (errno) => this.#writeError(thread, errno)
@@ -93,7 +91,7 @@ export class RunningCapture implements Capture {
       parts.recording.onFull = () => this.#end('files')
       parts.recording.onComplete = () => {
         this.#final = this.#summary()
-        ended()
+        this.#ending.happen()
       }
     }
     const { timeMachine } = parts
@@ -104,7 +102,7 @@ export class RunningCapture implements Capture {
       await parts.recording?.finish()
       await timeMachine?.finish()
       this.#final = this.#summary()
-      ended()
+      this.#ending.happen()
       if (this.#error !== undefined) throw this.#error
       return this.#final
     })
@@ -114,8 +112,7 @@ export class RunningCapture implements Capture {
     for (const { end } of parts.threads) if (end !== undefined) this.#workerEnded(end)
     if (parts.plan.durationMs !== undefined) this.#timer = setTimeout(() => this.#end('duration'), parts.plan.durationMs)
     this.#looking = setInterval(() => this.#look(), LOOK_MS).unref()
-    parts.signal?.addEventListener('abort', this.#abort, { once: true })
-    if (parts.signal?.aborted === true) this.#abort()
+    this.#unlisten = onAbort(parts.signal, () => this.#end('aborted'))
   }
 
   get finished(): Promise<CaptureSummary> {
@@ -162,42 +159,14 @@ export class RunningCapture implements Capture {
     return threads.map(({ data }) => readCounters(counters, data.worker)[COUNTER.accountAtMs] as number)
   }
 
-  async *stats(options: { intervalMs?: number } = {}): AsyncIterableIterator<CaptureStats> {
-    const intervalMs = options.intervalMs ?? 1000
-    if (!(Number.isFinite(intervalMs) && intervalMs > 0)) {
-      throw new CaptureError(
-        'INVALID_OPTION',
-        `Expected the option intervalMs to be a positive number of milliseconds, got ${intervalMs} (${typeof intervalMs})`,
-      )
-    }
-    let before = this.counters()
-    let due = performance.now()
-    for (;;) {
-      // Kept to a grid, so that a late timer does not shift all that follow.
-      due = Math.max(due + intervalMs, performance.now())
-      const ended = await this.#endedWithin(due - performance.now())
-      if (this.#error !== undefined && ended) {
-        this.#errorSeen = true
-        throw this.#error
-      }
-      const now = this.counters()
-      // What is left over at the end is an interval too, unless nothing came.
-      if (!ended || now.packets !== before.packets || now.dropped !== before.dropped) yield interval(before, now)
-      if (ended) return
-      before = now
-    }
+  stats(options: { intervalMs?: number } = {}): ClosableIterator<CaptureStats> {
+    return statsOf({ counters: () => this.counters(), end: this.#ending, error: () => this.#tellError() }, options)
   }
 
-  async #endedWithin(milliseconds: number): Promise<boolean> {
-    let timer: NodeJS.Timeout | undefined
-    const timeout = new Promise<boolean>((resolve) => {
-      timer = setTimeout(() => resolve(false), milliseconds)
-    })
-    try {
-      return await Promise.race([this.#endedSignal.then(() => true), timeout])
-    } finally {
-      clearTimeout(timer)
-    }
+  /** The error that ended the capture, to be thrown. */
+  #tellError(): CaptureError | undefined {
+    this.#errorSeen ||= this.#error !== undefined
+    return this.#error
   }
 
   async snapshot<T = unknown>(): Promise<T | undefined> {
@@ -212,7 +181,7 @@ export class RunningCapture implements Capture {
       })
     }
     const [first, ...others] = snapshots
-    return others.reduce<unknown>((a, b) => merge(a, b), first) as T
+    return others.reduce<unknown>((a, b) => merged(merge, a, b), first) as T
   }
 
   stop(): Promise<CaptureSummary> {
@@ -328,7 +297,7 @@ export class RunningCapture implements Capture {
     clearTimeout(this.#timer)
     clearTimeout(this.#patience)
     clearInterval(this.#looking)
-    this.#parts.signal?.removeEventListener('abort', this.#abort)
+    this.#unlisten()
     this.counters()
     this.#seconds = (performance.now() - this.#startedAt) / 1000
     this.#parts.release()
@@ -386,6 +355,24 @@ export class RunningCapture implements Capture {
   }
 }
 
+function merged(merge: NonNullable<Handler['merge']>, a: unknown, b: unknown): unknown {
+  let both: unknown
+  try {
+    both = merge(a, b)
+  } catch (cause) {
+    const thrown = cause instanceof Error ? `${cause.name}: ${cause.message}` : String(cause)
+    throw new CaptureError('HANDLER_FAILED', `handler merge() threw ${thrown}`, { cause })
+  }
+  if (!isThenable(both)) return both
+  // Nobody waits for it, and what it rejects with would end the process.
+  Promise.resolve(both).catch(() => {})
+  throw new CaptureError('HANDLER_FAILED', 'handler merge() returned a promise', { hint: 'merge(a, b) returns the snapshot of both' })
+}
+
+function isThenable(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
+}
+
 function noDrops(): Drops {
   return { ring: 0, socket: 0, fillRing: 0, rxRing: 0, oversize: 0, redirect: 0, handler: 0, consumer: 0, writer: 0, unread: 0 }
 }
@@ -423,57 +410,5 @@ function workerCounters(values: Float64Array, worker: number, interfaceName: str
     cpuSystemMs: at(COUNTER.cpuSystemUs) / 1000,
     handlerMaxMs: at(COUNTER.handlerMaxUs) / 1000,
     handlerBusyMs: since === 0 ? 0 : Math.max(0, Date.now() - since),
-  }
-}
-
-function dropsBetween(before: Drops, now: Drops): Drops {
-  return Object.fromEntries(Object.entries(now).map(([name, value]) => [name, value - before[name as keyof Drops]])) as unknown as Drops
-}
-
-/** The difference of two counters, with rates. */
-function interval(before: CaptureCounters, now: CaptureCounters): CaptureStats {
-  const seconds = now.seconds - before.seconds
-  const drops = dropsBetween(before.drops, now.drops)
-  const workers = now.workers.map((worker, index) => {
-    const past = before.workers[index] as WorkerCounters
-    return {
-      ...worker,
-      packets: worker.packets - past.packets,
-      bytes: worker.bytes - past.bytes,
-      offered: worker.offered - past.offered,
-      drops: dropsBetween(past.drops, worker.drops),
-      dropped: worker.dropped - past.dropped,
-      freezes: worker.freezes - past.freezes,
-      truncated: worker.truncated - past.truncated,
-      writtenPackets: worker.writtenPackets - past.writtenPackets,
-      writtenBytes: worker.writtenBytes - past.writtenBytes,
-      blocks: worker.blocks - past.blocks,
-      cpuUserMs: worker.cpuUserMs - past.cpuUserMs,
-      cpuSystemMs: worker.cpuSystemMs - past.cpuSystemMs,
-    }
-  })
-  const packets = now.packets - before.packets
-  const bytes = now.bytes - before.bytes
-  const dropped = now.dropped - before.dropped
-  const perSecond = (value: number) => (seconds > 0 ? value / seconds : 0)
-  return {
-    seconds,
-    packets,
-    bytes,
-    offered: now.offered - before.offered,
-    drops,
-    dropped,
-    freezes: now.freezes - before.freezes,
-    truncated: now.truncated - before.truncated,
-    writtenPackets: now.writtenPackets - before.writtenPackets,
-    writtenBytes: now.writtenBytes - before.writtenBytes,
-    workers,
-    passed: now.passed - before.passed,
-    filtered: now.filtered - before.filtered,
-    interfaceDrops: now.interfaceDrops - before.interfaceDrops,
-    packetsPerSecond: perSecond(packets),
-    bitsPerSecond: perSecond(bytes * 8),
-    dropsPerSecond: perSecond(dropped),
-    total: now,
   }
 }

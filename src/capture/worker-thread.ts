@@ -224,6 +224,14 @@ export class WorkerThread {
     clearTimeout(timer)
   }
 
+  /** Waits, without the event loop, until it has closed what it used, or until a time of performance.now(). */
+  awaitSettled(deadline: number): void {
+    const { control, socket, data } = this.#parts
+    const clock = new Int32Array(new SharedArrayBuffer(4))
+    while (!this.#exited && !control.settled() && performance.now() < deadline) Atomics.wait(clock, 0, 0, 1)
+    if (control.settled() && data.account.kind !== 'xdp') socket.forget()
+  }
+
   /** Ends the thread whatever it does, and waits until it is gone. For one that is lost in its handler. */
   async terminate(): Promise<void> {
     if (!this.#exited) await this.#thread.terminate()

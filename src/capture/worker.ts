@@ -21,7 +21,8 @@ import type { Source } from '../source/source.js'
 import { XdpSource, type XdpSourceSpec } from '../source/xdp.js'
 import { type AccountSpec, dropPending, statisticsOf } from './account.js'
 import { Budget, Control } from './control.js'
-import { COUNTER, CounterWriter } from './counters.js'
+import { addTo, COUNTER, CounterWriter } from './counters.js'
+import { GivenUp } from './given-up.js'
 import { loadHandler } from './handler-module.js'
 import { InterfaceWatch } from './interface-watch.js'
 import { Loop } from './loop.js'
@@ -147,15 +148,13 @@ async function main(): Promise<void> {
     const ordinary = openRecorder(kernel, counters.values, memory)
     const recorder = past ?? ordinary
     const handler: Handler = data.handler === undefined ? {} : await loadHandler(data.handler)
-    const countDrops = (packets: number, why: 'handler' | 'consumer' = 'handler'): void => {
-      const values = counters.values
-      const counter = why === 'handler' ? COUNTER.dropHandler : COUNTER.dropConsumer
-      const counted = recorder === undefined ? COUNTER.packets : COUNTER.pending
-      values[counter] = (values[counter] as number) + packets
-      values[counted] = (values[counted] as number) - packets
-    }
+    let counted: number = recorder === undefined ? COUNTER.packets : COUNTER.pending
+    const givenUp = new GivenUp(data.worker, (packets, why) => {
+      addTo(counters.values, why === 'handler' ? COUNTER.dropHandler : COUNTER.dropConsumer, packets)
+      addTo(counters.values, counted, -packets)
+    })
     const { worker: workerIndex, workerCount, interfaceName, interfaceIndex, handlerData } = data
-    const context = { workerIndex, workerCount, interfaceName, interfaceIndex, data: handlerData, countDrops }
+    const context = { workerIndex, workerCount, interfaceName, interfaceIndex, data: handlerData, countDrops: givenUp.count }
     const state = await guarded('open', () => handler.open?.(context))
     try {
       const loop = new Loop({
@@ -172,6 +171,7 @@ async function main(): Promise<void> {
         ),
         answerSnapshot: (asked) => postSnapshot(asked, handler, state),
         recorder,
+        givenUp,
         takeOrders: past === undefined ? undefined : () => takeOrders(past),
       })
       post({ type: 'ready' })
@@ -184,6 +184,8 @@ async function main(): Promise<void> {
         if (data.restartable) loop.leave()
         else loop.settle(false)
       }
+      // Everything is written; what the handler gives up yet has been delivered.
+      counted = COUNTER.packets
       if (handler.snapshot !== undefined) {
         const take = handler.snapshot
         snapshot = await guarded('snapshot', () => structuredClone(take(state)))
@@ -191,6 +193,7 @@ async function main(): Promise<void> {
       }
     } finally {
       await guarded('close', () => handler.close?.(state))
+      counters.publish()
     }
   } catch (error) {
     // The first error is the one to tell: a close that fails after it is its consequence.

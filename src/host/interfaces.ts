@@ -42,6 +42,7 @@ export interface InterfaceScope {
 
 /** All interfaces of a namespace, by index. */
 export function listInterfaces(kernel: Kernel, scope: InterfaceScope = {}): NetworkInterface[] {
+  checkScope('listInterfaces()', scope)
   using namespace = scope.netns === undefined ? undefined : openNamespace(kernel, scope.netns)
   return withNamespace(kernel, namespace, () => {
     using route = RouteSocket.open(kernel)
@@ -107,18 +108,28 @@ export interface InterfaceCountersReader extends Disposable {
   close(): void
 }
 
+function checkScope(call: string, scope: unknown): void {
+  if (typeof scope === 'object' && scope !== null) return
+  throw new CaptureError('INVALID_OPTION', `Expected the options of ${call} to be an object, got ${scope === null ? 'null' : typeof scope}`)
+}
+
 /**
  * Opens a reader. Interfaces are followed by index, so a rename does no harm.
- * @throws CaptureError NO_SUCH_INTERFACE, NO_SUCH_NAMESPACE
+ * @throws CaptureError INVALID_OPTION, NO_SUCH_INTERFACE, NO_SUCH_NAMESPACE
  */
-export function openInterfaceCounters(kernel: Kernel, names: readonly string[], scope: InterfaceScope = {}): InterfaceCountersReader {
+export function openInterfaceCounters(kernel: Kernel, interfaces: string | readonly string[], scope: InterfaceScope = {}): InterfaceCountersReader {
+  const names = typeof interfaces === 'string' ? [interfaces] : interfaces
+  if (!Array.isArray(names) || !names.every((name) => typeof name === 'string' && name !== '')) {
+    throw new CaptureError('INVALID_OPTION', `openInterfaceCounters(): expected the name of an interface or an array of names, got ${String(interfaces)}`)
+  }
+  checkScope('openInterfaceCounters()', scope)
   using namespace = scope.netns === undefined ? undefined : openNamespace(kernel, scope.netns)
   const route = withNamespace(kernel, namespace, () => RouteSocket.open(kernel))
   const close = () => route.close()
   try {
-    const interfaces = names.map((name) => ({ name, index: getLink(route, name).index }))
-    const read = () => interfaces.map(({ name, index }) => countersOf(route, name, index))
-    return { interfaces, read, close, [Symbol.dispose]: close }
+    const links = names.map((name) => ({ name, index: getLink(route, name).index }))
+    const read = () => links.map(({ name, index }) => countersOf(route, name, index))
+    return { interfaces: links, read, close, [Symbol.dispose]: close }
   } catch (error) {
     close()
     throw error

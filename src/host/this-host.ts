@@ -9,8 +9,8 @@ export function listInterfaces(scope: interfaces.InterfaceScope = {}): interface
 
 /**
  * Opens a reader of the kernel's counters of some interfaces (struct rtnl_link_stats64), to be read again and again.
- * @throws CaptureError NO_SUCH_INTERFACE, NO_SUCH_NAMESPACE, PERMISSION
+ * @throws CaptureError INVALID_OPTION, NO_SUCH_INTERFACE, NO_SUCH_NAMESPACE, PERMISSION
  */
-export function openInterfaceCounters(names: readonly string[], scope: interfaces.InterfaceScope = {}): interfaces.InterfaceCountersReader {
+export function openInterfaceCounters(names: string | readonly string[], scope: interfaces.InterfaceScope = {}): interfaces.InterfaceCountersReader {
   return interfaces.openInterfaceCounters(openKernel(), names, scope)
 }

@@ -401,6 +401,9 @@ function paceOf({ timing, multiplier, ratePps, rateBps }: TransmitOptions): Pace
 }
 
 function known(call: string, options: object, names: readonly string[]): void {
+  if (typeof options !== 'object' || options === null) {
+    throw new CaptureError('INVALID_OPTION', `Expected the options of ${call} to be an object, got ${options === null ? 'null' : typeof options}`)
+  }
   const unknown = Object.keys(options).find((name) => !names.includes(name))
   if (unknown === undefined) return
   throw new CaptureError('INVALID_OPTION', `Unknown option ${unknown} of ${call}; there are ${names.join(', ')}`)

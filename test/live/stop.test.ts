@@ -411,3 +411,18 @@ describe('handlers that misbehave', () => {
     assertAccount(await capture.stop(), 100)
   })
 })
+
+describe('aborted while it opens', () => {
+  live('a handler whose open does not come back is not waited for, and nothing is left', async () => {
+    using testbed = createTestbed()
+    await leavesNothing(testbed, async () => {
+      const abort = new AbortController()
+      const begun = new Int32Array(new SharedArrayBuffer(4))
+      const opening = openOn(testbed, { workers: 2, handler: handlerUrl('open-slowly'), handlerData: begun, signal: abort.signal })
+      opening.catch(() => {})
+      await until('both handlers open', () => Atomics.load(begun, 0) === 2)
+      abort.abort()
+      await assert.rejects(opening, (error) => error === abort.signal.reason)
+    })
+  })
+})

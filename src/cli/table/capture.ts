@@ -1,5 +1,5 @@
 /** `ringtap capture`. */
-import { type CommandRow, FILE, FILTER_FILE, HOW, JSON_LINES, NETNS, OUTPUT, PAST, WHAT } from './row.js'
+import { type CommandRow, FILE, FILTER_FILE, HOW, JSON_LINES, MAX_TIMER_MS, NETNS, OUTPUT, PAST, WHAT } from './row.js'
 
 export const CAPTURE = {
   name: 'capture',
@@ -329,7 +329,7 @@ export const CAPTURE = {
     },
     { name: 'after', kind: 'seconds', libraryDefault: '10s', api: 'write.afterMs', group: PAST, doc: 'the file ends so long after the trigger' },
     { name: 'trigger', kind: 'string', metavar: 'EXPR', api: 'write.trigger', group: PAST, doc: 'a packet that matches this filter triggers' },
-    { name: 'interval', kind: 'seconds', default: '1s', min: 10, group: OUTPUT, doc: 'time between lines' },
+    { name: 'interval', kind: 'seconds', default: '1s', min: 10, max: MAX_TIMER_MS, group: OUTPUT, doc: 'time between lines' },
     { name: 'verbose', letter: 'v', kind: 'flag', group: OUTPUT, doc: 'a line a worker and a line a CPU as well: user, system and softirq' },
     {
       name: 'ledger',

@@ -1,5 +1,5 @@
 /** `ringtap count`. */
-import { type CommandRow, HOW, JSON_LINES, NETNS, OUTPUT } from './row.js'
+import { type CommandRow, HOW, JSON_LINES, MAX_TIMER_MS, NETNS, OUTPUT } from './row.js'
 
 export const COUNT = {
   name: 'count',
@@ -22,7 +22,7 @@ export const COUNT = {
       doc: 'interface to count on; may be given several times',
     },
     { ...NETNS, group: 'What to count' },
-    { name: 'duration', kind: 'seconds', min: 1, group: 'What to count', doc: 'end after this time' },
+    { name: 'duration', kind: 'seconds', min: 1, max: MAX_TIMER_MS, group: 'What to count', doc: 'end after this time' },
     {
       name: 'no-promiscuous-mode',
       letter: 'p',
@@ -50,7 +50,7 @@ export const COUNT = {
       group: HOW,
       doc: 'where the program runs: in the driver, or in the stack, where packets that the driver has merged (GRO) count as one; auto takes the first that goes',
     },
-    { name: 'interval', kind: 'seconds', default: '1s', min: 10, group: OUTPUT, doc: 'time between lines' },
+    { name: 'interval', kind: 'seconds', default: '1s', min: 10, max: MAX_TIMER_MS, group: OUTPUT, doc: 'time between lines' },
     { name: 'count', letter: 'c', kind: 'integer', min: 1, group: OUTPUT, doc: 'end after N lines' },
     { name: 'verbose', letter: 'v', kind: 'flag', group: OUTPUT, doc: 'a line a CPU as well, and with several interfaces one each' },
     { name: 'quiet', letter: 'q', kind: 'flag', group: OUTPUT, doc: 'no line a second: the totals only' },

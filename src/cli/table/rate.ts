@@ -1,5 +1,5 @@
 /** `ringtap rate`. */
-import { type CommandRow, JSON_LINES, NETNS, OUTPUT, WHAT } from './row.js'
+import { type CommandRow, JSON_LINES, MAX_TIMER_MS, NETNS, OUTPUT, WHAT } from './row.js'
 
 export const RATE = {
   name: 'rate',
@@ -12,9 +12,9 @@ export const RATE = {
   options: [
     { name: 'interface', letter: 'i', kind: 'string', metavar: 'IFACE', group: WHAT, doc: 'interface' },
     { ...NETNS, group: WHAT },
-    { name: 'interval', kind: 'seconds', default: '1s', min: 10, group: OUTPUT, doc: 'time between lines' },
+    { name: 'interval', kind: 'seconds', default: '1s', min: 10, max: MAX_TIMER_MS, group: OUTPUT, doc: 'time between lines' },
     { name: 'count', letter: 'c', kind: 'integer', min: 1, group: OUTPUT, doc: 'end after N lines' },
-    { name: 'duration', kind: 'seconds', min: 1, group: OUTPUT, doc: 'end after this time' },
+    { name: 'duration', kind: 'seconds', min: 1, max: MAX_TIMER_MS, group: OUTPUT, doc: 'end after this time' },
     { ...JSON_LINES },
   ],
   examples: [

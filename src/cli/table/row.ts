@@ -65,6 +65,9 @@ export const NETNS = {
   doc: 'network namespace: a name in /run/netns, a path, or a pid',
 } as const
 
+/** setTimeout's limit, 24.8 days: a longer time is 1 ms to it. */
+export const MAX_TIMER_MS = 2 ** 31 - 1
+
 export const JSON_LINES = { name: 'json', kind: 'flag', group: OUTPUT, doc: 'JSON lines instead of text' } as const
 
 export const FILTER_FILE = {

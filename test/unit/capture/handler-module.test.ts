@@ -72,3 +72,14 @@ test('async where the packet would be gone', async () => {
 })
 
 test('packet and block at once', () => refused('export default { packet() {}, block() {} }', /both packet and block/))
+
+test('a file in TypeScript where nothing strips its types: what to do', {
+  skip: 'typescript' in process.features && process.features.typescript !== false,
+}, async () => {
+  const path = join(folder, 'handler.ts')
+  writeFileSync(path, 'export default {}')
+  await assert.rejects(loadHandler(pathToFileURL(path).href), {
+    code: 'HANDLER_NOT_LOADED',
+    hint: /name the compiled \.js, or run a Node\.js that strips types/,
+  })
+})

@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { ABANDON, Budget, Control, controlMemory, STOP } from '#src/capture/control.js'
-import { COUNTER, CounterWriter, countersMemory, readCounters } from '#src/capture/counters.js'
+import { addTo, COUNTER, CounterWriter, countersMemory, readCounters } from '#src/capture/counters.js'
+import { GivenUp } from '#src/capture/given-up.js'
 import type { InterfaceWatch } from '#src/capture/interface-watch.js'
 import { Loop } from '#src/capture/loop.js'
 import type { Handler, PacketView } from '#src/handler.js'
@@ -70,7 +71,13 @@ function setUp({ handler = {}, budget, blocks = 8, onWait, before = {} }: SetUp)
   const counters = new CounterWriter(memory, 0)
   for (const [name, value] of Object.entries(before)) counters.values[COUNTER[name as keyof typeof COUNTER]] = value
   const answered: number[] = []
+  // As a worker has it.
+  const givenUp = new GivenUp(0, (packets, why) => {
+    addTo(counters.values, why === 'handler' ? COUNTER.dropHandler : COUNTER.dropConsumer, packets)
+    addTo(counters.values, COUNTER.packets, -packets)
+  })
   const loop = new Loop({
+    givenUp,
     kernel,
     source,
     wakeFd: 6,
@@ -99,7 +106,7 @@ function setUp({ handler = {}, budget, blocks = 8, onWait, before = {} }: SetUp)
     assert.equal(counter('packets') + drops, counter('offered'))
     assert.equal(counter('offered'), sent)
   }
-  return { ring, loop, control, send, counter, assertEven, answered }
+  return { ring, loop, control, send, counter, assertEven, answered, countDrops: givenUp.count }
 }
 
 const numberOf = (p: PacketView) => new DataView(p.copy().buffer).getUint32(14)
@@ -298,4 +305,85 @@ test('blocks without packets pass', () => {
   loop.settle(true)
   assert.equal(counter('packets'), 1)
   assertEven()
+})
+
+describe('what a handler gives up', () => {
+  const WRONG: unknown[] = [Number.NaN, '1', -5, 0.5, undefined, null, 2, Number.POSITIVE_INFINITY, 2 ** 53]
+
+  for (const kind of ['packet', 'block'] as const) {
+    test(`${kind}: anything but a number of packets that it has is refused, and counts nothing`, () => {
+      for (const wrong of kind === 'packet' ? WRONG : [...WRONG.slice(0, 6), 11]) {
+        const { loop, send, ring, counter, assertEven, countDrops } = setUp({ handler: { [kind]: () => countDrops(wrong as number) } })
+        send(10)
+        ring.retire()
+        assert.throws(() => loop.run(), { code: 'HANDLER_FAILED', message: /countDrops\(\) of worker 0: expected from 0 to \d+ packets/ }, String(wrong))
+        loop.settle(false)
+        assert.deepEqual([counter('packets'), counter('dropHandler')], [0, 10])
+        assertEven()
+      }
+    })
+  }
+
+  test('a reason that is none is refused', () => {
+    const { loop, send, ring, countDrops } = setUp({ handler: { packet: () => countDrops(1, 'ring' as never) } })
+    send(1)
+    ring.retire()
+    assert.throws(() => loop.run(), { code: 'HANDLER_FAILED', message: /'handler' or 'consumer', got 'ring'/ })
+  })
+
+  test('each packet, all of several blocks, or some later: each once', () => {
+    let seen = 0
+    let given = 0
+    const give = (packets: number) => {
+      if (packets > seen - given) assert.throws(() => countDrops(packets), { code: 'HANDLER_FAILED' })
+      else {
+        countDrops(packets, packets % 2 === 0 ? 'handler' : 'consumer')
+        given += packets
+      }
+    }
+    const amounts = [1, 1, 0, 3, 1, 0, 0, 0, 5, 2, 1, 100]
+    const { loop, send, ring, counter, assertEven, countDrops } = setUp({
+      handler: {
+        packet() {
+          seen++
+          give(amounts[seen % amounts.length] as number)
+        },
+      },
+    })
+    for (let block = 0; block < 5; block++) {
+      send(13)
+      ring.retire()
+    }
+    loop.run()
+    give(seen - given + 1)
+    give(seen - given)
+    loop.settle(true)
+    assert.deepEqual([seen, counter('packets'), counter('dropHandler') + counter('dropConsumer')], [65, 0, 65])
+    assertEven()
+  })
+
+  test('packets that a handler had given up when it threw over them count once', () => {
+    for (const kind of ['packet', 'block'] as const) {
+      const { loop, send, ring, counter, assertEven, countDrops } = setUp({
+        handler: {
+          [kind]() {
+            countDrops(1, 'consumer')
+            throw new Error('after all')
+          },
+        },
+      })
+      send(3)
+      ring.retire()
+      assert.throws(() => loop.run(), /after all/)
+      loop.settle(false)
+      assert.deepEqual([counter('packets'), counter('dropConsumer'), counter('dropHandler')], [0, 1, 2], kind)
+      assertEven()
+    }
+  })
+
+  test('before anything was handed over there is nothing to give up', () => {
+    const { countDrops } = setUp({})
+    countDrops(0)
+    assert.throws(() => countDrops(1), { code: 'HANDLER_FAILED', message: /from 0 to 0 packets/ })
+  })
 })

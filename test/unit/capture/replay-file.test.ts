@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { after, test } from 'node:test'
-import { type CaptureError, defineHandler, openCaptureFile, type PacketView, replay } from '#src/index.js'
+import { type BlockView, type CaptureError, defineHandler, type HandlerContext, openCaptureFile, type PacketView, replay } from '#src/index.js'
 import { NANOSECONDS, pcapOf, randomPackets } from '../../support/capture-writer.js'
 import { randomOf } from '../../support/random.js'
 
@@ -82,6 +82,16 @@ test('a module by its URL and by its path; drops that the handler counts', async
   }
   await assert.rejects(replay(path, join(folder, 'none.mjs')), { code: 'HANDLER_NOT_LOADED' })
   await assert.rejects(replay(path, { packet: 5 } as never), { code: 'HANDLER_NOT_LOADED', message: /expected packet to be a function, got number/ })
+})
+
+test('a drop that the handler cannot have is refused', async () => {
+  for (const wrong of [Number.NaN, -1, 0.5, '1', 2]) {
+    const handler = { open: (context: HandlerContext) => context, packet: (_: unknown, { countDrops }: HandlerContext) => countDrops(wrong as number) }
+    await assert.rejects(replay(path, handler), { code: 'HANDLER_FAILED', message: /^countDrops\(\) of worker 0: expected from 0 to 1 packets/ })
+  }
+  const all = { open: (context: HandlerContext) => context, block: (block: BlockView, { countDrops }: HandlerContext) => countDrops(block.packetCount) }
+  const { packets: delivered, dropped } = await replay(path, all)
+  assert.deepEqual([delivered, dropped], [0, 5000])
 })
 
 test('what a handler throws, by the name of its function; it is closed', async () => {

@@ -157,6 +157,10 @@ test('what cannot be understood is said with what was expected', () => {
   refused(['rate', 'eth0'], "ringtap rate takes options only, got 'eth0'", 'an interface is given with -i: ringtap rate -i eth0')
   refused(['interfaces', 'eth0'], "ringtap interfaces takes options only, got 'eth0'")
   refused(['bench', '--alternations', '0'], "--alternations: expected at least 1, got '0'")
+  for (const command of ['rate', 'count', 'capture']) {
+    refused([command, '-i', 'a', '--interval', '2147484'], "--interval: expected at most 2147483.647s, got '2147484'")
+  }
+  for (const command of ['rate', 'count']) refused([command, '-i', 'a', '--duration', '2147484'], "--duration: expected at most 2147483.647s, got '2147484'")
   refused(['rate', '-i', 'a', '--interval', '1ms'], "--interval: expected at least 10ms, got '1ms'")
 })
 
