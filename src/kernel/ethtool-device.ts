@@ -11,7 +11,7 @@ import {
   ETHTOOL_TS_INFO,
   SPEED_UNKNOWN,
 } from './abi/ethtool.js'
-import { HWTSTAMP_FILTERS, SOF_TIMESTAMPING_RX_HARDWARE, SOF_TIMESTAMPING_RX_SOFTWARE, SOF_TIMESTAMPING_TX_HARDWARE } from './abi/net_tstamp.js'
+import { HWTSTAMP_FILTER, SOF_TIMESTAMPING_RX_HARDWARE, SOF_TIMESTAMPING_RX_SOFTWARE, SOF_TIMESTAMPING_TX_HARDWARE } from './abi/net_tstamp.js'
 import type { Descriptor } from './descriptor.js'
 import { askEthtool, textAt } from './ethtool.js'
 import type { Kernel } from './system.js'
@@ -100,7 +100,7 @@ export function readTimestamping(kernel: Kernel, control: Descriptor, name: stri
     hardwareReceive: (bits & SOF_TIMESTAMPING_RX_HARDWARE) !== 0,
     hardwareTransmit: (bits & SOF_TIMESTAMPING_TX_HARDWARE) !== 0,
     softwareReceive: (bits & SOF_TIMESTAMPING_RX_SOFTWARE) !== 0,
-    receiveFilters: HWTSTAMP_FILTERS.filter((_, filter) => (filters & (1 << filter)) !== 0),
+    receiveFilters: HWTSTAMP_FILTER.filter((_, filter) => (filters & (1 << filter)) !== 0),
     ptpClock: clock < 0 ? undefined : clock,
   }
 }

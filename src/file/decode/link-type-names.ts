@@ -9,7 +9,6 @@ const NAMES: Readonly<Record<number, string>> = {
   9: 'PPP',
   10: 'FDDI',
   12: 'RAW',
-  14: 'RAW',
   50: 'PPP_SERIAL',
   51: 'PPP_ETHER',
   99: 'SYMANTEC_FIREWALL',

@@ -9,7 +9,7 @@ export const SOF_TIMESTAMPING_RX_SOFTWARE = 1 << 3
 export const HWTSTAMP_FILTER_NONE = 0
 
 /** Bits of ethtool_ts_info.rx_filters, HWTSTAMP_FILTER_*, by the names that ethtool prints (ts_rx_filter_names): packets that it can stamp. */
-export const HWTSTAMP_FILTERS = [
+export const HWTSTAMP_FILTER = [
   'none',
   'all',
   'some',

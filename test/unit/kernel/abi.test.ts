@@ -162,8 +162,9 @@ function statements(file: string, exported: Record<string, unknown>, expected: E
       continue
     }
     if (Array.isArray(value)) {
-      // Names by number: IF_OPER[6] is 'up', which is IF_OPER_UP.
-      for (const [number, text] of value.entries()) add(`${name}[${number}]`, number, `${name}_${String(text).toUpperCase()}`)
+      // Names by number: IF_OPER[6] is 'up', which is IF_OPER_UP, and 'ptpv2-event' ethtool's for PTP_V2_EVENT.
+      const inC = (text: unknown) => String(text).toUpperCase().replaceAll('-', '_').replace(/^PTPV/, 'PTP_V')
+      for (const [number, text] of value.entries()) add(`${name}[${number}]`, number, `${name}_${inC(text)}`)
       continue
     }
     assert.ok(
