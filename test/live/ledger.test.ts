@@ -9,7 +9,7 @@ import { SIOCETHTOOL } from '#src/kernel/abi/if.js'
 import { Descriptor } from '#src/kernel/descriptor.js'
 import { openNamespace, withNamespace } from '#src/kernel/namespace.js'
 import { type Kernel, openKernel } from '#src/kernel/system.js'
-import { createTestbed, startFlood } from '#src/testbed/index.js'
+import { createTestbed, startFlood, type Testbed } from '#src/testbed/index.js'
 import { elsewhere, everyFourth, foundIn, INJECTIONS } from '../support/injected-losses.js'
 import { caughtUp, handlerUrl, inNamespace, live, numberedFrame, openOn, RawSender, udpFrame, until } from '../support/live.js'
 
@@ -291,17 +291,20 @@ live('what the kernel does not tell is named, and the capture goes on', async ()
   assert.deepEqual([interfaces.map(equation), residual], [[[name, 100, 0, 0, 100, 0]], 0])
 })
 
+/** A program in generic mode drops every 4th of 4000 frames, and goes when `act` is over. */
+async function whileDropping(testbed: Testbed, capture: Capture, act: () => Promise<unknown>): Promise<void> {
+  using _link = everyFourth('drop', testbed, 'generic')
+  using sender = new RawSender(testbed.sender)
+  sender.sendNumbered(4000)
+  await caughtUp(capture, 3000)
+  await act()
+}
+
 live("somebody else's XDP program that nobody asks for while it is there: it is seen all the same", async () => {
   using testbed = createTestbed({ queues: 1 })
-  using sender = new RawSender(testbed.sender)
   await using capture = await openOn(testbed, { backend: 'ring' })
-  {
-    using _link = everyFourth('drop', testbed, 'generic')
-    sender.sendNumbered(4000)
-    await caughtUp(capture, 3000)
-    // Once a second, and a machine may be slow.
-    await sleep(2500)
-  }
+  // Once a second, and a machine may be slow.
+  await whileDropping(testbed, capture, () => sleep(2500))
   await capture.stop()
   const [balance] = capture.ledger().interfaces
   assert.equal(balance?.residual, 1000)
@@ -332,16 +335,12 @@ live('an interface that is renamed, its old name taken by another: its driver is
 
 live("somebody else's XDP program in generic mode, there only while packets flow: its drops are a residual, and it is named", async () => {
   using testbed = createTestbed({ queues: 1 })
-  using sender = new RawSender(testbed.sender)
   await using capture = await openOn(testbed, { backend: 'ring' })
-  {
-    using _link = everyFourth('drop', testbed, 'generic')
-    sender.sendNumbered(4000)
-    await caughtUp(capture, 3000)
+  await whileDropping(testbed, capture, async () => {
     // A reading while it is there.
     assert.match(capture.ledger().interfaces[0]?.caveats.join() ?? '', /an XDP program is on/)
     await capture.stop()
-  }
+  })
   const [balance] = capture.ledger().interfaces
   assert.deepEqual(balance && equation(balance), [testbed.receiver.interface, 4000, 0, 0, 3000, 1000])
   assert.ok(
